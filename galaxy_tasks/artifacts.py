@@ -1,0 +1,221 @@
+"""Where a run keeps its files, and how a step publishes them so that readers see all or nothing.
+
+An artifact is a folder `<home>/<kind>/<key>` whose `manifest.json` lists every file with size and
+SHA-256, what the artifact was made from, and by which version of the code. Its key is a hash of
+what determines it, so a step whose artifact exists returns it at once, and clearing, retrying or
+running twice is safe.
+
+A step writes into a draft, a hidden folder beside the artifact's place, under an exclusive lock
+that the operating system frees when the process dies. A draft outlives its process: what a killed
+attempt finished is there for the next one. Publishing writes the manifest, flushes everything to
+disk and renames the draft into place.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from galaxy_tasks import __version__
+from galaxy_tasks.errors import InputError, ResourceError
+
+Kind = Literal["releases", "labels", "images", "models", "evaluations"]
+
+MANIFEST = "manifest.json"
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A published folder: small enough to travel through an XCom as `as_reference()`."""
+
+    kind: Kind
+    key: str
+    path: Path
+
+    def as_reference(self) -> dict[str, str]:
+        """Return the JSON form, which `from_reference` reads."""
+        return {**asdict(self), "path": str(self.path)}
+
+    @staticmethod
+    def from_reference(reference: Mapping[str, str]) -> "Artifact":
+        """Return the artifact of a reference; raise InputError if it is not there any more."""
+        artifact = Artifact(reference["kind"], reference["key"], Path(reference["path"]))  # pyright: ignore[reportArgumentType]
+        if not (artifact.path / MANIFEST).is_file():
+            raise InputError(
+                f"{artifact.path} is no published artifact (no {MANIFEST}). "
+                "Clear the task that makes it and run again."
+            )
+        return artifact
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """The manifest: keys kind, key, version, made_from, summary, files."""
+        return json.loads((self.path / MANIFEST).read_text())
+
+
+def home() -> Path:
+    """Return the folder of all artifacts: GALAXY_HOME, else `runs` in the working folder."""
+    return Path(os.environ.get("GALAXY_HOME") or "runs").absolute()
+
+
+def key_of(made_from: Mapping[str, Any]) -> str:
+    """Return 16 hexadecimal digits that change whenever anything in `made_from` does."""
+    text = json.dumps(made_from, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def find(kind: Kind, made_from: Mapping[str, Any]) -> Artifact | None:
+    """Return the published artifact made from this, or None."""
+    key = key_of(made_from)
+    path = home() / kind / key
+    return Artifact(kind, key, path) if (path / MANIFEST).is_file() else None
+
+
+def require(kind: Kind, made_from: Mapping[str, Any], *, task: str) -> Artifact:
+    """Return the published artifact made from this; raise InputError naming the task to run."""
+    artifact = find(kind, made_from)
+    if artifact is None:
+        raise InputError(
+            f"No published '{kind}' artifact {key_of(made_from)} under {home()}. "
+            f"Run or clear the task '{task}' first."
+        )
+    return artifact
+
+
+def verify(artifact: Artifact) -> None:
+    """Compare every file with the manifest; raise InputError naming the first that differs."""
+    for name, expected in artifact.manifest["files"].items():
+        path = artifact.path / name
+        if not path.is_file():
+            raise InputError(f"{path} is listed in {MANIFEST} but missing.")
+        received = {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
+        if received != expected:
+            raise InputError(f"{path} was changed. Expected: {expected}. Received: {received}")
+
+
+class Draft:
+    """A folder under exclusive lock that becomes an artifact with `publish`.
+
+    `path` may hold what an earlier, killed attempt left; a step that cannot go on from that calls
+    `clear`. `published` is the artifact if somebody else has published it meanwhile.
+    """
+
+    def __init__(self, kind: Kind, made_from: Mapping[str, Any]) -> None:
+        """Name the draft; `open_draft` creates and locks it."""
+        self.kind: Kind = kind
+        self.key = key_of(made_from)
+        self.made_from = dict(made_from)
+        self.path = home() / kind / f".draft-{self.key}"
+
+    @property
+    def published(self) -> Artifact | None:
+        """The artifact, once it is there."""
+        return find(self.kind, self.made_from)
+
+    def clear(self) -> None:
+        """Empty the draft."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        self.path.mkdir(parents=True)
+
+    def publish(self, summary: Mapping[str, Any] | None = None) -> Artifact:
+        """Make the draft the artifact: manifest, flush, rename. `summary` goes into the manifest."""
+        target = home() / self.kind / self.key
+        files = {
+            str(path.relative_to(self.path)): {
+                "bytes": path.stat().st_size,
+                "sha256": sha256_of(path),
+            }
+            for path in sorted(self.path.rglob("*"))
+            if path.is_file() and path != self.path / MANIFEST
+        }
+        manifest = {
+            "kind": self.kind,
+            "key": self.key,
+            "version": __version__,
+            "published": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "made_from": self.made_from,
+            "summary": dict(summary or {}),
+            "files": files,
+        }
+        (self.path / MANIFEST).write_text(json.dumps(manifest, indent=1, default=str) + "\n")
+        _flush_tree(self.path)
+        if target.exists():  # a folder with no manifest: somebody deleted part of an artifact
+            shutil.rmtree(target)
+        self.path.rename(target)
+        _flush(target.parent)
+        return Artifact(self.kind, self.key, target)
+
+
+@contextlib.contextmanager
+def open_draft(
+    kind: Kind, made_from: Mapping[str, Any], *, timeout_s: float = 6 * 3600
+) -> Iterator[Draft]:
+    """Yield the locked draft of an artifact, waiting for another writer of the same one.
+
+    Raises:
+        ResourceError: another process held the draft for `timeout_s` seconds.
+    """
+    draft = Draft(kind, made_from)
+    draft.path.parent.mkdir(parents=True, exist_ok=True)
+    lock_path = draft.path.parent / f".lock-{draft.key}"
+    with lock_path.open("w") as lock:
+        _lock(lock, lock_path, timeout_s)
+        if draft.published is None:
+            draft.path.mkdir(exist_ok=True)
+        yield draft
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON so that a reader, or a crash, never sees half of it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("w") as file:
+        json.dump(value, file, indent=1, default=str)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _lock(lock: Any, path: Path, timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    is_announced = False
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not is_announced:
+                print(f"Another process is making the same artifact; waiting ({path.name}).", flush=True)
+                is_announced = True
+            if time.monotonic() > deadline:
+                raise ResourceError(f"{path} stayed locked for {timeout_s:.0f} s.") from None
+            time.sleep(0.5)
+        else:
+            return
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _flush_tree(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        _flush(path)
+    _flush(folder)

@@ -1,0 +1,312 @@
+"""Every setting of a run, once: the trigger form, the CLI options and the documentation use this.
+
+A field's description states its unit, its bounds stand beside it, and `section` says where the
+trigger form shows it (no section: on top). Hosts and secrets are never settings; they belong to
+the environment and to Airflow's connections.
+"""
+
+import os
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from galaxy_tasks.errors import InputError
+
+ReleaseName = Literal[
+    "simulated", "galaxy_zoo_challenge", "galaxy_zoo_2", "galaxy_zoo_1", "class_table"
+]
+Scheme = Literal["clean5", "gz2_class", "as_given"]
+Architecture = Literal[
+    "alexnet",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resnet101",
+    "resnet152",
+    "densenet121",
+    "densenet169",
+    "densenet201",
+]
+Family = Literal["alexnet", "resnet", "densenet"]
+Preset = Literal["full", "quick"]
+
+ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
+FAMILIES: tuple[Family, ...] = get_args(Family)
+
+
+def setting(default: Any, description: str, *, section: str = "", **bounds: Any) -> Any:
+    """Return a pydantic field that also knows its section of the trigger form."""
+    return Field(default, description=description, json_schema_extra={"section": section}, **bounds)
+
+
+class RunConfig(BaseModel):
+    """The settings of one run; immutable, and strict about names.
+
+    Raises pydantic.ValidationError for a value out of bounds or an unknown name; `parse_config`
+    turns that into an InputError that reads well in a task log.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    release: ReleaseName = setting(
+        "simulated", "Galaxy Zoo release to train on; 'class_table' is any table with classes."
+    )
+    source: str = setting(
+        "", "Folder with the release's files. Empty: draw the simulated release."
+    )
+    architectures: tuple[Architecture, ...] = Field(
+        ("alexnet", "resnet50", "densenet121"),
+        description="Networks to train. A family with none chosen is skipped.",
+        min_length=1,
+        json_schema_extra={"section": "", "examples": list(ARCHITECTURES)},
+    )
+    image_size_px: int = setting(
+        224, "Side of the square network input, in pixels (32 to 512).", ge=32, le=512
+    )
+    epochs: int = setting(60, "Most passes over the training galaxies (1 to 1000).", ge=1, le=1000)
+    seed: int = setting(
+        2026, "Seed of everything random but the test split, which never moves.", ge=0, le=2**31 - 1
+    )
+
+    # Labels
+    scheme: Scheme = setting(
+        "clean5",
+        "How votes become classes: 'clean5' (Willett et al. 2013, Table 3), 'gz2_class' (the "
+        "shorthand string), 'as_given' (a class column; always so for 'class_table').",
+        section="Labels",
+    )
+    minimum_votes: int = setting(
+        20,
+        "Fewest volunteers who must have answered a question, where the release counts them.",
+        section="Labels",
+        ge=0,
+        le=1000,
+    )
+    catalogue_file: str = setting(
+        "", "Catalogue inside the source folder. Empty: the release's own name.", section="Labels"
+    )
+    images_folder: str = setting(
+        "", "Image folder inside the source folder. Empty: the release's own.", section="Labels"
+    )
+    id_column: str = setting(
+        "", "Column with the galaxy's id. Empty: the release's own.", section="Labels"
+    )
+    class_column: str = setting(
+        "", "Column with the class (class_table). Empty: 'class'.", section="Labels"
+    )
+    image_name_pattern: str = setting(
+        "",
+        "File name of a galaxy's image, '{id}' standing for its id. Empty: the release's own.",
+        section="Labels",
+    )
+    ignored_classes: tuple[str, ...] = Field(
+        (),
+        description="Classes to leave out, with their images.",
+        json_schema_extra={"section": "Labels", "examples": ["not_in_clean_sample", "dont_know"]},
+    )
+    test_fraction: float = setting(
+        0.2, "Share of the galaxies held out for the test.", section="Labels", ge=0.02, le=0.5
+    )
+    validation_fraction: float = setting(
+        0.15,
+        "Share of the other galaxies used for early stopping.",
+        section="Labels",
+        ge=0.02,
+        le=0.5,
+    )
+
+    # Images
+    crop_fraction: float = setting(
+        0.5,
+        "Central part of the cutout's side that is kept; 1 keeps it all.",
+        section="Images",
+        ge=0.1,
+        le=1.0,
+    )
+    denoise_method: Literal["none", "gaussian", "median", "bilateral", "non_local_means"] = setting(
+        "gaussian", "OpenCV filter applied after scaling.", section="Images"
+    )
+    gaussian_sigma_px: float = setting(
+        0.5, "Gaussian filter: standard deviation, in pixels.", section="Images", gt=0, le=5
+    )
+    median_size_px: Literal[3, 5, 7] = setting(
+        3, "Median filter: side of the window, in pixels.", section="Images"
+    )
+    bilateral_sigma_grey: float = setting(
+        15.0,
+        "Bilateral filter: grey levels (of 255) that still count as alike.",
+        section="Images",
+        gt=0,
+        le=128,
+    )
+    non_local_means_strength_grey: float = setting(
+        5.0, "Non-local means: filter strength, in grey levels.", section="Images", gt=0, le=50
+    )
+    opencv_device: Literal["cpu", "opencl"] = setting(
+        "cpu", "Where OpenCV scales and filters; 'opencl' reaches a GPU.", section="Images"
+    )
+    max_rejected_fraction: float = setting(
+        0.01,
+        "Share of unreadable images above which the task fails.",
+        section="Images",
+        ge=0.0,
+        le=1.0,
+    )
+    max_source_side_px: int = setting(
+        4096,
+        "An image that claims a longer side is refused undecoded, in pixels.",
+        section="Images",
+        ge=64,
+        le=32768,
+    )
+    image_workers: int = setting(
+        0, "Processes that prepare images; 0: one for each core.", section="Images", ge=0, le=256
+    )
+
+    # Training
+    batch_size: int = setting(64, "Galaxies in a batch.", section="Training", ge=1, le=4096)
+    learning_rate: float = setting(
+        1e-3, "Peak learning rate of AdamW, after warm-up.", section="Training", gt=0, le=1
+    )
+    weight_decay: float = setting(
+        0.02, "Weight decay of AdamW.", section="Training", ge=0, le=1
+    )
+    warmup_epochs: float = setting(
+        2.0, "Epochs of linear warm-up before the cosine decay.", section="Training", ge=0, le=100
+    )
+    label_smoothing: float = setting(
+        0.05, "Share of the label spread over all classes.", section="Training", ge=0, le=0.5
+    )
+    class_balance: Literal["none", "weights", "sampling"] = setting(
+        "weights",
+        "Help for rare classes: weighted loss, or balanced sampling.",
+        section="Training",
+    )
+    class_balance_power: float = setting(
+        0.5,
+        "Strength of that help: weight = (1 / class share) ** power; 1 balances fully.",
+        section="Training",
+        ge=0,
+        le=1,
+    )
+    early_stopping_patience_epochs: int = setting(
+        15,
+        "Epochs without a better validation macro-F1 after which training stops.",
+        section="Training",
+        ge=1,
+        le=1000,
+    )
+    weights: Literal["none", "imagenet"] = setting(
+        "none", "Start from random or from ImageNet weights.", section="Training"
+    )
+    has_flips: bool = setting(
+        True, "Augment with mirror images and quarter turns.", section="Training"
+    )
+    max_rotation_degrees: float = setting(
+        180.0, "Augment with rotations up to this angle, in degrees.", section="Training", ge=0, le=180
+    )
+    max_shift_fraction: float = setting(
+        0.04, "Augment with shifts, as a share of the side.", section="Training", ge=0, le=0.5
+    )
+    max_zoom_fraction: float = setting(
+        0.1, "Augment with zooms by up to this share.", section="Training", ge=0, le=0.5
+    )
+    prediction_views: Literal[1, 4, 8] = setting(
+        8,
+        "Orientations averaged at prediction: 1, 4 quarter turns, or those and their mirrors.",
+        section="Training",
+    )
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = setting(
+        "auto",
+        "Arithmetic; 'auto' is mixed_bfloat16 on a GPU and float32 elsewhere.",
+        section="Training",
+    )
+    xla: Literal["auto", "on", "off"] = setting(
+        "auto", "XLA compilation; 'auto' is on with a GPU.", section="Training"
+    )
+    deterministic: bool = setting(
+        False, "Bit-identical weights for a seed, at some cost in speed.", section="Training"
+    )
+
+    # Evaluation
+    bootstrap_samples: int = setting(
+        2000, "Bootstrap samples behind each interval.", section="Evaluation", ge=100, le=100_000
+    )
+
+    # Simulation
+    simulated_galaxies: int = setting(
+        2400,
+        "Galaxies drawn for the simulated release.",
+        section="Simulation",
+        ge=60,
+        le=1_000_000,
+    )
+
+    @model_validator(mode="after")
+    def _agree(self) -> "RunConfig":
+        if self.release != "simulated" and not self.source:
+            raise ValueError(
+                f"release {self.release!r} needs 'source', the folder with its files. Received: ''"
+            )
+        if len(set(self.architectures)) != len(self.architectures):
+            raise ValueError(f"'architectures' names one twice. Received: {self.architectures}")
+        return self
+
+    def variants(self, family: Family) -> tuple[Architecture, ...]:
+        """Return the chosen architectures of a family, in the order of the form."""
+        return tuple(name for name in self.architectures if name.startswith(family))
+
+
+PRESETS: dict[Preset, dict[str, Any]] = {
+    "full": {},
+    "quick": {
+        "architectures": ("alexnet", "resnet18", "densenet121"),
+        "image_size_px": 64,
+        "epochs": 8,
+        "warmup_epochs": 1.0,
+    },
+}
+"""Settings that differ from the defaults: 'full' suits a GPU, 'quick' a processor."""
+
+
+def default_preset() -> Preset:
+    """Return GALAXY_PRESET if that is set, else 'full' where there is an NVIDIA GPU, else 'quick'."""
+    named = os.environ.get("GALAXY_PRESET", "")
+    if named:
+        if named not in PRESETS:
+            raise InputError(
+                f"GALAXY_PRESET must be one of {', '.join(PRESETS)}. Received: {named!r}"
+            )
+        return named
+    return "full" if Path("/dev/nvidiactl").exists() else "quick"
+
+
+def parse_config(settings: dict[str, Any]) -> RunConfig:
+    """Return the RunConfig of these settings, the defaults filling the rest.
+
+    Raises:
+        InputError: names each wrong setting, what is allowed and what was received.
+    """
+    try:
+        return RunConfig(**settings)
+    except ValidationError as error:
+        lines = [
+            f"{'.'.join(str(part) for part in problem['loc']) or 'settings'}: {problem['msg']}. "
+            f"Received: {problem['input']!r}"
+            if problem["loc"]
+            else problem["msg"]
+            for problem in error.errors()
+        ]
+        raise InputError("Settings were refused:\n  " + "\n  ".join(lines)) from None
+
+
+def form_schemas(preset: Preset) -> dict[str, dict[str, Any]]:
+    """Return for each setting the JSON schema of its field in the trigger form, with its default.
+
+    The default is the preset's. Keys follow RunConfig's order, which is the order of the form.
+    """
+    schemas = RunConfig.model_json_schema()["properties"]
+    for name, value in PRESETS[preset].items():
+        schemas[name]["default"] = list(value) if isinstance(value, tuple) else value
+    return schemas

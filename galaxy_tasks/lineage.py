@@ -1,0 +1,95 @@
+"""What determines each artifact: the settings and inputs that go into its key, and no others.
+
+A setting that is missing here would let a step return a result made with another value of it; one
+too many would repeat finished work. `*_FORMAT` numbers change when a step's output changes for
+the same inputs, so that a newer version of the code does not return what an older one made.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from galaxy_tasks.config import Architecture, RunConfig
+
+RELEASE_FORMAT = 1
+LABELS_FORMAT = 1
+IMAGES_FORMAT = 1
+MODEL_FORMAT = 1
+EVALUATION_FORMAT = 1
+
+_LABEL_SETTINGS = (
+    "release scheme minimum_votes id_column class_column image_name_pattern ignored_classes "
+    "test_fraction validation_fraction seed"
+).split()
+_IMAGE_SETTINGS = (
+    "image_size_px crop_fraction denoise_method gaussian_sigma_px median_size_px "
+    "bilateral_sigma_grey non_local_means_strength_grey opencv_device max_rejected_fraction "
+    "max_source_side_px"
+).split()
+_TRAINING_SETTINGS = (
+    "epochs seed batch_size learning_rate weight_decay warmup_epochs label_smoothing "
+    "class_balance class_balance_power early_stopping_patience_epochs weights has_flips "
+    "max_rotation_degrees max_shift_fraction max_zoom_fraction prediction_views precision xla "
+    "deterministic"
+).split()
+
+
+@dataclass(frozen=True)
+class ReleaseFiles:
+    """A release on disk: what `prepare_release` found, as it travels through an XCom."""
+
+    catalogue: str
+    """Path of the catalogue, CSV (also gzipped) or Parquet."""
+    images: str
+    """Path of the folder with the cutouts."""
+    mapping: str
+    """Path of the table that maps ids to image files; empty where file names hold the id."""
+    content: str
+    """SHA-256 over the tables' content and the images' names and sizes."""
+
+    def as_dict(self) -> dict[str, str]:
+        """Return the JSON form; `ReleaseFiles(**form)` reads it."""
+        return asdict(self)
+
+
+def _pick(config: RunConfig, names: list[str]) -> dict[str, Any]:
+    return {name: getattr(config, name) for name in names}
+
+
+def labels_made_from(config: RunConfig, release_files: ReleaseFiles) -> dict[str, Any]:
+    """Return what determines the labels and the split."""
+    return {
+        "format": LABELS_FORMAT,
+        "content": release_files.content,
+        **_pick(config, _LABEL_SETTINGS),
+    }
+
+
+def images_made_from(config: RunConfig, labels_key: str) -> dict[str, Any]:
+    """Return what determines the prepared images."""
+    return {"format": IMAGES_FORMAT, "labels": labels_key, **_pick(config, _IMAGE_SETTINGS)}
+
+
+def model_made_from(
+    config: RunConfig, images_key: str, architecture: Architecture
+) -> dict[str, Any]:
+    """Return what determines a trained model."""
+    return {
+        "format": MODEL_FORMAT,
+        "images": images_key,
+        "architecture": architecture,
+        **_pick(config, _TRAINING_SETTINGS),
+    }
+
+
+def evaluation_made_from(config: RunConfig, model_keys: list[str]) -> dict[str, Any]:
+    """Return what determines an evaluation and its report."""
+    return {
+        "format": EVALUATION_FORMAT,
+        "models": sorted(model_keys),
+        **_pick(config, ["bootstrap_samples", "seed"]),
+    }
+
+
+def simulation_made_from(config: RunConfig) -> dict[str, Any]:
+    """Return what determines a simulated release."""
+    return {"format": RELEASE_FORMAT, **_pick(config, ["simulated_galaxies", "seed"])}

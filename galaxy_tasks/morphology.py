@@ -1,0 +1,19 @@
+"""The morphologies that a galaxy can have: the vocabulary that all releases share."""
+
+from enum import StrEnum
+
+
+class Morphology(StrEnum):
+    """A morphological class; the value is the word used in tables, reports and file names."""
+
+    COMPLETELY_ROUND_SMOOTH = "completely_round_smooth"
+    IN_BETWEEN_SMOOTH = "in_between_smooth"
+    CIGAR_SHAPED_SMOOTH = "cigar_shaped_smooth"
+    EDGE_ON = "edge_on"
+    SPIRAL = "spiral"
+    BARRED_SPIRAL = "barred_spiral"
+    FEATURED_WITHOUT_SPIRAL = "featured_without_spiral"
+    ELLIPTICAL = "elliptical"
+    SPIRAL_CLOCKWISE = "spiral_clockwise"
+    SPIRAL_ANTICLOCKWISE = "spiral_anticlockwise"
+    MERGER = "merger"
