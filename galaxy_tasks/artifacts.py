@@ -190,6 +190,11 @@ def write_json(path: Path, value: Any) -> None:
     temporary.replace(path)
 
 
+def read_json(path: Path) -> Any:
+    """Return the content of a JSON file."""
+    return json.loads(path.read_text())
+
+
 def _lock(lock: Any, path: Path, timeout_s: float) -> None:
     deadline = time.monotonic() + timeout_s
     is_announced = False

@@ -1,0 +1,127 @@
+"""Prepared images as batches: the only place that builds a `tf.data.Dataset`.
+
+Batches are gathered from the memory-mapped uint8 array and reach the device as uint8; the compiled
+model does the rest. The order of an epoch depends on the seed and the epoch alone, so a training
+that is resumed sees the galaxies in the order in which it would have seen them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from galaxy_tasks.errors import InputError
+
+
+@dataclass(frozen=True)
+class Galaxies:
+    """One split of the prepared images.
+
+    `images` is the memory map of all splits, (count, size, size, 3) uint8; `rows` says which of its
+    rows belong to the split, (n,) int64; `labels` their label indices, (n,) int64.
+    """
+
+    images: NDArray[np.uint8]
+    rows: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    galaxy_ids: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """Return the number of galaxies in the split."""
+        return len(self.rows)
+
+    def image_batches(self, batch_size: int) -> Iterator[NDArray[np.uint8]]:
+        """Yield the images in order, (batch, size, size, 3) uint8, the last batch maybe smaller."""
+        for start in range(0, len(self.rows), batch_size):
+            yield self.images[self.rows[start : start + batch_size]]
+
+
+def open_galaxies(folder: Path, split: str) -> Galaxies:
+    """Return one split ('train', 'validation' or 'test') of an images artifact's folder."""
+    images = np.load(folder / "images.npy", mmap_mode="r")
+    table = pd.read_parquet(folder / "manifest.parquet")
+    if len(table) != len(images):
+        raise InputError(
+            f"{folder}: manifest.parquet has {len(table)} rows but images.npy {len(images)} images."
+        )
+    rows = np.flatnonzero((table["split"] == split).to_numpy())
+    if not len(rows):
+        raise InputError(f"{folder} has no galaxy in the split {split!r}.")
+    chosen = table.iloc[rows]
+    return Galaxies(
+        images=images,
+        rows=rows,
+        labels=chosen["label_index"].to_numpy(dtype=np.int64),
+        galaxy_ids=tuple(chosen["galaxy_id"]),
+    )
+
+
+def class_weights(labels: NDArray[np.int64], num_classes: int, power: float) -> NDArray[np.float64]:
+    """Return a weight for each class, (1 / share) ** power, scaled to a mean of 1 over galaxies.
+
+    `power` 0 gives every galaxy the same weight, 1 every class. Shape: (num_classes,).
+    """
+    counts = np.bincount(labels, minlength=num_classes)
+    if not counts.all():
+        raise InputError(
+            f"Every class needs a training galaxy. Received counts by class: {counts.tolist()}"
+        )
+    weights = (len(labels) / counts) ** power
+    return weights * len(labels) / float(weights[labels].sum())
+
+
+def epoch_order(
+    labels: NDArray[np.int64], *, seed: int, epoch: int, galaxy_weights: NDArray[np.float64] | None
+) -> NDArray[np.int64]:
+    """Return the order in which one epoch visits the galaxies, (n,) positions in the split.
+
+    With `galaxy_weights`, (n,), galaxies are drawn with replacement in proportion to them; without,
+    each is visited once.
+    """
+    random = np.random.default_rng([seed, epoch])
+    if galaxy_weights is None:
+        return random.permutation(len(labels))
+    return random.choice(
+        len(labels), size=len(labels), p=galaxy_weights / float(galaxy_weights.sum())
+    )
+
+
+def make_epoch(
+    galaxies: Galaxies,
+    *,
+    order: NDArray[np.int64],
+    batch_size: int,
+    num_classes: int,
+    loss_weights: NDArray[np.float64],
+) -> tf.data.Dataset:
+    """Return one epoch of (images uint8, one-hot labels float32, loss weights float32) batches.
+
+    The ragged last batch is left out, because its shape would compile a second program; every epoch
+    leaves out other galaxies. With fewer galaxies than a batch there is one batch of them all.
+    `loss_weights` has one weight for each class.
+    """
+    batch_size = min(batch_size, len(order))
+    size = galaxies.images.shape[1]
+
+    def gather(
+        positions: NDArray[np.int64],
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]:
+        labels = galaxies.labels[positions]
+        one_hot = np.eye(num_classes, dtype=np.float32)[labels]
+        return galaxies.images[galaxies.rows[positions]], one_hot, np.float32(loss_weights[labels])
+
+    def load(positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        images, labels, weights = tf.numpy_function(
+            gather, [positions], (tf.uint8, tf.float32, tf.float32)
+        )
+        images.set_shape((batch_size, size, size, 3))
+        labels.set_shape((batch_size, num_classes))
+        weights.set_shape((batch_size,))
+        return images, labels, weights
+
+    batches = tf.data.Dataset.from_tensor_slices(order).batch(batch_size, drop_remainder=True)
+    return batches.map(load).prefetch(2)

@@ -1,0 +1,65 @@
+"""Runs one step in a Python process of its own, as the Airflow tasks do.
+
+TensorFlow must not be initialised before a fork and holds its memory for the life of a process, and
+an Airflow task is a fork of its worker. A freshly executed interpreter has neither problem. It
+stays in the task's process group, so that ending the task ends the step.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from galaxy_tasks.errors import InputError, ResourceError
+
+EXIT_INPUT = 65
+EXIT_RESOURCE = 75
+"""Exit codes of a step for InputError and ResourceError (EX_DATAERR and EX_TEMPFAIL of sysexits.h)."""
+
+_ERRORS = {EXIT_INPUT: InputError, EXIT_RESOURCE: ResourceError}
+
+
+def run_step(name: str, **arguments: Any) -> Any:
+    """Run the function `name` of `galaxy_tasks.steps` in a new process and return its result.
+
+    Arguments and result are JSON. Every line that the step prints is printed here as it comes.
+
+    Raises:
+        InputError, ResourceError: the step raised it; same message.
+        ChildProcessError: the step failed in another way; the message says with which exit code
+            or signal, and the step's own traceback stands in the log above.
+    """
+    with tempfile.TemporaryDirectory(prefix="galaxy-step-") as folder:
+        arguments_path, result_path = Path(folder, "arguments.json"), Path(folder, "result.json")
+        arguments_path.write_text(json.dumps(arguments, default=str))
+        command = [
+            *(sys.executable, "-m", "galaxy_tasks.cli", "step", name),
+            *("--arguments", str(arguments_path), "--result", str(result_path)),
+        ]
+        exit_code = _stream(command)
+        answer = json.loads(result_path.read_text()) if result_path.is_file() else {}
+    if exit_code in _ERRORS:
+        raise _ERRORS[exit_code](answer["error"])
+    if exit_code != 0:
+        how = f"by signal {-exit_code}" if exit_code < 0 else f"with exit code {exit_code}"
+        hint = " (the system may have run out of memory)" if exit_code == -9 else ""
+        raise ChildProcessError(f"Step {name} was ended {how}{hint}; its last lines are above.")
+    return answer["result"]
+
+
+def _stream(command: list[str]) -> int:
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    ) as child:
+        assert child.stdout is not None
+        try:
+            for line in child.stdout:
+                print(line.rstrip("\n"), flush=True)
+        except BaseException:
+            child.kill()
+            raise
+    return child.returncode

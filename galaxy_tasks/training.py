@@ -1,0 +1,314 @@
+"""Trains one network on the prepared images: compile, fit, checkpoint, resume, predict.
+
+Every epoch ends with the validation scores, one line in the log and a checkpoint, so a training
+that is killed goes on from its last epoch. The best epoch by validation macro-F1 is kept.
+"""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+from sklearn.metrics import accuracy_score, f1_score, log_loss
+
+from galaxy_tasks.augmentation import RandomOrientation
+from galaxy_tasks.checkpoints import (
+    TrainingState,
+    load_best,
+    load_checkpoint,
+    remove_checkpoint,
+    save_checkpoint,
+)
+from galaxy_tasks.config import Architecture, RunConfig
+from galaxy_tasks.dataset import Galaxies, class_weights, epoch_order, make_epoch, open_galaxies
+from galaxy_tasks.devices import Device, is_out_of_memory
+from galaxy_tasks.errors import InputError, ResourceError
+from galaxy_tasks.models import build_model
+
+PREDICTION_BATCH_SIZE = 128
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A finished training: the model with its best weights, and what there is to tell of it."""
+
+    model: keras.Model
+    state: TrainingState
+    test_probabilities: NDArray[np.float32]
+    test: Galaxies
+    images_per_s: float
+
+
+def build_classifier(
+    architecture: Architecture, *, config: RunConfig, num_classes: int
+) -> keras.Model:
+    """Return the uncompiled model that maps uint8 cutouts to logits.
+
+    Input: (batch, image_size_px, image_size_px, 3) uint8 RGB. Output: (batch, num_classes) float32.
+    Scaling and augmentation are layers of it, so they run compiled and on the device.
+    """
+    size = config.image_size_px
+    images = keras.Input((size, size, 3), dtype="uint8", name="cutouts")
+    # Pixels keep full precision until the network's first layer, also in mixed precision.
+    scaled = keras.layers.Rescaling(1 / 255, dtype="float32", name="scale")(images)
+    oriented = RandomOrientation(
+        has_flips=config.has_flips,
+        max_rotation_degrees=config.max_rotation_degrees,
+        max_shift_fraction=config.max_shift_fraction,
+        max_zoom_fraction=config.max_zoom_fraction,
+        seed=config.seed,
+        dtype="float32",
+        name="orient",
+    )(scaled)
+    network = build_model(
+        architecture,
+        image_size_px=size,
+        num_classes=num_classes,
+        weights=config.weights,
+        seed=config.seed,
+    )
+    return keras.Model(images, network(oriented), name=architecture)
+
+
+def train_classifier(
+    images_folder: Path,
+    *,
+    architecture: Architecture,
+    config: RunConfig,
+    classes: Sequence[str],
+    device: Device,
+    folder: Path,
+) -> TrainedModel:
+    """Train until the last epoch or until patience ends, and predict the test split.
+
+    Args:
+        images_folder: folder of a published images artifact.
+        folder: where checkpoints are kept; one that is there is gone on from, and removed at
+            the end.
+
+    Raises:
+        InputError: a class without training galaxies, or a loss that is not finite.
+        ResourceError: one galaxy at a time is still too much for the device's memory.
+    """
+    training, validation, test = (
+        open_galaxies(images_folder, split) for split in ("train", "validation", "test")
+    )
+    model = build_classifier(architecture, config=config, num_classes=len(classes))
+    _compile(model, config=config, device=device)
+    _print_start(model, config=config, device=device, counts=[len(training), len(validation)])
+    state = _restore(model, config=config, folder=folder)
+    while not _is_finished(state, config):
+        state = _run_epoch_safely(model, state, config, training, validation, folder)
+        print(_describe_epoch(state, config), flush=True)
+    if state.epoch < config.epochs:
+        print(
+            f"Stopped: no better validation macro-F1 for {config.early_stopping_patience_epochs} "
+            f"epochs. Best: epoch {state.best_epoch}.",
+            flush=True,
+        )
+    load_best(folder, model=_variables(model))
+    probabilities = predict_probabilities(model, test.image_batches(PREDICTION_BATCH_SIZE), views=config.prediction_views)
+    remove_checkpoint(folder)
+    images_per_s = sum(r["images"] for r in state.history) / sum(r["fit_seconds"] for r in state.history)
+    return TrainedModel(model, state, probabilities, test, images_per_s)
+
+
+def predict_probabilities(model: keras.Model, batches, *, views: int) -> NDArray[np.float32]:
+    """Return class probabilities, (n, classes) float32, averaged over `views` orientations.
+
+    `batches` yields (batch, size, size, 3) uint8. Views are the quarter turns and, for 8, their
+    mirror images: a galaxy has no up. 1 takes the image as it is.
+    """
+    results = []
+    for images in batches:
+        total = 0.0
+        for view in range(views):
+            seen = np.rot90(images if view < 4 else images[:, :, ::-1], view % 4, axes=(1, 2))
+            logits = model.predict_on_batch(np.ascontiguousarray(seen))
+            total = total + ops.convert_to_numpy(ops.softmax(logits, axis=-1))
+        results.append(total / views)
+    return np.concatenate(results).astype(np.float32)
+
+
+def _compile(model: keras.Model, *, config: RunConfig, device: Device) -> None:
+    optimizer = keras.optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay)
+    # Biases and normalisation have no scale to shrink (Loshchilov & Hutter 2019 decay weights).
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    model.compile(
+        optimizer=optimizer,
+        loss=keras.losses.CategoricalCrossentropy(
+            from_logits=True, label_smoothing=config.label_smoothing
+        ),
+        metrics=["accuracy", keras.metrics.F1Score(average="macro", name="macro_f1")],
+        jit_compile=device.is_xla,
+    )
+    model.optimizer.build(model.trainable_variables)
+
+
+def _variables(model: keras.Model) -> list:
+    """Return weights, statistics and states of random generators, but no metric's variables."""
+    of_metrics = {id(variable) for variable in model.metrics_variables}
+    return [variable for variable in model.variables if id(variable) not in of_metrics]
+
+
+def _restore(model: keras.Model, *, config: RunConfig, folder: Path) -> TrainingState:
+    variables, optimizer = _variables(model), model.optimizer.variables
+    state = load_checkpoint(folder, model=variables, optimizer=optimizer)
+    if state is not None:
+        print(f"Going on after epoch {state.epoch} from the checkpoint.", flush=True)
+        return state
+    state = TrainingState(epoch=0, batch_size=config.batch_size)
+    save_checkpoint(folder, state, model=variables, optimizer=optimizer)
+    return state
+
+
+def _is_finished(state: TrainingState, config: RunConfig) -> bool:
+    is_stale = state.epoch - state.best_epoch >= config.early_stopping_patience_epochs
+    return state.epoch >= config.epochs or is_stale
+
+
+def _run_epoch_safely(
+    model: keras.Model,
+    state: TrainingState,
+    config: RunConfig,
+    training: Galaxies,
+    validation: Galaxies,
+    folder: Path,
+) -> TrainingState:
+    """Run one epoch and save it; halve the batch when the device's memory does not hold it."""
+    try:
+        done = _run_epoch(model, state, config, training, validation)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        if state.batch_size == 1:
+            raise ResourceError(
+                "The device has too little memory for a batch of one galaxy. "
+                "Choose a smaller image_size_px or a smaller network."
+            ) from error
+        halved = replace(state, batch_size=state.batch_size // 2)
+        print(f"Out of memory with batches of {state.batch_size}: going on with {halved.batch_size}.", flush=True)
+        load_checkpoint(folder, model=_variables(model), optimizer=model.optimizer.variables)
+        return _run_epoch_safely(model, halved, config, training, validation, folder)
+    save_checkpoint(folder, done, model=_variables(model), optimizer=model.optimizer.variables)
+    return done
+
+
+def _run_epoch(
+    model: keras.Model,
+    state: TrainingState,
+    config: RunConfig,
+    training: Galaxies,
+    validation: Galaxies,
+) -> TrainingState:
+    started = time.monotonic()
+    num_classes = model.output_shape[-1]
+    weights = class_weights(training.labels, num_classes, config.class_balance_power)
+    is_sampling = config.class_balance == "sampling"
+    order = epoch_order(
+        training.labels,
+        seed=config.seed,
+        epoch=state.epoch,
+        galaxy_weights=weights[training.labels] if is_sampling else None,
+    )
+    dataset = make_epoch(
+        training,
+        order=order,
+        batch_size=state.batch_size,
+        num_classes=num_classes,
+        loss_weights=weights if config.class_balance == "weights" else np.ones(num_classes),
+    )
+    rate = _LearningRate(config, epoch=state.epoch, num_batches=len(dataset))
+    scores = model.fit(dataset, epochs=1, verbose=0, callbacks=[rate]).history
+    fit_seconds = time.monotonic() - started
+    record = {name: float(scores[name][0]) for name in ("loss", "accuracy", "macro_f1")}
+    if not math.isfinite(record["loss"]):
+        raise InputError(
+            f"The training loss became {record['loss']} in epoch {state.epoch + 1}. Lower "
+            f"learning_rate (now {config.learning_rate:g}) or set precision to float32."
+        )
+    record |= _validate(model, validation)
+    seconds = time.monotonic() - started
+    num_images = len(dataset) * min(state.batch_size, len(order))
+    record |= {
+        "epoch": state.epoch + 1,
+        "learning_rate": rate.last,
+        "images": num_images,
+        "images_per_s": num_images / fit_seconds,
+        "fit_seconds": fit_seconds,
+        "seconds": seconds,
+    }
+    return state.after_epoch(record)
+
+
+def _validate(model: keras.Model, validation: Galaxies) -> dict[str, float]:
+    """Return val_loss (nats, without smoothing or weights), val_accuracy and val_macro_f1."""
+    batches = validation.image_batches(PREDICTION_BATCH_SIZE)
+    probabilities = predict_probabilities(model, batches, views=1).astype(np.float64)
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    classes = list(range(probabilities.shape[1]))
+    predicted = probabilities.argmax(axis=1)
+    return {
+        "val_loss": float(log_loss(validation.labels, probabilities, labels=classes)),
+        "val_accuracy": float(accuracy_score(validation.labels, predicted)),
+        "val_macro_f1": float(
+            f1_score(validation.labels, predicted, labels=classes, average="macro", zero_division=0)
+        ),
+    }
+
+
+def learning_rate_at(progress_epochs: float, config: RunConfig) -> float:
+    """Return the learning rate after so many epochs: linear warm-up, then a half cosine to 1 %.
+
+    It depends on the share of the training done and not on the batch size, which may be halved.
+    """
+    warmup = min(config.warmup_epochs, config.epochs / 2)
+    if progress_epochs < warmup:
+        return config.learning_rate * max(progress_epochs / warmup, 0.01)
+    share = (progress_epochs - warmup) / max(config.epochs - warmup, 1e-9)
+    return config.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(share, 1.0))))
+
+
+class _LearningRate(keras.callbacks.Callback):
+    """Sets the learning rate before every batch."""
+
+    def __init__(self, config: RunConfig, *, epoch: int, num_batches: int) -> None:
+        super().__init__()
+        self.config, self.epoch, self.num_batches = config, epoch, num_batches
+        self.last = 0.0
+
+    def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
+        self.last = learning_rate_at(self.epoch + batch / self.num_batches, self.config)
+        self.model.optimizer.learning_rate = self.last
+
+
+def _print_start(
+    model: keras.Model, *, config: RunConfig, device: Device, counts: Sequence[int]
+) -> None:
+    print(
+        f"Training {model.name}: {model.count_params():,} parameters, {counts[0]:,} training and "
+        f"{counts[1]:,} validation galaxies at {config.image_size_px} px, batches of "
+        f"{config.batch_size}, at most {config.epochs} epochs.\n"
+        f"Running on {device.describe()}{', deterministic' if config.deterministic else ''}.",
+        flush=True,
+    )
+
+
+def _describe_epoch(state: TrainingState, config: RunConfig) -> str:
+    """Return the log line of the last epoch."""
+    record = state.history[-1]
+    left_s = (config.epochs - state.epoch) * state.seconds / state.epoch
+    return (
+        f"epoch {state.epoch:3d}/{config.epochs}  "
+        f"train: loss {record['loss']:.4f} accuracy {record['accuracy']:.4f} "
+        f"macro-F1 {record['macro_f1']:.4f}  "
+        f"validation: loss {record['val_loss']:.4f} accuracy {record['val_accuracy']:.4f} "
+        f"macro-F1 {record['val_macro_f1']:.4f}{' (best)' if state.best_epoch == state.epoch else ''}  "
+        f"{record['images_per_s']:.1f} images/s  {record['seconds']:.1f} s, "
+        f"at most {left_s / 60:.1f} min left, learning rate {record['learning_rate']:.2e}"
+    )
