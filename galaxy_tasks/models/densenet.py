@@ -1,0 +1,50 @@
+"""Densely connected networks: Huang, Liu, van der Maaten & Weinberger 2016 (arXiv:1608.06993).
+
+DenseNet-BC with growth rate 32 and compression 0.5 (Table 1) for ImageNet, from
+`keras.applications`, with the paper's 7 × 7 stem at every input size. No deviations.
+"""
+
+from pathlib import Path
+
+import keras
+from keras import layers
+
+NETWORKS = {
+    "densenet121": keras.applications.DenseNet121,
+    "densenet169": keras.applications.DenseNet169,
+    "densenet201": keras.applications.DenseNet201,
+}
+
+IMAGENET_MD5 = {
+    "densenet121": "30ee3e1110167f948a6b9946edeeb738",
+    "densenet169": "b8c4d4c20dd625c148057b9ff1c1176b",
+    "densenet201": "c13680b51ded0fb44dff2d8f86ac8bb1",
+}
+"""Networks with ImageNet weights, and the MD5 of the published file without the last layer."""
+
+_IMAGENET_MEAN_RGB = (0.485, 0.456, 0.406)
+_IMAGENET_DEVIATION_RGB = (0.229, 0.224, 0.225)
+
+
+def normalise_for_imagenet(images: keras.KerasTensor) -> keras.KerasTensor:
+    """Map RGB in [0, 1] to what the published weights expect: mean 0 and deviation 1 on ImageNet."""
+    scale = [1 / deviation for deviation in _IMAGENET_DEVIATION_RGB]
+    offset = [-mean * factor for mean, factor in zip(_IMAGENET_MEAN_RGB, scale, strict=True)]
+    return layers.Rescaling(scale, offset, dtype="float32", name="normalise")(images)
+
+
+def apply_densenet(
+    images: keras.KerasTensor, *, architecture: str, weights_file: Path | None = None
+) -> keras.KerasTensor:
+    """Return the 1024, 1664 or 1920 averaged features of each image.
+
+    `images` has shape (batch, size, size, 3), normalised. `weights_file` is a file in Keras' format
+    for a network without its last layer.
+    """
+    return NETWORKS[architecture](
+        include_top=False,
+        weights=None if weights_file is None else str(weights_file),
+        input_tensor=images,
+        input_shape=tuple(images.shape[1:]),
+        pooling="avg",
+    ).output
