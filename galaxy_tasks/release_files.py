@@ -1,0 +1,221 @@
+"""Find a release on disk: which files it is read from, which columns, and what its content is."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from galaxy_tasks.config import RunConfig
+from galaxy_tasks.errors import InputError
+from galaxy_tasks.lineage import ReleaseFiles
+from galaxy_tasks.releases import RELEASES
+from galaxy_tasks.releases.files import (
+    Table,
+    hash_content,
+    is_image,
+    is_table,
+    list_file_names,
+    list_images,
+    match_columns,
+    read_table_header,
+    shorten,
+)
+from galaxy_tasks.releases.rules import GivenScheme, Release, Scheme, VoteScheme
+
+ID, RA, DEC = "galaxy_id", "ra", "dec"
+"""What the plan calls the columns that every release has, whatever the release calls them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CataloguePlan:
+    """How a catalogue is read: its table, its way to labels, its columns."""
+
+    release: Release
+    scheme: Scheme
+    table: Table
+    columns: dict[str, str]
+    """The catalogue's own column for each that cleaning reads: galaxy_id, ra, dec (where there
+    are any) and those that the scheme names."""
+
+
+def locate_release(config: RunConfig, *, source: str | Path | None = None) -> ReleaseFiles:
+    """Return where the release of these settings lies, after checking that all of it is there.
+
+    Reads the catalogue's header, lists the images, and hashes the content; needs no Spark.
+
+    Args:
+        config: names the release, and the files where they differ from the release's own.
+        source: folder to look in instead of `config.source` (that of a simulated release).
+
+    Raises:
+        InputError: a file, folder or column is missing or unreadable; says what was looked for
+            and what is there.
+    """
+    folder = Path(source or config.source).expanduser().absolute()
+    if not (source or config.source):
+        raise InputError("No source folder: draw the simulated release first, or set 'source'.")
+    if not folder.is_dir():
+        raise InputError(f"The source folder {folder} does not exist or is no folder.")
+    release = adapt_release(config)
+    catalogue = _locate_catalogue(config, release, folder)
+    images = _locate_images(config, release, folder)
+    mapping = _locate_mapping(release, folder)
+    plan_catalogue(config, catalogue)
+    if not list_images(images, pattern=release.image_name_pattern):
+        raise InputError(
+            f"{images} holds no image named like '{release.image_name_pattern or '{id}.jpg'}'. "
+            f"Found: {shorten(sorted(list_file_names(images)))}"
+        )
+    tables = [catalogue, mapping] if mapping else [catalogue]
+    return ReleaseFiles(
+        catalogue=str(catalogue),
+        images=str(images),
+        mapping=str(mapping or ""),
+        content=hash_content(tables, images=images),
+    )
+
+
+def adapt_release(config: RunConfig) -> Release:
+    """Return the release with the names that the settings put in place of its own.
+
+    Raises:
+        InputError: the image name pattern lacks '{id}'.
+    """
+    release = RELEASES[config.release]
+    pattern = config.image_name_pattern or release.image_name_pattern
+    if pattern and pattern.count("{id}") != 1:
+        raise InputError(
+            "'image_name_pattern' must hold '{id}' once, like '{id}.jpg'. "
+            f"Received: {pattern!r}"
+        )
+    schemes = dict(release.schemes)
+    if config.class_column and "as_given" in schemes:
+        schemes["as_given"] = GivenScheme(column=config.class_column)
+    id_columns = (config.id_column,) if config.id_column else release.id_columns
+    return replace(release, image_name_pattern=pattern, schemes=schemes, id_columns=id_columns)
+
+
+def choose_scheme(config: RunConfig, release: Release) -> Scheme:
+    """Return the release's way to labels; a table of classes has only one.
+
+    Raises:
+        InputError: the release's votes do not allow the scheme that is set.
+    """
+    if "as_given" in release.schemes:
+        return release.schemes["as_given"]
+    if config.scheme not in release.schemes:
+        raise InputError(
+            f"Release {release.name!r} has no scheme {config.scheme!r}. "
+            f"Set 'scheme' to one of: {', '.join(release.schemes)}"
+        )
+    return release.schemes[config.scheme]
+
+
+def plan_catalogue(config: RunConfig, catalogue: Path) -> CataloguePlan:
+    """Return how to read the catalogue.
+
+    Raises:
+        InputError: a column is missing, or the id's column cannot hold ids exactly.
+    """
+    release = adapt_release(config)
+    scheme = choose_scheme(config, release)
+    table = read_table_header(catalogue)
+    wanted = {ID: release.id_columns, RA: (release.ra_column,), DEC: (release.dec_column,)}
+    for column in scheme_columns(scheme, minimum_votes=config.minimum_votes):
+        wanted[column] = (column, *release.aliases.get(column, ()))
+    columns = match_columns(table, wanted, optional=(RA, DEC))
+    if columns[ID] in table.floating_columns:
+        raise InputError(
+            f"Column {columns[ID]!r} of {catalogue} holds floating-point numbers, which cannot "
+            "tell ids of 18 digits apart. Store the ids as whole numbers or text."
+        )
+    return CataloguePlan(release=release, scheme=scheme, table=table, columns=columns)
+
+
+def scheme_columns(scheme: Scheme, *, minimum_votes: int) -> tuple[str, ...]:
+    """Return the columns a scheme reads; vote counts only where a minimum is asked for."""
+    if isinstance(scheme, VoteScheme):
+        counts = scheme.vote_columns if minimum_votes > 0 else ()
+        return (*scheme.fraction_columns, *counts)
+    return (scheme.column,)
+
+
+def _locate_catalogue(config: RunConfig, release: Release, folder: Path) -> Path:
+    if config.catalogue_file:
+        return _require_file(folder / config.catalogue_file, "the catalogue")
+    if release.catalogue_names:
+        return _first_file(folder, release.catalogue_names, "the catalogue")
+    tables = sorted(path for path in folder.iterdir() if path.is_file() and is_table(path))
+    fitting = [path for path in tables if _has_columns(config, path)] if tables else []
+    if len(fitting) == 1:
+        return fitting[0]
+    if len(tables) == 1:
+        return tables[0]  # its missing columns make a better message than "no table"
+    found = "several tables" if fitting else "no table"
+    raise InputError(
+        f"{folder} holds {found} with the id and class columns. Set 'catalogue_file' "
+        f"(and 'id_column', 'class_column'). Found: {shorten(p.name for p in fitting or tables)}"
+    )
+
+
+def _has_columns(config: RunConfig, path: Path) -> bool:
+    try:
+        plan_catalogue(config, path)
+    except InputError:
+        return False
+    return True
+
+
+def _locate_images(config: RunConfig, release: Release, folder: Path) -> Path:
+    names = (config.images_folder,) if config.images_folder else release.images_folders
+    for name in names:
+        if (folder / name).is_dir():
+            return folder / name
+    if names:
+        raise InputError(
+            f"{folder} lacks the image folder {' or '.join(names)}. Set 'images_folder' if it is "
+            f"named otherwise. Found: {_list_folder(folder)}"
+        )
+    holding = [path for path in sorted(folder.iterdir()) if path.is_dir() and _has_images(path)]
+    if len(holding) == 1:
+        return holding[0]
+    if not holding and _has_images(folder):
+        return folder
+    raise InputError(
+        f"{folder} must hold one folder with images. Set 'images_folder'. "
+        f"Found with images: {shorten(path.name for path in holding)}"
+    )
+
+
+def _has_images(folder: Path) -> bool:
+    return any(is_image(path.name) for path in folder.iterdir())
+
+
+def _locate_mapping(release: Release, folder: Path) -> Path | None:
+    if release.mapping is None:
+        return None
+    mapping = release.mapping
+    path = _first_file(folder, mapping.file_names, "the table that maps ids to images")
+    wanted = {name: (name,) for name in (mapping.id_column, mapping.image_column)}
+    match_columns(read_table_header(path), wanted)
+    return path
+
+
+def _first_file(folder: Path, names: Iterable[str], what: str) -> Path:
+    for name in names:
+        if (folder / name).is_file():
+            return folder / name
+    raise InputError(
+        f"{folder} lacks {what}. Looked for: {', '.join(names)}. Found: {_list_folder(folder)}"
+    )
+
+
+def _require_file(path: Path, what: str) -> Path:
+    if not path.is_file():
+        raise InputError(f"{what} {path} does not exist. Found: {_list_folder(path.parent)}")
+    return path
+
+
+def _list_folder(folder: Path) -> str:
+    if not folder.is_dir():
+        return "no such folder"
+    return shorten(sorted(path.name + "/" * path.is_dir() for path in folder.iterdir()))

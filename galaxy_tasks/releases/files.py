@@ -1,0 +1,214 @@
+"""Read a release's files on one machine: a table's header, a folder's images, their content hash.
+
+Nothing here reads a table's rows, except to hash its bytes: that is Spark's part.
+"""
+
+import csv
+import gzip
+import hashlib
+import io
+import os
+import re
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from galaxy_tasks.errors import InputError
+
+TABLE_SUFFIXES = (".csv", ".csv.gz", ".parquet")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+DELIMITERS = (",", ";", "\t", "|")
+_CHUNK_BYTES = 1 << 20
+_SHOWN_NAMES = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table on disk as its header tells."""
+
+    path: Path
+    columns: tuple[str, ...]
+    delimiter: str = ","
+    """What separates the cells of a CSV."""
+    floating_columns: frozenset[str] = frozenset()
+    """Columns stored as floating-point numbers (Parquet); a CSV's are text."""
+
+    @property
+    def is_parquet(self) -> bool:
+        """Whether the table is Parquet; else it is CSV, perhaps gzipped."""
+        return self.path.name.lower().endswith(".parquet")
+
+    def find(self, names: Iterable[str]) -> str | None:
+        """Return the first of these columns that the table has, in the table's own spelling.
+
+        An exact match goes before one that differs in case.
+
+        Raises:
+            InputError: two columns differ only in case, and neither is spelt as asked.
+        """
+        for name in names:
+            if name in self.columns:
+                return name
+            alike = [column for column in self.columns if column.casefold() == name.casefold()]
+            if len(alike) > 1:
+                raise InputError(f"{self.path} has several columns like {name!r}: {alike}")
+            if alike:
+                return alike[0]
+        return None
+
+
+def is_table(path: Path) -> bool:
+    """Return whether the file's name is that of a table that can be read."""
+    return path.name.lower().endswith(TABLE_SUFFIXES)
+
+
+def read_table_header(path: Path) -> Table:
+    """Return the columns of a CSV, gzipped CSV or Parquet file, reading no row.
+
+    Raises:
+        InputError: the file is no such table, is empty, is not UTF-8, or repeats a column.
+    """
+    if path.name.startswith(("_", ".")):
+        raise InputError(f"Spark ignores files named like {path.name}. Rename {path}.")
+    if not is_table(path):
+        raise InputError(f"{path} must end in one of {', '.join(TABLE_SUFFIXES)}.")
+    table = _read_parquet_header(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
+    repeated = {column for column in table.columns if table.columns.count(column) > 1}
+    if repeated:
+        raise InputError(f"{path} has columns of the same name: {sorted(repeated)}")
+    return table
+
+
+def _read_parquet_header(path: Path) -> Table:
+    try:
+        schema = pq.read_schema(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"{path} is no readable Parquet file: {error}") from error
+    floating = (field.name for field in schema if pa.types.is_floating(field.type))
+    return Table(path=path, columns=tuple(schema.names), floating_columns=frozenset(floating))
+
+
+def _read_csv(path: Path) -> Table:
+    try:
+        with _open_bytes(path) as file:
+            text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+            header = next((line.rstrip("\r\n") for line in text if line.strip()), "")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} must be UTF-8 text. Received: {error}") from error
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(f"{path} is no readable gzip file: {error}") from error
+    if not header:
+        raise InputError(f"{path} is empty: it must begin with the names of its columns.")
+    delimiter = max(DELIMITERS, key=header.count)
+    columns = next(csv.reader([header], delimiter=delimiter))
+    return Table(
+        path=path, columns=tuple(column.strip() for column in columns), delimiter=delimiter
+    )
+
+
+def _open_bytes(path: Path) -> Any:
+    return gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")
+
+
+def match_columns(
+    table: Table, wanted: Mapping[str, tuple[str, ...]], *, optional: Iterable[str] = ()
+) -> dict[str, str]:
+    """Return for each wanted column what the table calls it.
+
+    Args:
+        table: the table's header.
+        wanted: for each column all the names it may have, the best first.
+        optional: wanted columns that are left out of the result where the table has none.
+
+    Raises:
+        InputError: names the columns that are missing and those that are there.
+    """
+    found = {column: table.find(names) for column, names in wanted.items()}
+    missing = [
+        " or ".join(wanted[column])
+        for column, name in found.items()
+        if name is None and column not in set(optional)
+    ]
+    if missing:
+        raise InputError(
+            f"{table.path} lacks {len(missing)} column(s). Expected: {shorten(missing)}. "
+            f"Found: {shorten(table.columns)}"
+        )
+    return {column: name for column, name in found.items() if name is not None}
+
+
+def shorten(names: Iterable[str]) -> str:
+    """Return the first names as one line that says how many more there are."""
+    names = list(names)
+    more = f", and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
+    return (", ".join(names[:_SHOWN_NAMES]) + more) or "nothing"
+
+
+def list_images(folder: Path, *, pattern: str) -> dict[str, str]:
+    """Return the image names of a folder by the id in them.
+
+    Args:
+        folder: listed once, without its subfolders.
+        pattern: file name with '{id}' for the id; empty: the id and any image suffix, where of
+            two files with the same id that with the earlier suffix in IMAGE_SUFFIXES counts.
+    """
+    if pattern:
+        before, _, after = pattern.partition("{id}")
+        expression = re.compile(re.escape(before) + "(.+)" + re.escape(after))
+        matches = ((expression.fullmatch(name), name) for name in list_file_names(folder))
+        return {match[1]: name for match, name in matches if match}
+    by_suffix = sorted(list_file_names(folder), key=_rank_suffix, reverse=True)
+    return {Path(name).stem: name for name in by_suffix if is_image(name)}
+
+
+def is_image(name: str) -> bool:
+    """Return whether a file name ends as those of images do."""
+    return name.lower().endswith(IMAGE_SUFFIXES)
+
+
+def _rank_suffix(name: str) -> tuple[int, str]:
+    suffix = Path(name).suffix.lower()
+    return (IMAGE_SUFFIXES.index(suffix) if suffix in IMAGE_SUFFIXES else 9, name)
+
+
+def list_file_names(folder: Path) -> list[str]:
+    """Return the names of a folder's files, in no order; hidden files are left out."""
+    with os.scandir(folder) as entries:
+        return [e.name for e in entries if e.is_file() and not e.name.startswith(".")]
+
+
+def hash_content(tables: Iterable[Path], *, images: Path) -> str:
+    """Return the SHA-256 over the tables' bytes and the images' names and sizes, in hexadecimal.
+
+    Raises:
+        InputError: a gzipped table is truncated or damaged.
+    """
+    digest = hashlib.sha256()
+    for table in tables:
+        digest.update(_hash_table(table))
+    with os.scandir(images) as entries:
+        listing = sorted(
+            f"{e.name}\0{e.stat().st_size}\n" for e in entries if e.is_file() and is_image(e.name)
+        )
+    for line in listing:
+        digest.update(line.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def _hash_table(path: Path) -> bytes:
+    """Hash what a table holds: unpacked, so that a damaged gzip file is found before Spark is."""
+    digest = hashlib.sha256()
+    try:
+        with _open_bytes(path) as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                digest.update(chunk)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(
+            f"{path} is a damaged or truncated gzip file ({error}). Fetch it again."
+        ) from error
+    return digest.digest()

@@ -1,0 +1,101 @@
+"""Galaxy Zoo 2: the catalogue of Hart et al. 2016 and the published image set.
+
+Files: gz2_hart16.csv (data.galaxyzoo.org), gz2_filename_mapping.csv and images/ (Zenodo 3565489).
+Fractions are conditional: of the volunteers who were asked that question. The older catalogue of
+Willett et al. 2013 (zoo2MainSpecz.csv) has the same columns and is read as well.
+"""
+
+from galaxy_tasks.morphology import Morphology
+from galaxy_tasks.releases.rules import (
+    Criterion,
+    ImageMapping,
+    LabelRule,
+    Release,
+    ShorthandRule,
+    ShorthandScheme,
+    VoteScheme,
+)
+
+QUESTIONS: dict[str, tuple[str, ...]] = {
+    "t01_smooth_or_features": ("a01_smooth", "a02_features_or_disk", "a03_star_or_artifact"),
+    "t02_edgeon": ("a04_yes", "a05_no"),
+    "t04_spiral": ("a08_spiral", "a09_no_spiral"),
+    "t07_rounded": ("a16_completely_round", "a17_in_between", "a18_cigar_shaped"),
+}
+"""The questions that the rules ask about, with all their answers (Willett et al. 2013, Table 2)."""
+
+
+def _answer(question: str, answer: str, minimum: float) -> Criterion:
+    return Criterion(
+        column=f"{question}_{answer}_debiased",
+        minimum=minimum,
+        vote_columns=tuple(f"{question}_{other}_count" for other in QUESTIONS[question]),
+    )
+
+
+# Willett et al. 2013 (MNRAS 435, 2835), Table 3: what the preceding answers must reach before an
+# answer counts, for at least 20 votes. The majority for the answer itself and the reuse of 0.602
+# and 0.715 for the edge-on question follow the five-class sample of Zhu et al. 2019 (Ap&SS 364,
+# 55), on debiased fractions as in Cao et al. 2024 (A&A 683, A42), section 3.1.
+SMOOTH = _answer("t01_smooth_or_features", "a01_smooth", 0.469)
+FEATURED = _answer("t01_smooth_or_features", "a02_features_or_disk", 0.430)
+EDGE_ON = _answer("t02_edgeon", "a04_yes", 0.602)
+NOT_EDGE_ON = _answer("t02_edgeon", "a05_no", 0.715)
+SPIRAL = _answer("t04_spiral", "a08_spiral", 0.619)
+COMPLETELY_ROUND = _answer("t07_rounded", "a16_completely_round", 0.50)
+IN_BETWEEN = _answer("t07_rounded", "a17_in_between", 0.50)
+CIGAR_SHAPED = _answer("t07_rounded", "a18_cigar_shaped", 0.50)
+
+CLEAN5 = VoteScheme(
+    rules=(
+        LabelRule(
+            morphology=Morphology.COMPLETELY_ROUND_SMOOTH, criteria=(SMOOTH, COMPLETELY_ROUND)
+        ),
+        LabelRule(morphology=Morphology.IN_BETWEEN_SMOOTH, criteria=(SMOOTH, IN_BETWEEN)),
+        LabelRule(morphology=Morphology.CIGAR_SHAPED_SMOOTH, criteria=(SMOOTH, CIGAR_SHAPED)),
+        LabelRule(morphology=Morphology.EDGE_ON, criteria=(FEATURED, EDGE_ON)),
+        LabelRule(morphology=Morphology.SPIRAL, criteria=(FEATURED, NOT_EDGE_ON, SPIRAL)),
+    )
+)
+
+# The shorthand of Willett et al. 2013, Appendix A, the most common answers in order: E and how
+# round; Se and the bulge seen edge-on; S, B with a bar, the bulge, and with spiral arms their
+# number and winding; then what is odd, in brackets. A alone is a star or an artifact.
+ODD = r"(\([rldiomu]\))?"
+ARMS = r"[1-4+?][tml]"
+GZ2_CLASS = ShorthandScheme(
+    column="gz2_class",
+    grammar=rf"^(A|(E[ric]|Se[rbn]|SB?[abcd]({ARMS})?){ODD})$",
+    artifact_pattern="^A$",
+    rules=(
+        ShorthandRule(morphology=Morphology.COMPLETELY_ROUND_SMOOTH, pattern="^Er"),
+        ShorthandRule(morphology=Morphology.IN_BETWEEN_SMOOTH, pattern="^Ei"),
+        ShorthandRule(morphology=Morphology.CIGAR_SHAPED_SMOOTH, pattern="^Ec"),
+        ShorthandRule(morphology=Morphology.EDGE_ON, pattern="^Se"),
+        ShorthandRule(morphology=Morphology.BARRED_SPIRAL, pattern=rf"^SB[abcd]{ARMS}"),
+        ShorthandRule(morphology=Morphology.SPIRAL, pattern=rf"^S[abcd]{ARMS}"),
+        ShorthandRule(morphology=Morphology.FEATURED_WITHOUT_SPIRAL, pattern=rf"^SB?[abcd]{ODD}$"),
+    ),
+)
+
+GALAXY_ZOO_2 = Release(
+    name="galaxy_zoo_2",
+    reference="https://doi.org/10.1093/mnras/stw1588",
+    catalogue_names=(
+        "gz2_hart16.csv",
+        "gz2_hart16.csv.gz",
+        "zoo2MainSpecz.csv",
+        "zoo2MainSpecz.csv.gz",
+    ),
+    images_folders=("images",),
+    image_name_pattern="{id}.jpg",
+    id_columns=("dr7objid", "objid"),
+    schemes={"clean5": CLEAN5, "gz2_class": GZ2_CLASS},
+    # The published column descriptions say gz2class, the header of gz2_hart16.csv gz2_class.
+    aliases={"gz2_class": ("gz2class",)},
+    mapping=ImageMapping(
+        file_names=("gz2_filename_mapping.csv", "gz2_filename_mapping.csv.gz"),
+        id_column="objid",
+        image_column="asset_id",
+    ),
+)

@@ -1,0 +1,46 @@
+"""The Galaxy Zoo challenge (Kaggle, 2013): Galaxy Zoo 2 galaxies with cumulative vote fractions.
+
+In training_solutions_rev1.csv a fraction is multiplied by that of the answer that led to its
+question, so that `Class7.1` is the share of all volunteers, not of those asked. The same numbers
+as in the Galaxy Zoo 2 catalogue are therefore harder to reach, and classes come out smaller.
+"""
+
+from galaxy_tasks.morphology import Morphology
+from galaxy_tasks.releases.rules import Criterion, LabelRule, Release, VoteScheme
+
+# Willett et al. 2013 (MNRAS 435, 2835), Table 3: what the preceding answers must reach before an
+# answer counts, for at least 20 votes. The majority for the answer itself and the reuse of 0.602
+# and 0.715 for the edge-on question follow the five classes of Zhu et al. 2019 (Ap&SS 364, 55).
+SMOOTH = Criterion(column="Class1.1", minimum=0.469)  # before question 07, rounded
+FEATURED = Criterion(column="Class1.2", minimum=0.430)  # before question 02, edge-on
+EDGE_ON = Criterion(column="Class2.1", minimum=0.602)  # before question 09, bulge shape
+NOT_EDGE_ON = Criterion(column="Class2.2", minimum=0.715)  # before question 04, spiral
+SPIRAL = Criterion(column="Class4.1", minimum=0.619)  # before questions 10 and 11, arms
+COMPLETELY_ROUND = Criterion(column="Class7.1", minimum=0.50)
+IN_BETWEEN = Criterion(column="Class7.2", minimum=0.50)
+CIGAR_SHAPED = Criterion(column="Class7.3", minimum=0.50)
+
+GALAXY_ZOO_CHALLENGE = Release(
+    name="galaxy_zoo_challenge",
+    reference="https://www.kaggle.com/c/galaxy-zoo-the-galaxy-challenge",
+    catalogue_names=("training_solutions_rev1.csv", "training_solutions_rev1.csv.gz"),
+    images_folders=("images_training_rev1",),
+    image_name_pattern="{id}.jpg",
+    id_columns=("GalaxyID",),
+    schemes={
+        "clean5": VoteScheme(
+            rules=(
+                LabelRule(
+                    morphology=Morphology.COMPLETELY_ROUND_SMOOTH,
+                    criteria=(SMOOTH, COMPLETELY_ROUND),
+                ),
+                LabelRule(morphology=Morphology.IN_BETWEEN_SMOOTH, criteria=(SMOOTH, IN_BETWEEN)),
+                LabelRule(
+                    morphology=Morphology.CIGAR_SHAPED_SMOOTH, criteria=(SMOOTH, CIGAR_SHAPED)
+                ),
+                LabelRule(morphology=Morphology.EDGE_ON, criteria=(FEATURED, EDGE_ON)),
+                LabelRule(morphology=Morphology.SPIRAL, criteria=(FEATURED, NOT_EDGE_ON, SPIRAL)),
+            )
+        )
+    },
+)

@@ -1,0 +1,126 @@
+"""The types a Galaxy Zoo release is written in: frozen data that says how its votes become labels.
+
+A release is one file beside this one. Its columns carry the release's own names; a catalogue's
+header is matched to them without regard to case, and by the aliases the release lists, because
+the published files do not always agree with their own descriptions.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from galaxy_tasks.morphology import Morphology
+
+
+@dataclass(frozen=True, kw_only=True)
+class Criterion:
+    """A vote fraction that must reach a minimum."""
+
+    column: str
+    minimum: float
+    """Smallest fraction that meets it, 0 to 1, inclusive."""
+    vote_columns: tuple[str, ...] = ()
+    """Columns whose sum is the number of volunteers who answered the question, if published."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelRule:
+    """A morphology and the criteria that must all hold for it."""
+
+    morphology: Morphology
+    criteria: tuple[Criterion, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoteScheme:
+    """Votes to label: a galaxy has the morphology of the one rule it meets.
+
+    Raises ValueError for a morphology that two rules claim.
+    """
+
+    rules: tuple[LabelRule, ...]
+
+    def __post_init__(self) -> None:
+        morphologies = [rule.morphology for rule in self.rules]
+        if len(set(morphologies)) != len(morphologies):
+            raise ValueError(f"A morphology has two rules: {morphologies}")
+
+    @property
+    def fraction_columns(self) -> tuple[str, ...]:
+        """The vote fractions that the rules read, each once."""
+        return _unique(c.column for rule in self.rules for c in rule.criteria)
+
+    @property
+    def vote_columns(self) -> tuple[str, ...]:
+        """The vote counts that the rules read, each once."""
+        return _unique(v for rule in self.rules for c in rule.criteria for v in c.vote_columns)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShorthandRule:
+    """A morphology and the regular expression a shorthand string must match for it."""
+
+    morphology: Morphology
+    pattern: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShorthandScheme:
+    """A published shorthand string to label; strings outside its grammar are malformed."""
+
+    column: str
+    grammar: str
+    """Regular expression that every well-formed string matches."""
+    artifact_pattern: str
+    """Regular expression of the strings that say: no galaxy."""
+    rules: tuple[ShorthandRule, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenScheme:
+    """A column that holds the label already."""
+
+    column: str
+
+
+Scheme = VoteScheme | ShorthandScheme | GivenScheme
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageMapping:
+    """A table that says which image file shows which galaxy."""
+
+    file_names: tuple[str, ...]
+    id_column: str
+    image_column: str
+    """Column that stands for '{id}' in the image's file name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """A Galaxy Zoo release: its files, its columns, and its ways from votes to labels."""
+
+    name: str
+    reference: str
+    """The paper or page that describes it."""
+    catalogue_names: tuple[str, ...]
+    """File names of the catalogue, tried in turn; none: the table that has the columns."""
+    images_folders: tuple[str, ...]
+    """Names of the image folder, tried in turn; none: the only folder that holds images."""
+    image_name_pattern: str
+    """File name of an image, '{id}' standing for the id; empty: the id and any image suffix."""
+    id_columns: tuple[str, ...]
+    """Names of the id's column, tried in turn."""
+    schemes: Mapping[str, Scheme]
+    """The ways to labels by RunConfig.scheme; a release with only one always goes that way."""
+    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Other names of a column, tried in turn."""
+    mapping: ImageMapping | None = None
+    """How images are found where their names do not hold the catalogue's id."""
+    ra_column: str = "ra"
+    """Right ascension where published: decimal degrees, or hours as 'hh:mm:ss.s'."""
+    dec_column: str = "dec"
+    """Declination where published: degrees, decimal or as '±dd:mm:ss.s'."""
+
+
+def _unique(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))

@@ -1,0 +1,7 @@
+"""The simulated release: drawn galaxies of known truth, written in the challenge's own format."""
+
+from dataclasses import replace
+
+from galaxy_tasks.releases.galaxy_zoo_challenge import GALAXY_ZOO_CHALLENGE
+
+SIMULATED = replace(GALAXY_ZOO_CHALLENGE, name="simulated", reference="galaxy_tasks.simulation")
