@@ -1,0 +1,14 @@
+from collections.abc import Iterator
+
+import pytest
+from pyspark.sql import SparkSession
+
+from galaxy_tasks.spark import start_session
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[SparkSession]:
+    """One Spark session for all tests, since starting it takes ten seconds and more."""
+    session = start_session("tests", cores=2)
+    yield session
+    session.stop()
