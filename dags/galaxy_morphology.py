@@ -1,0 +1,61 @@
+"""### From a Galaxy Zoo release to the best classifier of galaxy morphology.
+
+**What** Spark turns votes into one label per galaxy, OpenCV prepares the images, TensorFlow trains
+an AlexNet, a ResNet and a DenseNet; the best macro-F1 on galaxies none of them has seen wins.
+
+**When** Triggered by hand or over the REST API, with the settings of the form. Left alone, it
+draws a *simulated* release, and so runs without a download.
+
+**Needs** The connection `spark_default`, the pool `gpu`, and a worker that serves the queue `gpu`.
+
+**Result** The log of `evaluate` ends with the leaderboard and the path of `report.html`.
+
+**Safe to run again?** Yes. Clearing a task, or starting a run twice, repeats no finished work, and
+training goes on from its last epoch. Bad data fails at once; all else is tried three times.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+
+from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
+from airflow.sdk import DAG, TaskGroup, chain
+from galaxy_form import make_params
+from galaxy_retries import FailOnBadData
+from galaxy_steps import evaluate, prepare_release, preprocess_images, train_family
+
+import galaxy_tasks
+from galaxy_tasks.config import FAMILIES, default_preset
+from galaxy_tasks.spark_conf import spark_submit_conf
+
+with DAG(
+    dag_id="galaxy_morphology",
+    description="Galaxy Zoo release → labels → images → three networks → the winner",
+    doc_md=__doc__,
+    tags=["galaxy-zoo", "opencv", "spark", "tensorflow"],
+    schedule=None,
+    catchup=False,
+    max_active_runs=2,
+    params=make_params(default_preset()),
+    default_args={
+        "retries": 2,
+        "retry_delay": timedelta(seconds=20),
+        "retry_exponential_backoff": 2,
+        "retry_policy": FailOnBadData(),
+        "execution_timeout": timedelta(hours=6),
+    },
+) as dag:
+    release_files = prepare_release()
+    clean_labels = SparkSubmitOperator(
+        task_id="clean_labels",
+        application=str(Path(galaxy_tasks.__file__).with_name("labels.py")),
+        application_args=[
+            *("--settings", "{{ params | tojson }}"),
+            *("--release-files", "{{ ti.xcom_pull('prepare_release') | tojson }}"),
+        ],
+        conf=spark_submit_conf(),
+    )
+    images = preprocess_images(release_files)
+    chain(release_files, clean_labels, images)
+    with TaskGroup("train", prefix_group_id=False):
+        trainings = [train_family.override(task_id=f"train_{f}")(f, images) for f in FAMILIES]
+    evaluate(release_files, images, trainings)

@@ -1,0 +1,24 @@
+"""Which failures are worth another try: all but bad data and bad settings."""
+
+import re
+from typing import Any
+
+from airflow.sdk import RetryDecision, RetryPolicy
+
+from galaxy_tasks.errors import InputError
+from galaxy_tasks.process import EXIT_INPUT
+
+_SPARK_INPUT_ERROR = re.compile(rf"Error code is: {EXIT_INPUT}\.")
+"""How SparkSubmitOperator words that the application ended with the exit code of an InputError."""
+
+
+class FailOnBadData(RetryPolicy):
+    """Fails a task at once where no retry can help, and leaves the rest to `retries`."""
+
+    def evaluate(
+        self, exception: BaseException, try_number: int, max_tries: int, context: Any = None
+    ) -> RetryDecision:
+        """Return `fail` for an InputError, raised here or by the Spark application."""
+        if isinstance(exception, InputError) or _SPARK_INPUT_ERROR.search(str(exception)):
+            return RetryDecision.fail("Wrong data or settings: another try would fail alike.")
+        return RetryDecision.default()

@@ -1,0 +1,108 @@
+"""The command behind `scripts/run`."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from galaxy_tasks.config import Preset, default_preset
+from galaxy_tasks.errors import GalaxyMorphologyError
+from galaxy_tasks.options import complete_settings, with_setting_options
+from galaxy_tasks.standalone.server import USER, Place, run_server
+from galaxy_tasks.standalone.workflow import Workflow
+
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+@with_setting_options
+def run(
+    *,
+    preset: Annotated[
+        Preset | None,
+        typer.Option(help="Settings to start from. Default: full with a GPU, else quick."),
+    ] = None,
+    port: Annotated[int, typer.Option(help="Port of the web page, if it is free.")] = 8080,
+    once: Annotated[
+        bool, typer.Option("--once", help="Stop after the run, with its success as exit code.")
+    ] = False,
+    settings: dict[str, Any],
+) -> None:
+    """Start Airflow on this machine, run the whole workflow in it and show the winner.
+
+    The web page stays up until Ctrl-C, which ends every process.
+    """
+    if settings.get("source"):
+        settings["source"] = str(Path(settings["source"]).expanduser().absolute())
+    chosen = preset or default_preset()
+    values = complete_settings(settings, chosen)
+    place = Place(Path(__file__).parents[2])
+    _announce(chosen, values, is_asked=preset is not None)
+    print(f"Starting Airflow; its log is {place.log}", flush=True)
+    started = time.monotonic()
+    with run_server(place, port=port, preset=chosen) as client:
+        print(f"Airflow is up after {time.monotonic() - started:.0f} s.", flush=True)
+        workflow = Workflow(client, gpu_slots=count_gpu_slots())
+        is_success = workflow.run(values)
+        print(f"Web page: {workflow.page}\nLogin:    {USER} / {client.password}", flush=True)
+        if not once:
+            _wait_for_interrupt()
+    sys.exit(0 if is_success else 1)
+
+
+def count_gpu_slots() -> int:
+    """Return how many networks train at once: GALAXY_GPU_SLOTS, else one a GPU or two cores."""
+    gpus = len(list(Path("/dev").glob("nvidia[0-9]*")))
+    return int(os.environ.get("GALAXY_GPU_SLOTS") or gpus or max(1, (os.cpu_count() or 1) // 2))
+
+
+def main() -> None:
+    """Run the command; what goes wrong becomes a message and an exit code, no traceback."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    try:
+        app(standalone_mode=False)
+    except KeyboardInterrupt:
+        print("Stopped; no process is left.", flush=True)
+        sys.exit(EXIT_INTERRUPTED)
+    except typer.Abort:
+        sys.exit(EXIT_INTERRUPTED)
+    except GalaxyMorphologyError as error:
+        print(f"ERROR: {error}", file=sys.stderr, flush=True)
+        sys.exit(1)
+
+
+def _announce(preset: Preset, values: dict[str, Any], *, is_asked: bool) -> None:
+    why = "" if is_asked else " (no GPU was found)" if preset == "quick" else " (on a GPU)"
+    print(
+        f"Preset '{preset}'{why}: {', '.join(values['architectures'])} at "
+        f"{values['image_size_px']} px, at most {values['epochs']} epochs. "
+        f"Release: {values['release']}"
+        + (f", {values['simulated_galaxies']:,} galaxies." if not values["source"] else "."),
+        flush=True,
+    )
+
+
+def _wait_for_interrupt() -> None:
+    print("The page stays up until Ctrl-C.", flush=True)
+    try:
+        signal.pause()
+    except KeyboardInterrupt:
+        print("Stopping Airflow …", flush=True)
+
+
+def _interrupt(_number: int, _frame: object) -> NoReturn:
+    """Let the `with` blocks end what was started; another Ctrl-C must not disturb them."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    main()

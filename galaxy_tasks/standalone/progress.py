@@ -1,0 +1,112 @@
+"""Follows a DAG run: a line for each task that changes its state, and what the tasks print."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from galaxy_tasks.standalone.client import ApiError, Client
+
+Json = dict[str, Any]
+
+UNFINISHED = ("queued", "running", "restarting")
+_POLL_S = 1.0
+_STATES_WITH_LOG = ("running", "success", "failed", "up_for_retry", "skipped")
+_PRINTED_BY_TASK = ("task.stdout", "task.stderr")
+_SPARK = "airflow.task.hooks.airflow.providers.apache.spark"
+
+
+@dataclass
+class _TaskView:
+    """What has been shown of one task."""
+
+    state: str | None = None
+    lines_shown: dict[int, int] = field(default_factory=dict)
+    """For each try, how many entries of its log have been read."""
+
+
+def run_path(dag_id: str, run_id: str) -> str:
+    """Return the API path of a run."""
+    return f"dags/{quote(dag_id)}/dagRuns/{quote(run_id, safe='')}"
+
+
+def follow_run(client: Client, dag_id: str, run_id: str) -> str:
+    """Print the run's progress until it ends; return its state, `success` or `failed`."""
+    path, views = run_path(dag_id, run_id), dict[str, _TaskView]()
+    while True:
+        state = client.get(path)["state"]
+        tasks = client.get(f"{path}/taskInstances?limit=100&order_by=start_date")["task_instances"]
+        for task in tasks:
+            _show_changes(client, path, task, views.setdefault(task["task_id"], _TaskView()))
+        if state not in UNFINISHED:
+            return state
+        time.sleep(_POLL_S)
+
+
+def list_unfinished_runs(client: Client, dag_id: str) -> list[str]:
+    """Return the ids of the runs that are queued or running."""
+    query = "&".join(f"state={state}" for state in UNFINISHED[:2])
+    runs = client.get(f"dags/{quote(dag_id)}/dagRuns?{query}")["dag_runs"]
+    return [run["dag_run_id"] for run in runs]
+
+
+def fail_run(client: Client, dag_id: str, run_id: str) -> None:
+    """End a run: Airflow stops its tasks and starts no other."""
+    client.call("PATCH", run_path(dag_id, run_id), {"state": "failed"})
+
+
+def read_result(client: Client, dag_id: str, run_id: str, task_id: str) -> Json:
+    """Return what a task returned."""
+    path = f"{run_path(dag_id, run_id)}/taskInstances/{task_id}/xcomEntries/return_value"
+    return client.get(path)["value"]
+
+
+def read_log(client: Client, task_path: str, try_number: int) -> list[Json]:
+    """Return the entries of a task's log so far: dicts with event, level, logger, timestamp."""
+    query = f"{task_path}/logs/{try_number}?full_content=true"
+    content = client.get(query).get("content") or []
+    return [entry for entry in content if isinstance(entry, dict)]
+
+
+def _show_changes(client: Client, path: str, task: Json, view: _TaskView) -> None:
+    name, state, try_number = task["task_id"], task["state"], task["try_number"]
+    has_changed, view.state = state != view.state, state
+    if has_changed and state == "running":
+        _print(name, "is running" + (f" (try {try_number})" if try_number > 1 else ""))
+    if state == "running" or (has_changed and state in _STATES_WITH_LOG):
+        task_path = f"{path}/taskInstances/{name}"
+        for line in _read_new_lines(client, task_path, try_number, view):
+            _print(name, line)
+    if has_changed and state not in (None, "scheduled", "running"):
+        _print(name, f"is {state.replace('_', ' ')}")
+
+
+def _read_new_lines(
+    client: Client, task_path: str, try_number: int, view: _TaskView
+) -> Iterator[str]:
+    try:
+        entries = read_log(client, task_path, try_number)
+    except ApiError:  # a task that has only just started has no log yet
+        return
+    shown = view.lines_shown.get(try_number, 0)
+    view.lines_shown[try_number] = max(shown, len(entries))
+    for entry in entries[shown:]:
+        if line := _telling(entry):
+            yield line
+
+
+def _telling(entry: Json) -> str:
+    """Return what a person at the terminal wants of a log entry; empty for Airflow's own notes."""
+    logger, level, event = entry.get("logger") or "", entry.get("level"), entry["event"]
+    if level in ("error", "critical"):
+        details = entry.get("error_detail") or []
+        causes = [f"{cause['exc_type']}: {cause['exc_value']}" for cause in details[-1:]]
+        return " ".join([event, *causes])
+    is_spark_output = logger.startswith(_SPARK) and not event.startswith("Spark-Submit cmd")
+    return event if logger in _PRINTED_BY_TASK or is_spark_output else ""
+
+
+def _print(task: str, text: str) -> None:
+    for line in text.splitlines():
+        print(f"{time.strftime('%H:%M:%S')}  {task:<17}  {line}", flush=True)

@@ -1,0 +1,95 @@
+"""One run of the DAG, from its trigger to the winner."""
+
+import contextlib
+import time
+from typing import Any
+
+from galaxy_tasks.errors import GalaxyMorphologyError
+from galaxy_tasks.standalone import progress
+from galaxy_tasks.standalone.client import ApiError, Client
+
+DAG_ID = "galaxy_morphology"
+_DAG_TIMEOUT_S = 300
+
+
+class Workflow:
+    """The DAG in one running Airflow."""
+
+    def __init__(self, client: Client, *, gpu_slots: int) -> None:
+        """Keep how to reach Airflow, and how many networks may train at once."""
+        self._client = client
+        self._gpu_slots = gpu_slots
+        self._run_id = ""
+
+    @property
+    def page(self) -> str:
+        """Address of the web page: of the run, once there is one."""
+        page = f"{self._client.address}/dags/{DAG_ID}"
+        return f"{page}/runs/{self._run_id}" if self._run_id else page
+
+    def run(self, settings: dict[str, Any]) -> bool:
+        """Run the DAG with these settings, print its progress and result; return its success."""
+        self._prepare()
+        self._run_id = self._client.trigger(DAG_ID, settings)
+        print(f"Run {self._run_id}: {self.page}", flush=True)
+        try:
+            state = progress.follow_run(self._client, DAG_ID, self._run_id)
+        except KeyboardInterrupt:
+            with contextlib.suppress(OSError, ApiError):
+                progress.fail_run(self._client, DAG_ID, self._run_id)
+            raise
+        if state != "success":
+            print("\nThe run FAILED; the lines above and the web page say where.", flush=True)
+            return False
+        self._print_winner()
+        return True
+
+    def _prepare(self) -> None:
+        """Make the pool, wait for the DAG, end what an earlier start left unfinished."""
+        client = self._client
+        client.set_pool("gpu", slots=self._gpu_slots, description="Networks that train at once.")
+        deadline = time.monotonic() + _DAG_TIMEOUT_S
+        while not self._is_dag_there():
+            if time.monotonic() > deadline:
+                raise GalaxyMorphologyError(f"Airflow did not read {DAG_ID} in {_DAG_TIMEOUT_S} s.")
+            time.sleep(0.5)
+        for run_id in progress.list_unfinished_runs(client, DAG_ID):
+            progress.fail_run(client, DAG_ID, run_id)
+            print(f"Ended the unfinished run {run_id}; clear it to go on with it.", flush=True)
+        client.call("PATCH", f"dags/{DAG_ID}", {"is_paused": False})
+
+    def _is_dag_there(self) -> bool:
+        errors = self._client.get("importErrors")["import_errors"]
+        if errors:
+            raise GalaxyMorphologyError(f"The DAG cannot be read:\n{errors[0]['stack_trace']}")
+        try:
+            self._client.get(f"dags/{DAG_ID}/details")
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            return False
+        return True
+
+    def _print_winner(self) -> None:
+        result = progress.read_result(self._client, DAG_ID, self._run_id, "evaluate")
+        print(f"\n{make_table(result['leaderboard'])}\n", flush=True)
+        print(f"Winner:   {result['winner']}\nReport:   {result['report']}", flush=True)
+
+
+def make_table(rows: list[dict[str, Any]]) -> str:
+    """Return rows as a table of text: a column for each key of the first row."""
+    header = list(rows[0])
+    cells = [header, *([_show(row[key]) for key in header] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in cells
+    )
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    if isinstance(value, list):
+        return "–".join(_show(part) for part in value)
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
