@@ -132,7 +132,7 @@ class Draft:
         self.path.mkdir(parents=True)
 
     def publish(self, summary: Mapping[str, Any] | None = None) -> Artifact:
-        """Make the draft the artifact: manifest, flush, rename. `summary` goes into the manifest."""
+        """Make the draft the artifact: write the manifest with `summary`, flush, rename."""
         target = home() / self.kind / self.key
         files = {
             str(path.relative_to(self.path)): {
@@ -203,7 +203,10 @@ def _lock(lock: Any, path: Path, timeout_s: float) -> None:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if not is_announced:
-                print(f"Another process is making the same artifact; waiting ({path.name}).", flush=True)
+                print(
+                    f"Another process is making the same artifact; waiting ({path.name}).",
+                    flush=True,
+                )
                 is_announced = True
             if time.monotonic() > deadline:
                 raise ResourceError(f"{path} stayed locked for {timeout_s:.0f} s.") from None

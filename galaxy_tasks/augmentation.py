@@ -66,10 +66,11 @@ class RandomOrientation(keras.layers.Layer):
             mirror = ops.ones((count,))
         scale = ops.exp(uniform(math.log1p(self.max_zoom_fraction)))
         cosine, sine = scale * ops.cos(angle), scale * ops.sin(angle)
-        shift_x, shift_y = uniform(2 * self.max_shift_fraction), uniform(2 * self.max_shift_fraction)
-        return ops.stack(
-            [cosine * mirror, -sine, shift_x, sine * mirror, cosine, shift_y], axis=-1
+        shift_x, shift_y = (
+            uniform(2 * self.max_shift_fraction),
+            uniform(2 * self.max_shift_fraction),
         )
+        return ops.stack([cosine * mirror, -sine, shift_x, sine * mirror, cosine, shift_y], axis=-1)
 
 
 def sample_affine(images, maps):

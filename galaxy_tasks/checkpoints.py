@@ -61,7 +61,7 @@ class TrainingState:
 def save_checkpoint(
     folder: Path, state: TrainingState, *, model: Sequence[Any], optimizer: Sequence[Any]
 ) -> None:
-    """Write the checkpoint of an epoch; `model` and `optimizer` are sequences of Keras variables."""
+    """Write the checkpoint of an epoch; `model`, `optimizer`: their Keras variables."""
     last, best = f"last-{state.epoch:04d}.npz", f"best-{state.best_epoch:04d}.npz"
     _write_arrays(folder / last, [*model, *optimizer])
     if not (folder / best).is_file():

@@ -52,9 +52,7 @@ class RunConfig(BaseModel):
     release: ReleaseName = setting(
         "simulated", "Galaxy Zoo release to train on; 'class_table' is any table with classes."
     )
-    source: str = setting(
-        "", "Folder with the release's files. Empty: draw the simulated release."
-    )
+    source: str = setting("", "Folder with the release's files. Empty: draw the simulated release.")
     architectures: tuple[Architecture, ...] = Field(
         ("alexnet", "resnet50", "densenet121"),
         description="Networks to train. A family with none chosen is skipped.",
@@ -169,9 +167,7 @@ class RunConfig(BaseModel):
     learning_rate: float = setting(
         1e-3, "Peak learning rate of AdamW, after warm-up.", section="Training", gt=0, le=1
     )
-    weight_decay: float = setting(
-        0.02, "Weight decay of AdamW.", section="Training", ge=0, le=1
-    )
+    weight_decay: float = setting(0.02, "Weight decay of AdamW.", section="Training", ge=0, le=1)
     warmup_epochs: float = setting(
         2.0, "Epochs of linear warm-up before the cosine decay.", section="Training", ge=0, le=100
     )
@@ -204,7 +200,11 @@ class RunConfig(BaseModel):
         True, "Augment with mirror images and quarter turns.", section="Training"
     )
     max_rotation_degrees: float = setting(
-        180.0, "Augment with rotations up to this angle, in degrees.", section="Training", ge=0, le=180
+        180.0,
+        "Augment with rotations up to this angle, in degrees.",
+        section="Training",
+        ge=0,
+        le=180,
     )
     max_shift_fraction: float = setting(
         0.04, "Augment with shifts, as a share of the side.", section="Training", ge=0, le=0.5
@@ -271,7 +271,7 @@ PRESETS: dict[Preset, dict[str, Any]] = {
 
 
 def default_preset() -> Preset:
-    """Return GALAXY_PRESET if that is set, else 'full' where there is an NVIDIA GPU, else 'quick'."""
+    """Return GALAXY_PRESET if set, else 'full' with an NVIDIA GPU, else 'quick'."""
     named = os.environ.get("GALAXY_PRESET", "")
     if named:
         if named not in PRESETS:

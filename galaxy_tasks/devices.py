@@ -44,9 +44,7 @@ def set_up_device(config: RunConfig) -> Device:
     if precision == "auto":
         precision = "mixed_bfloat16" if has_gpu else "float32"
     # Keras silently drops XLA in deterministic mode, so say here what will really run.
-    is_xla = not config.deterministic and (
-        config.xla == "on" or (config.xla == "auto" and has_gpu)
-    )
+    is_xla = not config.deterministic and (config.xla == "on" or (config.xla == "auto" and has_gpu))
     keras.utils.set_random_seed(config.seed)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()

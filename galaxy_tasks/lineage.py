@@ -16,21 +16,51 @@ IMAGES_FORMAT = 1
 MODEL_FORMAT = 1
 EVALUATION_FORMAT = 1
 
-_LABEL_SETTINGS = (
-    "release scheme minimum_votes id_column class_column image_name_pattern ignored_classes "
-    "test_fraction validation_fraction seed"
-).split()
-_IMAGE_SETTINGS = (
-    "image_size_px crop_fraction denoise_method gaussian_sigma_px median_size_px "
-    "bilateral_sigma_grey non_local_means_strength_grey opencv_device max_rejected_fraction "
-    "max_source_side_px"
-).split()
-_TRAINING_SETTINGS = (
-    "epochs seed batch_size learning_rate weight_decay warmup_epochs label_smoothing "
-    "class_balance class_balance_power early_stopping_patience_epochs weights has_flips "
-    "max_rotation_degrees max_shift_fraction max_zoom_fraction prediction_views precision xla "
-    "deterministic"
-).split()
+_LABEL_SETTINGS = [
+    "release",
+    "scheme",
+    "minimum_votes",
+    "id_column",
+    "class_column",
+    "image_name_pattern",
+    "ignored_classes",
+    "test_fraction",
+    "validation_fraction",
+    "seed",
+]
+_IMAGE_SETTINGS = [
+    "image_size_px",
+    "crop_fraction",
+    "denoise_method",
+    "gaussian_sigma_px",
+    "median_size_px",
+    "bilateral_sigma_grey",
+    "non_local_means_strength_grey",
+    "opencv_device",
+    "max_rejected_fraction",
+    "max_source_side_px",
+]
+_TRAINING_SETTINGS = [
+    "epochs",
+    "seed",
+    "batch_size",
+    "learning_rate",
+    "weight_decay",
+    "warmup_epochs",
+    "label_smoothing",
+    "class_balance",
+    "class_balance_power",
+    "early_stopping_patience_epochs",
+    "weights",
+    "has_flips",
+    "max_rotation_degrees",
+    "max_shift_fraction",
+    "max_zoom_fraction",
+    "prediction_views",
+    "precision",
+    "xla",
+    "deterministic",
+]
 
 
 @dataclass(frozen=True)

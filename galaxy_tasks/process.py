@@ -17,7 +17,7 @@ from galaxy_tasks.errors import InputError, ResourceError
 
 EXIT_INPUT = 65
 EXIT_RESOURCE = 75
-"""Exit codes of a step for InputError and ResourceError (EX_DATAERR and EX_TEMPFAIL of sysexits.h)."""
+"""Exit codes of a step for InputError and ResourceError: sysexits.h's EX_DATAERR, EX_TEMPFAIL."""
 
 _ERRORS = {EXIT_INPUT: InputError, EXIT_RESOURCE: ResourceError}
 

@@ -137,8 +137,8 @@ def _train_one(architecture: Architecture, config: RunConfig, images: Artifact) 
         if draft.published:
             return _reuse(draft.published)
         from galaxy_tasks.devices import set_up_device
-        from galaxy_tasks.training import train_classifier
         from galaxy_tasks.trained_model import write_model
+        from galaxy_tasks.training import train_classifier
 
         started = time.monotonic()
         device = set_up_device(config)
@@ -152,7 +152,12 @@ def _train_one(architecture: Architecture, config: RunConfig, images: Artifact) 
             folder=draft.path,
         )
         summary = write_model(
-            draft.path, trained, config=config, architecture=architecture, classes=classes, device=device
+            draft.path,
+            trained,
+            config=config,
+            architecture=architecture,
+            classes=classes,
+            device=device,
         )
         print(
             f"{architecture}: best epoch {trained.state.best_epoch} with validation macro-F1 "
@@ -163,7 +168,7 @@ def _train_one(architecture: Architecture, config: RunConfig, images: Artifact) 
         return _publish(draft, summary)
 
 
-def _read_table(path: Path):  # noqa: ANN202
+def _read_table(path: Path):
     import pandas as pd
 
     return pd.read_parquet(path)

@@ -1,14 +1,14 @@
 """A trained model on disk: what `training` leaves, what `evaluation` and `predict` read.
 
-    weights.weights.h5        weights alone; the architecture is rebuilt from code, never from a file
-    model.json                settings, classes, input size, device, scores: see `ModelRecord`
-    architecture.json         the layers, as Keras describes them, for other programs
-    history.json              one record an epoch
-    test_probabilities.npy    (galaxies, classes) float32
-    test_galaxies.parquet     galaxy_id, label_index, row (in the images artifact), same order
+weights.weights.h5        weights alone; the architecture is rebuilt from code, never from a file
+model.json                settings, classes, input size, device, scores: see `ModelRecord`
+architecture.json         the layers, as Keras describes them, for other programs
+history.json              one record an epoch
+test_probabilities.npy    (galaxies, classes) float32
+test_galaxies.parquet     galaxy_id, label_index, row (in the images artifact), same order
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,8 +94,8 @@ def read_record(folder: Path) -> ModelRecord:
     path = folder / MODEL
     if not path.is_file():
         raise InputError(
-            f"{folder} holds no trained model: {MODEL} is missing. Expected a folder below 'models' "
-            "in the artifacts' home, such as the winner's that the report names."
+            f"{folder} holds no trained model: {MODEL} is missing. Expected a folder below "
+            "'models' in the artifacts' home, such as the winner's that the report names."
         )
     document = read_json(path)
     return ModelRecord(**{**document, "classes": tuple(document["classes"])})
@@ -107,7 +107,7 @@ def load_classifier(folder: Path) -> "keras.Model":
     if not (folder / MANIFEST).is_file():
         raise InputError(f"{folder} holds no published model: {MANIFEST} is missing.")
     verify(Artifact("models", folder.name, folder))
-    from galaxy_tasks.training import build_classifier
+    from galaxy_tasks.classifier import build_classifier
 
     # The weights come from the file, also where training started from ImageNet's.
     config = record.config.model_copy(update={"weights": "none"})
@@ -122,9 +122,3 @@ def read_test_predictions(folder: Path) -> tuple[np.ndarray, pd.DataFrame]:
         np.load(folder / "test_probabilities.npy"),
         pd.read_parquet(folder / "test_galaxies.parquet"),
     )
-
-
-def batched(paths: Sequence[Path], size: int) -> Iterator[Sequence[Path]]:
-    """Yield the paths in groups of at most `size`."""
-    for start in range(0, len(paths), size):
-        yield paths[start : start + size]

@@ -12,11 +12,9 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 
-from galaxy_tasks.augmentation import RandomOrientation
 from galaxy_tasks.checkpoints import (
     TrainingState,
     load_best,
@@ -24,11 +22,12 @@ from galaxy_tasks.checkpoints import (
     remove_checkpoint,
     save_checkpoint,
 )
+from galaxy_tasks.classifier import build_classifier, predict_probabilities
 from galaxy_tasks.config import Architecture, RunConfig
 from galaxy_tasks.dataset import Galaxies, class_weights, epoch_order, make_epoch, open_galaxies
 from galaxy_tasks.devices import Device, is_out_of_memory
 from galaxy_tasks.errors import InputError, ResourceError
-from galaxy_tasks.models import build_model
+from galaxy_tasks.schedule import LearningRateSetter
 
 PREDICTION_BATCH_SIZE = 128
 
@@ -42,37 +41,6 @@ class TrainedModel:
     test_probabilities: NDArray[np.float32]
     test: Galaxies
     images_per_s: float
-
-
-def build_classifier(
-    architecture: Architecture, *, config: RunConfig, num_classes: int
-) -> keras.Model:
-    """Return the uncompiled model that maps uint8 cutouts to logits.
-
-    Input: (batch, image_size_px, image_size_px, 3) uint8 RGB. Output: (batch, num_classes) float32.
-    Scaling and augmentation are layers of it, so they run compiled and on the device.
-    """
-    size = config.image_size_px
-    images = keras.Input((size, size, 3), dtype="uint8", name="cutouts")
-    # Pixels keep full precision until the network's first layer, also in mixed precision.
-    scaled = keras.layers.Rescaling(1 / 255, dtype="float32", name="scale")(images)
-    oriented = RandomOrientation(
-        has_flips=config.has_flips,
-        max_rotation_degrees=config.max_rotation_degrees,
-        max_shift_fraction=config.max_shift_fraction,
-        max_zoom_fraction=config.max_zoom_fraction,
-        seed=config.seed,
-        dtype="float32",
-        name="orient",
-    )(scaled)
-    network = build_model(
-        architecture,
-        image_size_px=size,
-        num_classes=num_classes,
-        weights=config.weights,
-        seed=config.seed,
-    )
-    return keras.Model(images, network(oriented), name=architecture)
 
 
 def train_classifier(
@@ -112,27 +80,14 @@ def train_classifier(
             flush=True,
         )
     load_best(folder, model=_variables(model))
-    probabilities = predict_probabilities(model, test.image_batches(PREDICTION_BATCH_SIZE), views=config.prediction_views)
+    probabilities = predict_probabilities(
+        model, test.image_batches(PREDICTION_BATCH_SIZE), views=config.prediction_views
+    )
     remove_checkpoint(folder)
-    images_per_s = sum(r["images"] for r in state.history) / sum(r["fit_seconds"] for r in state.history)
+    images_per_s = sum(r["images"] for r in state.history) / sum(
+        r["fit_seconds"] for r in state.history
+    )
     return TrainedModel(model, state, probabilities, test, images_per_s)
-
-
-def predict_probabilities(model: keras.Model, batches, *, views: int) -> NDArray[np.float32]:
-    """Return class probabilities, (n, classes) float32, averaged over `views` orientations.
-
-    `batches` yields (batch, size, size, 3) uint8. Views are the quarter turns and, for 8, their
-    mirror images: a galaxy has no up. 1 takes the image as it is.
-    """
-    results = []
-    for images in batches:
-        total = 0.0
-        for view in range(views):
-            seen = np.rot90(images if view < 4 else images[:, :, ::-1], view % 4, axes=(1, 2))
-            logits = model.predict_on_batch(np.ascontiguousarray(seen))
-            total = total + ops.convert_to_numpy(ops.softmax(logits, axis=-1))
-        results.append(total / views)
-    return np.concatenate(results).astype(np.float32)
 
 
 def _compile(model: keras.Model, *, config: RunConfig, device: Device) -> None:
@@ -192,7 +147,10 @@ def _run_epoch_safely(
                 "Choose a smaller image_size_px or a smaller network."
             ) from error
         halved = replace(state, batch_size=state.batch_size // 2)
-        print(f"Out of memory with batches of {state.batch_size}: going on with {halved.batch_size}.", flush=True)
+        print(
+            f"Out of memory with batches of {state.batch_size}: going on with {halved.batch_size}.",
+            flush=True,
+        )
         load_checkpoint(folder, model=_variables(model), optimizer=model.optimizer.variables)
         return _run_epoch_safely(model, halved, config, training, validation, folder)
     save_checkpoint(folder, done, model=_variables(model), optimizer=model.optimizer.variables)
@@ -223,8 +181,8 @@ def _run_epoch(
         num_classes=num_classes,
         loss_weights=weights if config.class_balance == "weights" else np.ones(num_classes),
     )
-    rate = _LearningRate(config, epoch=state.epoch, num_batches=len(dataset))
-    scores = model.fit(dataset, epochs=1, verbose=0, callbacks=[rate]).history
+    rate = LearningRateSetter(config, epoch=state.epoch, num_batches=len(dataset))
+    scores = model.fit(dataset, epochs=1, shuffle=False, verbose=0, callbacks=[rate]).history
     fit_seconds = time.monotonic() - started
     record = {name: float(scores[name][0]) for name in ("loss", "accuracy", "macro_f1")}
     if not math.isfinite(record["loss"]):
@@ -262,31 +220,6 @@ def _validate(model: keras.Model, validation: Galaxies) -> dict[str, float]:
     }
 
 
-def learning_rate_at(progress_epochs: float, config: RunConfig) -> float:
-    """Return the learning rate after so many epochs: linear warm-up, then a half cosine to 1 %.
-
-    It depends on the share of the training done and not on the batch size, which may be halved.
-    """
-    warmup = min(config.warmup_epochs, config.epochs / 2)
-    if progress_epochs < warmup:
-        return config.learning_rate * max(progress_epochs / warmup, 0.01)
-    share = (progress_epochs - warmup) / max(config.epochs - warmup, 1e-9)
-    return config.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(share, 1.0))))
-
-
-class _LearningRate(keras.callbacks.Callback):
-    """Sets the learning rate before every batch."""
-
-    def __init__(self, config: RunConfig, *, epoch: int, num_batches: int) -> None:
-        super().__init__()
-        self.config, self.epoch, self.num_batches = config, epoch, num_batches
-        self.last = 0.0
-
-    def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
-        self.last = learning_rate_at(self.epoch + batch / self.num_batches, self.config)
-        self.model.optimizer.learning_rate = self.last
-
-
 def _print_start(
     model: keras.Model, *, config: RunConfig, device: Device, counts: Sequence[int]
 ) -> None:
@@ -303,12 +236,13 @@ def _describe_epoch(state: TrainingState, config: RunConfig) -> str:
     """Return the log line of the last epoch."""
     record = state.history[-1]
     left_s = (config.epochs - state.epoch) * state.seconds / state.epoch
+    best = " (best)" if state.best_epoch == state.epoch else ""
     return (
         f"epoch {state.epoch:3d}/{config.epochs}  "
         f"train: loss {record['loss']:.4f} accuracy {record['accuracy']:.4f} "
         f"macro-F1 {record['macro_f1']:.4f}  "
         f"validation: loss {record['val_loss']:.4f} accuracy {record['val_accuracy']:.4f} "
-        f"macro-F1 {record['val_macro_f1']:.4f}{' (best)' if state.best_epoch == state.epoch else ''}  "
+        f"macro-F1 {record['val_macro_f1']:.4f}{best}  "
         f"{record['images_per_s']:.1f} images/s  {record['seconds']:.1f} s, "
         f"at most {left_s / 60:.1f} min left, learning rate {record['learning_rate']:.2e}"
     )

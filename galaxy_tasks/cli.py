@@ -1,0 +1,126 @@
+"""The command `galaxy-morphology`: the same steps without Airflow, and predictions."""
+
+import json
+import subprocess
+import sys
+import sysconfig
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from galaxy_tasks import artifacts, steps
+from galaxy_tasks.config import FAMILIES, Preset, default_preset, parse_config
+from galaxy_tasks.errors import GalaxyMorphologyError, InputError
+from galaxy_tasks.options import complete_settings, with_setting_options
+from galaxy_tasks.process import EXIT_INPUT, EXIT_RESOURCE, run_step
+from galaxy_tasks.spark_conf import spark_submit_conf
+
+app = typer.Typer(
+    help="Galaxy-morphology classifiers from Galaxy Zoo releases.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Run the command; a GalaxyMorphologyError becomes one line and an exit code, no traceback."""
+    try:
+        app()
+    except GalaxyMorphologyError as error:
+        print(f"ERROR: {error}", file=sys.stderr, flush=True)
+        sys.exit(_exit_code(error))
+
+
+@app.command()
+@with_setting_options
+def run(
+    *,
+    preset: Annotated[
+        Preset | None, typer.Option(help="Settings to start from. Default: full with a GPU.")
+    ] = None,
+    settings: dict[str, Any],
+) -> None:
+    """Run the whole workflow here, without Airflow."""
+    values = complete_settings(settings, preset or default_preset())
+    release_files = run_step("prepare_release", settings=values)
+    clean_labels(values, release_files)
+    images = run_step("preprocess_images", settings=values, release_files=release_files)
+    trainings = []
+    for family in FAMILIES:
+        if parse_config(values).variants(family):
+            trainings.append(_train(family, values, images))
+    run_step(
+        "evaluate",
+        settings=values,
+        release_files=release_files,
+        images=images,
+        trainings=trainings,
+        run_id=time.strftime("command_line_%Y-%m-%dT%H-%M-%S"),
+    )
+
+
+@app.command()
+def predict(
+    paths: Annotated[list[Path], typer.Argument(help="Images, or folders of images.")],
+    *,
+    model: Annotated[Path, typer.Option(help="Folder of a trained model; the report names it.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="CSV file to write.")],
+) -> None:
+    """Classify images with a trained model, to a CSV of id, class and probabilities."""
+    from galaxy_tasks.prediction import find_images, predict_to_csv
+
+    if not output.absolute().parent.is_dir():
+        raise InputError(f"The folder of {output} does not exist.")
+    count = predict_to_csv(find_images(paths), model_folder=model, output=output)
+    print(f"Wrote {output}: {count.classified:,} classified, {count.rejected:,} rejected.")
+
+
+@app.command(hidden=True)
+def step(
+    name: str,
+    *,
+    arguments: Annotated[Path, typer.Option()],
+    result: Annotated[Path, typer.Option()],
+) -> None:
+    """Run one step: arguments and result are JSON files. Airflow's tasks call this."""
+    try:
+        answer = {"result": steps.run(name, artifacts.read_json(arguments))}
+    except GalaxyMorphologyError as error:
+        artifacts.write_json(result, {"error": str(error)})
+        raise
+    artifacts.write_json(result, answer)
+
+
+def clean_labels(settings: dict[str, Any], release_files: dict[str, str]) -> None:
+    """Submit the label job to a local Spark, as the DAG's SparkSubmitOperator does."""
+    conf = [part for item in spark_submit_conf().items() for part in ("--conf", "=".join(item))]
+    submit = Path(sysconfig.get_path("scripts"), "spark-submit")
+    command = [
+        *(str(submit), "--master", "local[*]", *conf, str(Path(__file__).with_name("labels.py"))),
+        *("--settings", json.dumps(settings), "--release-files", json.dumps(release_files)),
+    ]
+    exit_code = subprocess.run(command, check=False).returncode
+    if exit_code == EXIT_INPUT:
+        raise InputError("The label job refused its input; its message is above.")
+    if exit_code:
+        raise ChildProcessError(f"spark-submit ended with exit code {exit_code}.")
+
+
+def _train(family: str, settings: dict[str, Any], images: dict[str, str]) -> Any:
+    """Return the family's result, or None if it failed: the others are still worth comparing."""
+    try:
+        return run_step(f"train_{family}", settings=settings, images=images)
+    except (GalaxyMorphologyError, ChildProcessError) as error:
+        print(f"ERROR: train_{family}: {error}", file=sys.stderr, flush=True)
+        return None
+
+
+def _exit_code(error: GalaxyMorphologyError) -> int:
+    return EXIT_INPUT if isinstance(error, InputError) else EXIT_RESOURCE
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""The settings of RunConfig as command-line options, made from the same fields as the form."""
+
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from galaxy_tasks.config import PRESETS, Preset, RunConfig, form_schemas, parse_config
+
+
+def with_setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the command with an option `--setting-name` for every setting.
+
+    The command receives them as `settings`, a dict of those given. Values are checked by RunConfig
+    and not by the option's type, so that form, REST API and command line refuse in the same words.
+    """
+    own = list(inspect.signature(command).parameters.values())
+    kept = [parameter for parameter in own if parameter.name != "settings"]
+    options = [_option(name, schema) for name, schema in form_schemas("full").items()]
+
+    def wrapper(**values: Any) -> Any:
+        names = RunConfig.model_fields
+        given = {n: v for n, v in values.items() if n in names and v is not None}
+        rest = {n: v for n, v in values.items() if n not in names}
+        return command(**rest, settings={n: _split(n, v) for n, v in given.items()})
+
+    wrapper.__signature__ = inspect.Signature([*kept, *options])  # pyright: ignore[reportFunctionMemberAccess]
+    wrapper.__name__, wrapper.__doc__ = command.__name__, command.__doc__
+    return wrapper
+
+
+def complete_settings(given: dict[str, Any], preset: Preset) -> dict[str, Any]:
+    """Return all settings as JSON: those given, else the preset's, else the defaults.
+
+    Raises:
+        InputError: names each wrong setting.
+    """
+    return parse_config({**PRESETS[preset], **given}).model_dump(mode="json")
+
+
+def _option(name: str, schema: dict[str, Any]) -> inspect.Parameter:
+    option = typer.Option(
+        f"--{name.replace('_', '-')}",
+        help=f"{schema['description']} Default: {_show(schema['default'])}.",
+        metavar=_metavar(schema),
+        rich_help_panel=schema["section"] or "Main settings",
+        show_default=False,
+    )
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, option]
+    )
+
+
+def _split(name: str, value: str) -> str | list[str]:
+    is_list = isinstance(RunConfig.model_fields[name].default, tuple)
+    return [part.strip() for part in value.split(",") if part.strip()] if is_list else value
+
+
+def _metavar(schema: dict[str, Any]) -> str:
+    if "enum" in schema:
+        return "|".join(str(choice) for choice in schema["enum"])
+    return "A,B,…" if schema["type"] == "array" else schema["type"].upper()
+
+
+def _show(default: Any) -> str:
+    if isinstance(default, list | tuple):
+        return ",".join(default) or "none"
+    return str(default) if default != "" else "empty"

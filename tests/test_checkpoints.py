@@ -1,0 +1,86 @@
+"""A checkpoint gives back what was saved, whole, or refuses."""
+
+import keras
+import numpy as np
+import pytest
+
+from galaxy_tasks.checkpoints import (
+    STATE_FILE,
+    TrainingState,
+    load_best,
+    load_checkpoint,
+    remove_checkpoint,
+    save_checkpoint,
+)
+from galaxy_tasks.errors import InputError
+
+
+def make_variables(value: float) -> list[keras.Variable]:
+    return [keras.Variable(np.full((2, 3), value)), keras.Variable(np.float32(value))]
+
+
+def record(macro_f1: float, loss: float = 1.0) -> dict[str, float]:
+    return {"val_macro_f1": macro_f1, "val_loss": loss, "seconds": 2.0}
+
+
+def test_gives_back_state_model_and_optimizer(tmp_path):
+    state = TrainingState(epoch=0, batch_size=8).after_epoch(record(0.5))
+    save_checkpoint(tmp_path, state, model=make_variables(1.0), optimizer=make_variables(2.0))
+    model, optimizer = make_variables(0.0), make_variables(0.0)
+    assert load_checkpoint(tmp_path, model=model, optimizer=optimizer) == state
+    assert float(model[1]) == 1.0
+    np.testing.assert_array_equal(optimizer[0], np.full((2, 3), 2.0))
+
+
+def test_best_weights_are_those_of_the_best_epoch(tmp_path):
+    state = TrainingState(epoch=0, batch_size=8)
+    for macro_f1, value in [(0.2, 1.0), (0.7, 2.0), (0.6, 3.0)]:
+        state = state.after_epoch(record(macro_f1))
+        save_checkpoint(tmp_path, state, model=make_variables(value), optimizer=[])
+    assert (state.best_epoch, state.best_macro_f1, state.epoch) == (2, 0.7, 3)
+    model = make_variables(0.0)
+    load_best(tmp_path, model=model)
+    assert float(model[1]) == 2.0
+
+
+def test_equal_macro_f1_is_decided_by_the_lower_loss():
+    state = TrainingState(epoch=0, batch_size=8).after_epoch(record(0.5, loss=1.0))
+    assert state.after_epoch(record(0.5, loss=0.9)).best_epoch == 2
+    assert state.after_epoch(record(0.5, loss=1.1)).best_epoch == 1
+
+
+def test_old_archives_are_removed_and_the_end_leaves_nothing(tmp_path):
+    state = TrainingState(epoch=0, batch_size=8)
+    for macro_f1 in (0.1, 0.2, 0.3):
+        state = state.after_epoch(record(macro_f1))
+        save_checkpoint(tmp_path, state, model=make_variables(1.0), optimizer=[])
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "best-0003.npz",
+        STATE_FILE,
+        "last-0003.npz",
+    ]
+    remove_checkpoint(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_half_written_archive_of_a_killed_attempt_is_not_read(tmp_path):
+    state = TrainingState(epoch=0, batch_size=8).after_epoch(record(0.5))
+    save_checkpoint(tmp_path, state, model=make_variables(1.0), optimizer=[])
+    (tmp_path / "last-0002.npz.part").write_bytes(b"half")
+    (tmp_path / "last-0002.npz").write_bytes(b"whole, but not yet named by the state")
+    model = make_variables(0.0)
+    assert load_checkpoint(tmp_path, model=model, optimizer=[]) == state
+    assert float(model[1]) == 1.0
+
+
+def test_refuses_the_checkpoint_of_another_model(tmp_path):
+    state = TrainingState(epoch=0, batch_size=8)
+    save_checkpoint(tmp_path, state, model=make_variables(1.0), optimizer=[])
+    with pytest.raises(InputError, match="expected 1 variables, received 2"):
+        load_checkpoint(tmp_path, model=make_variables(0.0)[:1], optimizer=[])
+    with pytest.raises(InputError, match="has shape"):
+        load_checkpoint(tmp_path, model=make_variables(0.0)[::-1], optimizer=[])
+
+
+def test_no_checkpoint_is_none(tmp_path):
+    assert load_checkpoint(tmp_path, model=[], optimizer=[]) is None

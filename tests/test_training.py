@@ -1,0 +1,181 @@
+"""Real trainings of small networks on drawn galaxies: they learn, resume, and are repeatable."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from galaxy_tasks.config import RunConfig, parse_config
+
+PROGRAM = """
+import json, sys
+from pathlib import Path
+from galaxy_tasks.config import parse_config
+from galaxy_tasks.devices import set_up_device
+config = parse_config(json.loads(sys.argv[1]))
+device = set_up_device(config)
+from galaxy_tasks.training import train_classifier
+import numpy as np
+folder = Path(sys.argv[3])
+trained = train_classifier(
+    Path(sys.argv[2]), architecture=sys.argv[4], config=config,
+    classes=["round", "edge_on"], device=device, folder=folder,
+)
+np.savez(folder / "weights.npz", *[np.asarray(w) for w in trained.model.weights])
+np.save(folder / "probabilities.npy", trained.test_probabilities)
+(folder / "history.json").write_text(json.dumps(trained.state.history))
+"""
+SETTINGS = {
+    "image_size_px": 32,
+    "epochs": 4,
+    "batch_size": 16,
+    "warmup_epochs": 1.0,
+    "prediction_views": 4,
+    "deterministic": True,
+    "architectures": ["resnet18"],
+}
+
+
+@pytest.fixture(scope="module")
+def images_folder(tmp_path_factory) -> Path:
+    """120 drawn galaxies, round or edge-on at any angle, which a network can tell apart."""
+    folder = tmp_path_factory.mktemp("images")
+    random = np.random.default_rng(0)
+    labels = np.arange(120) % 2
+    axis = np.linspace(-1, 1, 32)
+    images = np.zeros((120, 32, 32, 3), np.uint8)
+    for index, label in enumerate(labels):
+        angle = random.uniform(0, np.pi)
+        x, y = axis[None, :], axis[:, None]
+        along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
+        flux = np.exp(-((along / 0.5) ** 2) - (across / (0.1 if label else 0.5)) ** 2)
+        noisy = 120 * flux + random.normal(10, 5, (32, 32))
+        images[index] = np.clip(noisy, 0, 255)[:, :, None]
+    np.save(folder / "images.npy", images)
+    pd.DataFrame(
+        {
+            "galaxy_id": [f"g{index}" for index in range(120)],
+            "label_index": labels,
+            "split": ["train"] * 64 + ["validation"] * 28 + ["test"] * 28,
+        }
+    ).to_parquet(folder / "manifest.parquet")
+    return folder
+
+
+def start(images_folder: Path, folder: Path, **settings) -> subprocess.Popen[str]:
+    folder.mkdir(exist_ok=True)
+    values = {**SETTINGS, **settings}
+    parse_config(values)
+    command = [sys.executable, "-c", PROGRAM, json.dumps(values), str(images_folder), str(folder)]
+    return subprocess.Popen(
+        [*command, values["architectures"][0]],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "TF_CPP_MIN_LOG_LEVEL": "2"},
+    )
+
+
+def train(images_folder: Path, folder: Path, **settings) -> str:
+    with start(images_folder, folder, **settings) as process:
+        log, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, log
+    return log
+
+
+@pytest.fixture(scope="module")
+def undisturbed(images_folder, tmp_path_factory) -> tuple[Path, str]:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    return folder, train(images_folder, folder)
+
+
+def test_the_log_tells_what_runs_and_each_epoch(undisturbed):
+    _, log = undisturbed
+    assert "Training resnet18: 11,1" in log
+    assert "64 training and 28 validation galaxies at 32 px" in log
+    assert "float32, XLA off, deterministic" in log
+    for epoch in range(1, 5):
+        assert f"epoch   {epoch}/4  train: loss" in log
+    assert "images/s" in log
+    assert "learning rate" in log
+
+
+def test_a_network_learns_to_tell_round_from_edge_on(undisturbed):
+    folder, _ = undisturbed
+    probabilities = np.load(folder / "probabilities.npy")
+    assert probabilities.shape == (28, 2)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+    assert (probabilities.argmax(axis=1) == np.arange(28) % 2).mean() > 0.9
+    history = json.loads((folder / "history.json").read_text())
+    assert history[-1]["loss"] < history[0]["loss"]
+
+
+def test_a_killed_training_ends_with_the_same_weights(images_folder, undisturbed, tmp_path):
+    with start(images_folder, tmp_path) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("epoch   2/4"):
+                break
+        os.kill(process.pid, signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    log = train(images_folder, tmp_path)
+    assert "Going on after epoch" in log
+    assert "epoch   1/4" not in log
+    with (
+        np.load(tmp_path / "weights.npz") as resumed,
+        np.load(undisturbed[0] / "weights.npz") as one,
+    ):
+        assert resumed.files == one.files
+        for name in one.files:
+            np.testing.assert_array_equal(resumed[name], one[name])
+    np.testing.assert_array_equal(
+        np.load(tmp_path / "probabilities.npy"), np.load(undisturbed[0] / "probabilities.npy")
+    )
+    assert not list(tmp_path.glob("last-*"))
+
+
+def test_a_loss_that_is_not_finite_is_a_clear_error(images_folder, tmp_path):
+    with start(
+        images_folder,
+        tmp_path,
+        learning_rate=1.0,
+        architectures=["alexnet"],
+        epochs=40,
+        label_smoothing=0.0,
+        weight_decay=1.0,
+        warmup_epochs=0.0,
+        precision="mixed_float16",
+    ) as process:
+        log, _ = process.communicate(timeout=300)
+    if process.returncode == 0:
+        pytest.fail(f"Expected the loss to diverge:\n{log}")
+    assert "Lower learning_rate (now 1)" in log
+
+
+def test_an_out_of_memory_error_is_known_for_what_it_is():
+    """A real out-of-memory error of TensorFlow: an allocation of 4 EiB is asked for."""
+    import tensorflow as tf
+
+    from galaxy_tasks.devices import is_out_of_memory
+
+    with pytest.raises(tf.errors.ResourceExhaustedError) as caught:
+        tf.zeros((1 << 20, 1 << 20, 1 << 18))
+    assert is_out_of_memory(caught.value)
+    assert not is_out_of_memory(ValueError("shapes do not match"))
+
+
+def test_the_learning_rate_warms_up_and_falls():
+    from galaxy_tasks.schedule import learning_rate_at
+
+    config = RunConfig(epochs=10, warmup_epochs=2.0, learning_rate=0.1)
+    assert learning_rate_at(0.0, config) == pytest.approx(0.001)
+    assert learning_rate_at(1.0, config) == pytest.approx(0.05)
+    assert learning_rate_at(2.0, config) == pytest.approx(0.1)
+    assert learning_rate_at(6.0, config) == pytest.approx(0.1 * (0.01 + 0.99 * 0.5))
+    assert learning_rate_at(10.0, config) == pytest.approx(0.001)
