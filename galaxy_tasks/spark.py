@@ -26,7 +26,9 @@ def start_session(name: str, *, cores: int | None = None) -> SparkSession:
         builder = builder.config(key, value)
     spark = builder.getOrCreate()
     context = spark.sparkContext
-    if context.master.startswith("local") and not context.getConf().contains(_SHUFFLE_PARTITIONS):
+    if (context.master or "").startswith("local") and not context.getConf().contains(
+        _SHUFFLE_PARTITIONS
+    ):
         # 200, the default, is meant for a cluster: here it is 200 tiny tasks and files.
         spark.conf.set(_SHUFFLE_PARTITIONS, 2 * context.defaultParallelism)
     return spark

@@ -11,8 +11,7 @@ def spark_submit_conf() -> dict[str, str]:
     Only a setting given to spark-submit reaches the virtual machine's first log lines.
     """
     return {
-        "spark.driver.extraJavaOptions": f'"-Dlog4j2.configurationFile=file:{LOG_CONFIGURATION}"',
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={LOG_CONFIGURATION.as_uri()}",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
-        "spark.log.level": "WARN",
     }

@@ -1,0 +1,237 @@
+"""Catalogue rows to labels, row by row accounted for: DataFrame in, DataFrame out.
+
+Every row leaves with a label or with the reason why it has none; rows are never filtered here.
+Input rows have the text columns galaxy_id, ra and dec (the last two null where the release has no
+positions), the boolean is_broken (the row has more or fewer cells than the header), and the
+columns that the scheme names. No function needs Python on an executor.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import reduce
+from operator import add, and_
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from galaxy_tasks.releases.rules import (
+    Criterion,
+    GivenScheme,
+    Scheme,
+    ShorthandScheme,
+    VoteScheme,
+)
+from galaxy_tasks.splitting import name_sky_group
+
+MALFORMED = "malformed"
+ARTIFACT = "artifact"
+NO_RULE = "contested_no_rule"
+SEVERAL_RULES = "contested_several_rules"
+IGNORED = "ignored_class"
+CONTRADICTORY = "contradictory"
+DUPLICATE = "duplicate"
+NO_IMAGE = "no_image"
+REASONS = (
+    MALFORMED,
+    CONTRADICTORY,
+    ARTIFACT,
+    NO_RULE,
+    SEVERAL_RULES,
+    IGNORED,
+    DUPLICATE,
+    NO_IMAGE,
+)
+"""Why a row is dropped, in the order in which the first that holds is the one that counts."""
+
+FLOATING_ID = r"^[+-]?(\d+\.\d*|\.\d+|\d+(\.\d*)?[eE][+-]?\d+)$"
+"""An id that went through floating point: of 18 digits the last three are lost."""
+MISSING_ID = r"(?i)^(nan|null|none)?$"
+
+ROUNDING = 1e-6
+"""How far a published fraction may lie above 1: sums of rounded products do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Verdict:
+    """What a scheme says of a row, as columns."""
+
+    fault: Column
+    """Text of what is malformed; null or empty where nothing is."""
+    labels: Column
+    """Array of the labels whose rule the row meets."""
+    is_artifact: Column
+
+
+def label_rows(
+    rows: DataFrame, scheme: Scheme, *, minimum_votes: int, ignored_classes: Iterable[str]
+) -> DataFrame:
+    """Return one row for each input row, with its label or the reason why it has none.
+
+    Args:
+        rows: as the module says.
+        scheme: the way from the row's columns to a label.
+        minimum_votes: volunteers who must have answered each question that a rule asks about,
+            where the scheme names vote counts; 0 asks for none and reads none.
+        ignored_classes: labels to drop.
+
+    Returns:
+        Columns galaxy_id, sky_group, label, reason, detail. A malformed or contested row has
+        no label; an ignored one keeps it beside its reason.
+    """
+    galaxy_id = F.trim("galaxy_id")
+    verdict = _judge(scheme, minimum_votes)
+    fault = F.concat_ws(
+        "; ",
+        F.when(F.col("is_broken"), F.lit("more or fewer cells than the header")),
+        F.when(galaxy_id.isNull() | galaxy_id.rlike(MISSING_ID), F.lit("no id")).when(
+            galaxy_id.rlike(FLOATING_ID), F.lit("id is a floating-point number")
+        ),
+        F.when(verdict.fault != "", verdict.fault),
+    )
+    judged = rows.select(
+        galaxy_id.alias("galaxy_id"),
+        name_sky_group(F.col("ra"), F.col("dec"), galaxy_id).alias("sky_group"),
+        fault.alias("fault"),
+        verdict.labels.alias("labels"),
+        verdict.is_artifact.alias("is_artifact"),
+    )
+    is_malformed = F.col("fault") != ""
+    count = F.size("labels")
+    label = F.when(~is_malformed & (count == 1), F.get("labels", F.lit(0)))
+    return judged.select(
+        "galaxy_id",
+        "sky_group",
+        label.alias("label"),
+        F.when(is_malformed, F.lit(MALFORMED))
+        .when(F.col("is_artifact"), F.lit(ARTIFACT))
+        .when(count == 0, F.lit(NO_RULE))
+        .when(count > 1, F.lit(SEVERAL_RULES))
+        .when(label.isin(*ignored_classes), F.lit(IGNORED))
+        .alias("reason"),
+        F.when(is_malformed, F.col("fault"))
+        .otherwise(F.array_join("labels", ", "))
+        .alias("detail"),
+    )
+
+
+def drop_repeats(labelled: DataFrame) -> DataFrame:
+    """Return the same rows, with a reason for all but one of the rows of a galaxy.
+
+    Rows of one id that agree are duplicates of the first, all others `duplicate`; where they
+    disagree all are `contradictory`. Malformed rows take no part. Which of the rows that agree
+    is kept follows from their sky group, never from their order.
+    """
+    outcome = F.when(
+        F.col("reason").isNull() | (F.col("reason") != MALFORMED), F.coalesce("label", "reason")
+    )
+    galaxy = Window.partitionBy("galaxy_id")
+    compared = labelled.withColumns(
+        {
+            "lowest": F.min(outcome).over(galaxy),
+            "highest": F.max(outcome).over(galaxy),
+            "rank": F.row_number().over(galaxy.orderBy(outcome.isNull(), "sky_group")),
+        }
+    )
+    is_contradictory = F.col("lowest") != F.col("highest")
+    reason = (
+        F.when(F.col("reason") == MALFORMED, F.col("reason"))
+        .when(is_contradictory, F.lit(CONTRADICTORY))
+        .when(F.col("reason").isNotNull(), F.col("reason"))
+        .when(F.col("rank") > 1, F.lit(DUPLICATE))
+    )
+    labels = F.concat_ws(", ", "lowest", "highest")
+    return compared.select(
+        "galaxy_id",
+        "sky_group",
+        "label",
+        reason.alias("reason"),
+        F.when(reason == CONTRADICTORY, labels).otherwise(F.col("detail")).alias("detail"),
+    )
+
+
+def attach_images(labelled: DataFrame, images: DataFrame) -> DataFrame:
+    """Return the same rows with the name of their image, and a reason where there is none.
+
+    Args:
+        labelled: rows as `label_rows` returns them.
+        images: columns galaxy_id and image_name, each id once.
+    """
+    joined = labelled.join(images, on="galaxy_id", how="left")
+    is_missing = F.col("reason").isNull() & F.col("image_name").isNull()
+    return joined.select(
+        "galaxy_id",
+        "image_name",
+        "sky_group",
+        "label",
+        F.when(is_missing, F.lit(NO_IMAGE)).otherwise(F.col("reason")).alias("reason"),
+        "detail",
+    )
+
+
+def _judge(scheme: Scheme, minimum_votes: int) -> _Verdict:
+    if isinstance(scheme, VoteScheme):
+        return _judge_votes(scheme, minimum_votes)
+    if isinstance(scheme, ShorthandScheme):
+        return _judge_shorthand(scheme)
+    return _judge_given(scheme)
+
+
+def _judge_votes(scheme: VoteScheme, minimum_votes: int) -> _Verdict:
+    counts = scheme.vote_columns if minimum_votes > 0 else ()
+    faults = [_find_fault(name, highest=1 + ROUNDING) for name in scheme.fraction_columns]
+    faults += [_find_fault(name, highest=float("inf")) for name in counts]
+    labels = [
+        F.when(
+            reduce(and_, (_meets(c, minimum_votes) for c in rule.criteria)),
+            F.lit(rule.morphology.value),
+        )
+        for rule in scheme.rules
+    ]
+    return _Verdict(
+        fault=F.concat_ws("; ", *faults),
+        labels=F.array_compact(F.array(*labels)),
+        is_artifact=F.lit(False),
+    )
+
+
+def _meets(criterion: Criterion, minimum_votes: int) -> Column:
+    is_met = _number(criterion.column) >= criterion.minimum
+    if minimum_votes > 0 and criterion.vote_columns:
+        is_met &= reduce(add, map(_number, criterion.vote_columns)) >= minimum_votes
+    return is_met
+
+
+def _find_fault(name: str, *, highest: float) -> Column:
+    """Return a column with the cell as text where it is no number from 0 to `highest`."""
+    number = _number(name)
+    is_good = number.isNotNull() & ~F.isnan(number) & number.between(0.0, highest)
+    text = F.coalesce(F.col(f"`{name}`").cast("string"), F.lit("nothing"))
+    return F.when(~is_good, F.concat(F.lit(f"{name}="), text))
+
+
+def _number(name: str) -> Column:
+    return F.col(f"`{name}`").try_cast("double")
+
+
+def _judge_shorthand(scheme: ShorthandScheme) -> _Verdict:
+    text = F.trim(F.col(f"`{scheme.column}`").cast("string"))
+    labels = [
+        F.when(text.rlike(rule.pattern), F.lit(rule.morphology.value)) for rule in scheme.rules
+    ]
+    shown = F.coalesce(text, F.lit("nothing"))
+    is_good = text.isNotNull() & text.rlike(scheme.grammar)
+    return _Verdict(
+        fault=F.when(~is_good, F.concat(F.lit(f"{scheme.column}="), shown)).otherwise(F.lit("")),
+        labels=F.array_compact(F.array(*labels)),
+        is_artifact=F.coalesce(text.rlike(scheme.artifact_pattern), F.lit(False)),
+    )
+
+
+def _judge_given(scheme: GivenScheme) -> _Verdict:
+    text = F.trim(F.col(f"`{scheme.column}`").cast("string"))
+    is_good = text.isNotNull() & (text != "")
+    return _Verdict(
+        fault=F.when(~is_good, F.lit(f"{scheme.column}=nothing")).otherwise(F.lit("")),
+        labels=F.array(text),
+        is_artifact=F.lit(False),
+    )
