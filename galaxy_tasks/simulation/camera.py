@@ -83,7 +83,7 @@ def _misalign_bands(light: Light, *, random: np.random.Generator) -> Light:
             )
             for band in range(3)
         ]
-    )
+    ).astype(np.float32, copy=False)
 
 
 def blur(light: Light, *, sigma: float) -> Light:

@@ -31,18 +31,18 @@ Artifact = Literal["none", "star", "trail", "blank", "edge"]
 class Difficulty:
     """All that makes the simulated release easy or hard; change these and nothing else."""
 
-    round_share: float = 0.21
-    in_between_share: float = 0.21
+    round_share: float = 0.20
+    in_between_share: float = 0.19
     cigar_share: float = 0.085
     edge_on_share: float = 0.145
-    spiral_share: float = 0.31
-    featured_share: float = 0.04
-    """Discs with a ring or clumps but no arms; the rest, 2 %, are artifacts."""
+    spiral_share: float = 0.335
+    featured_share: float = 0.03
+    """Discs with a ring or clumps but no arms; the rest, 1.5 %, are artifacts."""
     arm_strength: float = 0.8
     """Median contrast of the arms over the disc between them."""
     arm_strength_scatter: float = 0.40
     """Its scatter, in natural logarithm: larger makes more faint arms."""
-    visible_arms: float = 0.15
+    visible_arms: float = 0.11
     """Contrast after seeing and noise at which half of the volunteers see features."""
     feature_scatter: float = 0.7
     """How far volunteers as a group misjudge smoothness, in logits: noise in the labels."""

@@ -89,17 +89,15 @@ def look_at(
         features += 1.0 * _sigmoid((0.42 - axis_ratio) / 0.05)
         edge_on += 4.0 * _sigmoid((0.40 - axis_ratio) / 0.05)
     elif galaxy.kind == "edge_on":
-        features = (
-            0.7 + (0.35 - axis_ratio) / 0.05 + 2.0 * galaxy.dust + 4.0 * galaxy.bulge_fraction
-        )
+        features = 0.4 + (0.32 - axis_ratio) / 0.06
+        features += 1.5 * galaxy.dust + 3.0 * galaxy.bulge_fraction
         edge_on = 1.4 + (0.42 - axis_ratio) / 0.06
     elif galaxy.kind in {"spiral", "featured"}:
         contrast = visible_arms(galaxy, difficulty=difficulty)
         excess = math.log(contrast / difficulty.visible_arms)
         # A disc looks like one even without its arms: never as smooth as an elliptical galaxy.
-        features = (
-            math.log(math.exp(-0.6) + math.exp(0.4 + 2.3 * excess)) + 0.8 * galaxy.bar_strength
-        )
+        features = math.log(math.exp(-0.6) + math.exp(0.4 + 2.3 * excess))
+        features += 0.8 * galaxy.bar_strength
         arms = 1.0 + 2.3 * excess if galaxy.kind == "spiral" else -1.3
         edge_on = -3.5 + 3.0 * _sigmoid((0.42 - axis_ratio) / 0.04)
     else:
