@@ -1,0 +1,253 @@
+import gzip
+import re
+from pathlib import Path
+from typing import get_args
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from galaxy_tasks.config import ReleaseName, RunConfig
+from galaxy_tasks.errors import InputError
+from galaxy_tasks.morphology import Morphology
+from galaxy_tasks.release_files import locate_release, plan_catalogue
+from galaxy_tasks.releases import RELEASES
+from galaxy_tasks.releases.files import list_images, match_columns, read_table_header
+from galaxy_tasks.releases.galaxy_zoo_2 import GALAXY_ZOO_2
+from galaxy_tasks.releases.rules import Criterion, LabelRule, ShorthandScheme, VoteScheme
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason=f"needs the real data in {SHARED}")
+
+
+def write_release(folder: Path, *, table: str = "labels.csv", header: str = "id,class") -> Path:
+    images = folder / "pictures"
+    images.mkdir(parents=True)
+    (images / "1.jpg").write_bytes(b"one")
+    (folder / table).write_text(f"{header}\n1,spiral\n")
+    return folder
+
+
+def class_table(folder: Path, **settings: str) -> RunConfig:
+    return RunConfig(release="class_table", source=str(folder), **settings)
+
+
+def test_every_release_of_the_form_is_there_under_its_own_name():
+    assert set(RELEASES) == set(get_args(ReleaseName))
+    assert all(name == release.name for name, release in RELEASES.items())
+
+
+def test_simulated_release_has_the_rules_of_the_challenge():
+    assert RELEASES["simulated"].schemes == RELEASES["galaxy_zoo_challenge"].schemes
+
+
+def test_a_morphology_cannot_have_two_rules():
+    rule = LabelRule(
+        morphology=Morphology.SPIRAL, criteria=(Criterion(column="votes", minimum=0.5),)
+    )
+    with pytest.raises(ValueError, match="two rules"):
+        VoteScheme(rules=(rule, rule))
+
+
+def test_every_rule_of_the_shorthand_accepts_only_its_grammar():
+    scheme = GALAXY_ZOO_2.schemes["gz2_class"]
+    assert isinstance(scheme, ShorthandScheme)
+    good = ["Er", "Ei(o)", "Ec", "Ser", "Seb(m)", "Sen", "SBb2m", "Sc+t(r)", "Sa?l", "Sd", "A"]
+    bad = ["", "E", "Ex", "SBb2", "Sb5m", "Sbm", "Er(x)", "Er(o", "a", "SBer", "Ser2m", "A(o)"]
+    assert [text for text in good if not re.search(scheme.grammar, text)] == []
+    assert [text for text in bad if re.search(scheme.grammar, text)] == []
+
+
+@needs_shared
+@pytest.mark.parametrize(
+    ("name", "catalogue", "images"),
+    [
+        ("galaxy_zoo_challenge", "training_classes.csv", "images_training_rev1"),
+        ("galaxy_zoo_1", "labels.csv", "images"),
+    ],
+)
+def test_class_tables_of_the_real_data_are_found_by_their_folder(name, catalogue, images):
+    found = locate_release(class_table(SHARED / name))
+    assert Path(found.catalogue).relative_to(SHARED / name) == Path(catalogue)
+    assert Path(found.images).relative_to(SHARED / name) == Path(images)
+    assert found.mapping == ""
+
+
+@needs_shared
+def test_columns_of_the_real_catalogue_are_found_in_their_other_spelling():
+    catalogue = SHARED / "catalogues" / "gz2_catalogue_288rows.csv"
+    config = RunConfig(release="galaxy_zoo_2", source="x", scheme="gz2_class")
+    assert plan_catalogue(config, catalogue).columns == {
+        "galaxy_id": "OBJID",
+        "ra": "ra",
+        "dec": "dec",
+        "gz2_class": "GZ2_CLASS",
+    }
+
+
+def test_both_spellings_of_the_shorthand_column_are_read(tmp_path):
+    config = RunConfig(release="galaxy_zoo_2", source="x", scheme="gz2_class")
+    for spelling in ("gz2_class", "gz2class"):
+        (tmp_path / "t.csv").write_text(f"dr7objid,{spelling}\n")
+        columns = plan_catalogue(config, tmp_path / "t.csv").columns
+        assert columns == {"galaxy_id": "dr7objid", "gz2_class": spelling}
+
+
+def test_vote_counts_are_needed_only_for_a_minimum(tmp_path):
+    fractions = [c for c in GALAXY_ZOO_2.schemes["clean5"].fraction_columns]
+    (tmp_path / "t.csv").write_text(",".join(["dr7objid", *fractions]) + "\n")
+    config = RunConfig(release="galaxy_zoo_2", source="x", minimum_votes=0)
+    assert len(plan_catalogue(config, tmp_path / "t.csv").columns) == 1 + len(fractions)
+    with pytest.raises(InputError, match="a01_smooth_count"):
+        plan_catalogue(RunConfig(release="galaxy_zoo_2", source="x"), tmp_path / "t.csv")
+
+
+def test_galaxy_zoo_2_is_located_with_its_mapping(tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "7.jpg").write_bytes(b"x")
+    (tmp_path / "gz2_filename_mapping.csv").write_text("objid,sample,asset_id\n1,original,7\n")
+    (tmp_path / "gz2_hart16.csv.gz").write_bytes(gzip.compress(b"dr7objid,gz2_class\n1,Er\n"))
+    config = RunConfig(release="galaxy_zoo_2", source=str(tmp_path), scheme="gz2_class")
+    found = locate_release(config)
+    assert Path(found.catalogue).name == "gz2_hart16.csv.gz"
+    assert Path(found.mapping).name == "gz2_filename_mapping.csv"
+
+
+def test_content_changes_with_a_row_and_with_an_image_but_not_with_the_place(tmp_path):
+    first = locate_release(class_table(write_release(tmp_path / "a")))
+    second = locate_release(class_table(write_release(tmp_path / "b")))
+    assert first.content == second.content
+    (tmp_path / "a" / "pictures" / "1.jpg").write_bytes(b"other size")
+    (tmp_path / "b" / "labels.csv").write_text("id,class\n1,edge_on\n")
+    contents = {locate_release(class_table(tmp_path / name)).content for name in "ab"}
+    assert len(contents | {first.content}) == 3
+
+
+def test_all_names_of_a_class_table_are_settings(tmp_path):
+    folder = write_release(tmp_path / "s", table="mine.csv", header="name,kind")
+    (folder / "empty").mkdir()
+    (folder / "pictures" / "x_1_y.png").write_bytes(b"x")
+    config = class_table(
+        folder,
+        catalogue_file="mine.csv",
+        images_folder="pictures",
+        id_column="name",
+        class_column="kind",
+        image_name_pattern="x_{id}_y.png",
+    )
+    found = locate_release(config)
+    plan = plan_catalogue(config, Path(found.catalogue))
+    assert plan.columns == {"galaxy_id": "name", "kind": "kind"}
+    assert list_images(Path(found.images), pattern=plan.release.image_name_pattern) == {
+        "1": "x_1_y.png"
+    }
+
+
+def test_image_suffix_is_detected_and_jpeg_goes_before_png(tmp_path):
+    for name in ("1.jpeg", "2.PNG", "3.jpg", "3.png", "4.txt", ".5.jpg"):
+        (tmp_path / name).touch()
+    assert list_images(tmp_path, pattern="") == {"1": "1.jpeg", "2": "2.PNG", "3": "3.jpg"}
+
+
+def test_header_is_read_through_byte_order_mark_blank_lines_quotes_and_semicolons(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes('\ufeff\r\n"id";"a, b";class\r\n'.encode())
+    table = read_table_header(path)
+    assert (table.columns, table.delimiter) == (("id", "a, b", "class"), ";")
+
+
+def test_a_name_in_exact_case_goes_before_others(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("ID,id,Class\n")
+    table = read_table_header(path)
+    assert match_columns(table, {"galaxy_id": ("id",), "c": ("class",)}) == {
+        "galaxy_id": "id",
+        "c": "Class",
+    }
+    with pytest.raises(InputError, match="several columns like 'Id'"):
+        table.find(["Id"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"catalogue_file": "no.csv"}, r"no\.csv does not exist. Found: labels\.csv, pictures/"),
+        ({"images_folder": "no"}, "lacks the image folder no"),
+        ({"id_column": "no"}, "Expected: no. Found: id, class"),
+        ({"class_column": "no"}, "Expected: no. Found: id, class"),
+        ({"image_name_pattern": "{id}.tif"}, r"no image named like '\{id\}\.tif'. Found: 1\.jpg"),
+        ({"image_name_pattern": "x.jpg"}, r"must hold '\{id\}' once"),
+        ({"catalogue_file": "pictures/1.jpg"}, "must end in one of .csv"),
+    ],
+)
+def test_what_is_missing_is_named_beside_what_is_there(tmp_path, settings, message):
+    folder = write_release(tmp_path / "s")
+    with pytest.raises(InputError, match=message):
+        locate_release(class_table(folder, **settings))
+
+
+def test_a_release_names_the_files_it_looked_for(tmp_path):
+    (tmp_path / "other.csv").touch()
+    config = RunConfig(release="galaxy_zoo_challenge", source=str(tmp_path))
+    with pytest.raises(
+        InputError, match=r"Looked for: training_solutions_rev1\.csv.*Found: other\.csv"
+    ):
+        locate_release(config)
+
+
+def test_a_scheme_that_the_votes_do_not_allow_is_refused(tmp_path):
+    (tmp_path / "t.csv").write_text("GalaxyID\n")
+    config = RunConfig(release="galaxy_zoo_challenge", source="x", scheme="gz2_class")
+    with pytest.raises(InputError, match="Set 'scheme' to one of: clean5"):
+        plan_catalogue(config, tmp_path / "t.csv")
+
+
+def test_several_class_tables_are_listed(tmp_path):
+    folder = write_release(tmp_path / "s")
+    (folder / "more.csv").write_text("id,class\n")
+    (folder / "votes.csv").write_text("id,votes\n")
+    with pytest.raises(InputError, match=r"several tables.*Found: labels\.csv, more\.csv"):
+        locate_release(class_table(folder))
+
+
+def test_several_image_folders_are_listed(tmp_path):
+    folder = write_release(tmp_path / "s")
+    (folder / "more").mkdir()
+    (folder / "more" / "1.jpg").touch()
+    with pytest.raises(InputError, match="Found with images: more, pictures"):
+        locate_release(class_table(folder))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("t.csv", b"", "is empty"),
+        ("t.csv", b"id,class,id\n", "columns of the same name: .'id'."),
+        ("t.csv", "id,größe\n".encode("latin-1"), "must be UTF-8"),
+        ("t.csv.gz", b"id,class\n", "no readable gzip"),
+        ("t.parquet", b"id,class\n", "no readable Parquet"),
+        ("_t.csv", b"id,class\n", "Rename"),
+    ],
+)
+def test_an_unreadable_table_is_refused_by_name(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=message) as caught:
+        read_table_header(tmp_path / name)
+    assert name in str(caught.value)
+
+
+def test_a_truncated_gzip_file_is_found_before_spark_starts(tmp_path):
+    folder = write_release(tmp_path / "s")
+    (folder / "labels.csv").unlink()
+    rows = "".join(f"{number},spiral\n" for number in range(50_000))
+    packed = gzip.compress(f"id,class\n{rows}".encode())
+    (folder / "labels.csv.gz").write_bytes(packed[: len(packed) // 2])
+    with pytest.raises(InputError, match=r"labels\.csv\.gz is a damaged or truncated gzip"):
+        locate_release(class_table(folder))
+
+
+def test_floating_point_ids_of_parquet_are_refused(tmp_path):
+    table = pa.table({"id": [587722981741363294.0], "class": ["spiral"]})
+    pq.write_table(table, tmp_path / "t.parquet")
+    with pytest.raises(InputError, match="cannot tell ids of 18 digits apart"):
+        plan_catalogue(class_table(tmp_path), tmp_path / "t.parquet")
