@@ -6,6 +6,9 @@ Sampling is written with gathers because TensorFlow's own projective transform c
 by XLA and exists on no other backend.
 """
 
+# Keras declares what its operations return as optional, which it never is.
+# pyright: reportOptionalOperand=false, reportOptionalSubscript=false, reportOperatorIssue=false
+
 import math
 
 import keras

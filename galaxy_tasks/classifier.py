@@ -53,10 +53,10 @@ def predict_probabilities(
     """
     results = []
     for images in batches:
-        total = 0.0
+        total = np.zeros(())
         for view in range(views):
             seen = np.rot90(images if view < 4 else images[:, :, ::-1], view % 4, axes=(1, 2))
             logits = model.predict_on_batch(np.ascontiguousarray(seen))
-            total = total + ops.convert_to_numpy(ops.softmax(logits, axis=-1))
+            total = total + np.asarray(ops.softmax(logits, axis=-1))
         results.append(total / views)
     return np.concatenate(results).astype(np.float32)

@@ -112,7 +112,8 @@ def make_epoch(
     ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]:
         labels = galaxies.labels[positions]
         one_hot = np.eye(num_classes, dtype=np.float32)[labels]
-        return galaxies.images[galaxies.rows[positions]], one_hot, np.float32(loss_weights[labels])
+        weights = loss_weights[labels].astype(np.float32)
+        return galaxies.images[galaxies.rows[positions]], one_hot, weights
 
     def load(positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         images, labels, weights = tf.numpy_function(

@@ -111,11 +111,14 @@ def model_made_from(
     }
 
 
-def evaluation_made_from(config: RunConfig, model_keys: list[str]) -> dict[str, Any]:
+def evaluation_made_from(
+    config: RunConfig, model_keys: list[str], *, missing: list[str]
+) -> dict[str, Any]:
     """Return what determines an evaluation and its report."""
     return {
         "format": EVALUATION_FORMAT,
         "models": sorted(model_keys),
+        "missing": missing,
         **_pick(config, ["bootstrap_samples", "seed"]),
     }
 

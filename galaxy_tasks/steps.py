@@ -83,14 +83,11 @@ def evaluate(
 
     `trainings` are the results of the train tasks, None for one that failed or was skipped.
     """
-    from galaxy_tasks.verdict import evaluate_models
+    from galaxy_tasks.verdict import judge_models
 
-    return evaluate_models(
-        parse_config(settings),
-        release_files=ReleaseFiles(**release_files),
-        images=Artifact.from_reference(images),
-        trainings=trainings,
-        run_id=run_id,
+    print(f"Evaluating run {run_id} of release {release_files['catalogue']}", flush=True)
+    return judge_models(
+        parse_config(settings), images=Artifact.from_reference(images), trainings=trainings
     )
 
 

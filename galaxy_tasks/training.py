@@ -100,7 +100,7 @@ def _compile(model: keras.Model, *, config: RunConfig, device: Device) -> None:
             from_logits=True, label_smoothing=config.label_smoothing
         ),
         metrics=["accuracy", keras.metrics.F1Score(average="macro", name="macro_f1")],
-        jit_compile=device.is_xla,
+        jit_compile=device.is_xla,  # pyright: ignore[reportArgumentType]
     )
     model.optimizer.build(model.trainable_variables)
 
@@ -182,7 +182,13 @@ def _run_epoch(
         loss_weights=weights if config.class_balance == "weights" else np.ones(num_classes),
     )
     rate = LearningRateSetter(config, epoch=state.epoch, num_batches=len(dataset))
-    scores = model.fit(dataset, epochs=1, shuffle=False, verbose=0, callbacks=[rate]).history
+    fitted = model.fit(
+        dataset,
+        shuffle=False,
+        verbose=0,  # pyright: ignore[reportArgumentType]
+        callbacks=[rate],
+    )
+    scores = fitted.history
     fit_seconds = time.monotonic() - started
     record = {name: float(scores[name][0]) for name in ("loss", "accuracy", "macro_f1")}
     if not math.isfinite(record["loss"]):
@@ -215,7 +221,7 @@ def _validate(model: keras.Model, validation: Galaxies) -> dict[str, float]:
         "val_loss": float(log_loss(validation.labels, probabilities, labels=classes)),
         "val_accuracy": float(accuracy_score(validation.labels, predicted)),
         "val_macro_f1": float(
-            f1_score(validation.labels, predicted, labels=classes, average="macro", zero_division=0)
+            f1_score(validation.labels, predicted, labels=classes, average="macro")
         ),
     }
 
