@@ -1,0 +1,65 @@
+"""Which test galaxies a report shows: ordinary right ones and the most confident mistakes."""
+
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class ExampleGalaxy:
+    """One test galaxy as a model sees and calls it."""
+
+    galaxy_id: str
+    image: NDArray[np.uint8]
+    """(height, width, 3), RGB."""
+    label: str
+    """The true class."""
+    prediction: str
+    probability: float
+    """Of the predicted class."""
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the model calls the galaxy what it is."""
+        return self.prediction == self.label
+
+
+@dataclass(frozen=True)
+class ExampleRows:
+    """Rows of the test galaxies to show."""
+
+    right: tuple[int, ...]
+    wrong: tuple[int, ...]
+
+
+def choose_examples(
+    probabilities: NDArray[Any], *, labels: NDArray[Any], num_each: int
+) -> ExampleRows:
+    """Return at most `num_each` rows called right and as many called wrong, the classes in turn.
+
+    The right ones are those of middling confidence, not the most beautiful; the wrong ones are
+    those the model was surest of, from which there is most to learn.
+
+    Args:
+        probabilities: (galaxies, classes).
+        labels: (galaxies,) integers, the true classes.
+        num_each: most rows of either kind.
+    """
+    predictions, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    right, wrong = [], []
+    for label in range(probabilities.shape[1]):
+        rows = np.flatnonzero(labels == label)
+        rows = rows[np.argsort(-confidence[rows], kind="stable")]
+        found = rows[predictions[rows] == label]
+        from_middle = np.argsort(abs(np.arange(len(found)) - (len(found) - 1) / 2), kind="stable")
+        right.append(found[from_middle])
+        wrong.append(rows[predictions[rows] != label])
+    return ExampleRows(_take_in_turn(right, num_each), _take_in_turn(wrong, num_each))
+
+
+def _take_in_turn(groups: list[NDArray[np.intp]], count: int) -> tuple[int, ...]:
+    turns = (row for turn in zip_longest(*groups) for row in turn if row is not None)
+    return tuple(int(row) for row, _ in zip(turns, range(count), strict=False))

@@ -1,0 +1,251 @@
+"""From evaluations to what people read: the leaderboard in the task log and one HTML page.
+
+The page needs nothing but itself: styles, drawings and images are inside it, so it can be mailed,
+archived and opened without a network. What comes from user tables (class names, ids, reasons) is
+escaped.
+"""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import jinja2
+from markupsafe import Markup
+
+from galaxy_tasks.config import RunConfig
+from galaxy_tasks.evaluation import Estimate
+from galaxy_tasks.examples import ExampleGalaxy
+from galaxy_tasks.figures import (
+    LOSS_PANEL,
+    SCORE_PANEL,
+    History,
+    draw_curves,
+    encode_jpeg,
+    find_best_epoch,
+    find_limits,
+)
+from galaxy_tasks.selection import Candidate, Selection, rank
+
+TEMPLATE = Path(__file__).with_name("report_template.html")
+FEW_GALAXIES = 30
+"""Classes with fewer test galaxies are marked: one galaxy moves their recall by over 3 %."""
+MOST_REJECTED_SHOWN = 100
+
+
+@dataclass(frozen=True)
+class MissingModel:
+    """An architecture that was asked for and has no result."""
+
+    architecture: str
+    status: Literal["failed", "skipped"]
+    reason: str
+
+
+@dataclass(frozen=True)
+class RejectedImage:
+    """An image file that could not be used."""
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ReportInputs:
+    """Everything that the page shows."""
+
+    config: RunConfig
+    selection: Selection
+    candidates: tuple[Candidate, ...]
+    missing_models: tuple[MissingModel, ...]
+    histories: Mapping[str, History]
+    """By architecture, one record an epoch."""
+    examples: tuple[ExampleGalaxy, ...]
+    """Of the winner; the page parts the right from the wrong."""
+    num_rows: int
+    """Rows of the catalogue, before any was dropped."""
+    class_counts: Mapping[str, Mapping[str, int]]
+    """Labelled galaxies by split (train, validation, test), then by class."""
+    dropped: Mapping[str, int]
+    """Rows dropped while cleaning, by reason."""
+    rejected_images: tuple[RejectedImage, ...]
+    artifacts: Mapping[str, str]
+    """What was made, and its key."""
+    hardware: Mapping[str, str]
+    """Where it ran: a word such as 'training' or 'processor', and what that was."""
+    times_s: Mapping[str, float]
+    """Seconds that each task took."""
+    code_version: str
+    written: str
+    """When, as a person would write it, with the time zone."""
+
+
+def render_leaderboard(
+    selection: Selection,
+    candidates: Sequence[Candidate],
+    missing_models: Sequence[MissingModel] = (),
+) -> str:
+    """Return the plain-text table for the task log: best first, `*` marks the winner."""
+    header = [
+        "", "model", "macro-F1", "accuracy", "loss", "weighted-F1", "parameters", "training",
+        "images/s",
+    ]  # fmt: skip
+    rows = [
+        [
+            "*" if candidate.architecture == selection.winner else "",
+            candidate.architecture,
+            *(
+                show_estimate(estimate)
+                for estimate in (
+                    candidate.evaluation.macro_f1,
+                    candidate.evaluation.accuracy,
+                    candidate.evaluation.loss,
+                    candidate.evaluation.weighted_f1,
+                )
+            ),
+            f"{candidate.num_parameters:,}",
+            show_duration(candidate.training_s),
+            f"{candidate.images_per_s:,.0f}",
+        ]
+        for candidate in rank(candidates)
+    ]
+    widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if index > 5 else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in (header, *rows)
+    ]
+    num_galaxies = candidates[0].evaluation.num_galaxies
+    return "\n".join(
+        [
+            f"Leaderboard on {num_galaxies:,} test galaxies, best macro-F1 first "
+            "(95 % intervals in brackets, * the winner)",
+            *lines,
+            *(f"   {one.architecture}: {one.status} ({one.reason})" for one in missing_models),
+            f"Winner: {selection.winner}{' (a tie, settled by size)' if selection.is_tie else ''}",
+            *textwrap.wrap(selection.reason, 100, break_on_hyphens=False),
+        ]
+    )
+
+
+def render_report(inputs: ReportInputs) -> str:
+    """Return the page as one HTML document.
+
+    Raises:
+        InputError: an example's image is not uint8 (height, width, 3).
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATE.parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        words=show_words, duration=show_duration, estimate=show_estimate, jpeg=encode_jpeg
+    )
+    ranked = rank(inputs.candidates)
+    by_name = {candidate.architecture: candidate for candidate in ranked}
+    return environment.get_template(TEMPLATE.name).render(
+        inputs=inputs,
+        ranked=ranked,
+        winner=by_name[inputs.selection.winner],
+        classes=ranked[0].evaluation.classes,
+        scale=_find_scale([candidate.evaluation.macro_f1 for candidate in ranked]),
+        curves=_draw_all_curves(inputs.histories, [one.architecture for one in ranked]),
+        examples={
+            "right": [example for example in inputs.examples if example.is_right],
+            "wrong": [example for example in inputs.examples if not example.is_right],
+        },
+        settings=describe_settings(inputs.config),
+        is_simulated=inputs.config.release == "simulated",
+        few_galaxies=FEW_GALAXIES,
+        most_rejected_shown=MOST_REJECTED_SHOWN,
+    )
+
+
+def describe_settings(config: RunConfig) -> list[dict[str, Any]]:
+    """Return for each setting its name, section, value, default, meaning and is_changed."""
+    described = []
+    for name, field in type(config).model_fields.items():
+        value, default = getattr(config, name), field.default
+        extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+        described.append(
+            {
+                "name": name,
+                "section": extra.get("section") or "Main",
+                "value": _show_setting(value),
+                "default": _show_setting(default),
+                "meaning": field.description,
+                "is_changed": value != default,
+            }
+        )
+    return described
+
+
+def show_estimate(estimate: Estimate) -> str:
+    """Return the value and its interval, as in 0.912 [0.897, 0.926]."""
+    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
+
+
+def show_duration(seconds: float) -> str:
+    """Return a duration in the two largest units that matter, as in 4 min 05 s."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest_s = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest_s:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def show_words(name: str) -> str:
+    """Return a name as prose has it: blanks for underscores."""
+    return name.replace("_", " ")
+
+
+def _show_setting(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(str(part) for part in value) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "empty" if value == "" else str(value)
+
+
+def _find_scale(estimates: Sequence[Estimate]) -> dict[str, float]:
+    """Return an axis in twentieths that holds all intervals."""
+    low = int(min(estimate.low for estimate in estimates) * 20) / 20
+    high = min(1.0, int(max(estimate.high for estimate in estimates) * 20 + 1) / 20)
+    return {"low": low if low < high else low - 0.05, "high": high}
+
+
+def _draw_all_curves(
+    histories: Mapping[str, History], architectures: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Return for each model with a history its panels, on axes shared by all models."""
+    shown = {name: histories[name] for name in architectures if histories.get(name)}
+    limits = {
+        panel.title: find_limits(list(shown.values()), panel) for panel in (LOSS_PANEL, SCORE_PANEL)
+    }
+    return [
+        {
+            "architecture": name,
+            "epochs": len(history),
+            "best": find_best_epoch(history),
+            "last": history[-1],
+            "panels": [
+                Markup(  # our own drawing; its text is escaped where it is made
+                    draw_curves(
+                        history,
+                        panel=panel,
+                        limits=limits[panel.title],
+                        description=f"{name}: {panel.title} by epoch",
+                    )
+                )
+                for panel in (LOSS_PANEL, SCORE_PANEL)
+            ],
+        }
+        for name, history in shown.items()
+    ]
