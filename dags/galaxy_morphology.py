@@ -47,6 +47,7 @@ with DAG(
     release_files = prepare_release()
     clean_labels = SparkSubmitOperator(
         task_id="clean_labels",
+        name="clean_labels",
         application=str(Path(galaxy_tasks.__file__).with_name("labels.py")),
         application_args=[
             *("--settings", "{{ params | tojson }}"),

@@ -55,6 +55,11 @@ class Place:
         return self.home / "passwords.json"
 
     @property
+    def signing_key(self) -> Path:
+        """The generated key that the parts of Airflow sign their requests with."""
+        return self.home / "signing_key"
+
+    @property
     def sessions(self) -> Path:
         """The sessions of the Airflow that runs now, or that was not ended."""
         return self.home / "sessions.json"
@@ -78,17 +83,21 @@ def run_server(place: Place, *, port: int, preset: Preset) -> Iterator[Client]:
         free_port = find_free_port(port)
         client = Client(f"http://{HOST}:{free_port}", user=USER, password=_password(place))
         with place.log.open("wb") as log:
+            environment = make_environment(place, port=free_port, preset=preset)
             started: list[subprocess.Popen[bytes]] = []
-            try:
-                environment = make_environment(place, port=free_port, preset=preset)
-                for command in _commands(place, environment):
-                    started.append(
-                        sessions.start_session(
-                            command, folder=place.project, environment=environment, log=log
-                        )
+
+            def start(command: list[str]) -> subprocess.Popen[bytes]:
+                started.append(
+                    sessions.start_session(
+                        command, folder=place.project, environment=environment, log=log
                     )
-                    _note_sessions(place, started)
-                _wait_until_healthy(client, started[0], place.log)
+                )
+                _note_sessions(place, started)
+                return started[-1]
+
+            try:
+                _wait_until_healthy(client, start(_server_command(place)), place.log)
+                start(_log_server_command(environment))
                 yield client
             finally:
                 sessions.end_sessions(process.pid for process in started)
@@ -101,6 +110,7 @@ def make_environment(place: Place, *, port: int, preset: Preset) -> dict[str, st
     What the caller's environment says about Spark's connection, the artifacts' place and the
     number of GPU slots stands; everything else about Airflow is this project's own.
     """
+    signing_key = _keep(place.signing_key, secrets.token_hex(64))
     scripts = sysconfig.get_path("scripts")
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW__")
@@ -116,6 +126,8 @@ def make_environment(place: Place, *, port: int, preset: Preset) -> dict[str, st
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": place.passwords,
         "CORE__EXECUTION_API_SERVER_URL": f"http://{HOST}:{port}/execution/",
         "CORE__HOSTNAME_CALLABLE": "galaxy_tasks.standalone.loopback.hostname",
+        "API_AUTH__JWT_SECRET": signing_key,
+        "API__SECRET_KEY": signing_key,
         "API__HOST": HOST,
         "API__PORT": port,
         "API__BASE_URL": f"http://{HOST}:{port}",
@@ -149,11 +161,11 @@ def read_last_lines(log: Path, count: int = _LINES_SHOWN) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-count:])
 
 
-def _commands(place: Place, environment: dict[str, str]) -> list[list[str]]:
-    """Return `airflow standalone` and the log server that its tasks' logs are read from.
+def _server_command(place: Place) -> list[str]:
+    """Return the command that starts `airflow standalone` without its log servers.
 
-    Airflow's own log servers would listen on every network; `airflow standalone` starts its parts
-    through the PATH, where this puts an `airflow` that leaves them out.
+    They would listen on every network. Airflow starts its parts through the PATH, where this puts
+    an `airflow` that leaves the log servers out.
     """
     airflow = Path(sysconfig.get_path("scripts"), "airflow")
     wrapper = place.home / "bin" / "airflow"
@@ -164,27 +176,32 @@ def _commands(place: Place, environment: dict[str, str]) -> list[list[str]]:
         f'exec {shlex.quote(str(airflow))} "$@"\n'
     )
     wrapper.chmod(0o700)
-    log_server = [
-        *(
-            sys.executable,
-            "-m",
-            "uvicorn",
-            "--factory",
-            "airflow.utils.serve_logs.log_server:get_app",
-        ),
-        *("--host", HOST, "--port", environment["AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT"]),
-        *("--no-access-log", "--log-level", "warning"),
+    return [str(airflow), "standalone"]
+
+
+def _log_server_command(environment: dict[str, str]) -> list[str]:
+    """Return the command that serves the logs of running tasks, to this machine alone."""
+    port = environment["AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT"]
+    application = "airflow.utils.serve_logs.log_server:get_app"
+    return [
+        *(sys.executable, "-m", "uvicorn", "--factory", application, "--host", HOST),
+        *("--port", port, "--no-access-log", "--log-level", "warning"),
     ]
-    return [[str(airflow), "standalone"], log_server]
 
 
 def _password(place: Place) -> str:
     """Return the generated password, made at the first start."""
-    if not place.passwords.exists():
-        descriptor = os.open(place.passwords, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    text = _keep(place.passwords, json.dumps({USER: secrets.token_urlsafe(12)}))
+    return json.loads(text)[USER]
+
+
+def _keep(path: Path, value: str) -> str:
+    """Return what the file holds; write `value` first, for its owner alone, if it is not there."""
+    if not path.exists():
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
-            json.dump({USER: secrets.token_urlsafe(12)}, file)
-    return json.loads(place.passwords.read_text())[USER]
+            file.write(value)
+    return path.read_text()
 
 
 def _wait_until_healthy(client: Client, server: subprocess.Popen[bytes], log: Path) -> None:
