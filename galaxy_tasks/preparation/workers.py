@@ -1,0 +1,190 @@
+"""Processes that prepare images side by side, each writing its results where they belong.
+
+Workers are spawned, never forked: OpenCV's threads do not survive a fork. They get file names and
+return what they found; the pixels go straight into the output file, so neither pipes nor memory
+grow with the number of images. When the parent ends, however it ends, so do they.
+"""
+
+import hashlib
+import itertools
+import multiprocessing
+import os
+import signal
+import stat
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from galaxy_tasks import images
+from galaxy_tasks.errors import ResourceError
+from galaxy_tasks.image_headers import RejectedImage
+
+_YIELD_EVERY_S = 0.5
+"""What is finished goes to the disk together: each flush costs some hundredths of a second."""
+_QUEUED_PER_WORKER = 8
+"""Chunks handed out ahead, so that no worker waits while the parent flushes."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Images that are prepared, written and recorded together; `first_slot` is where they go."""
+
+    number: int
+    first_slot: int
+    file_names: tuple[str, ...]
+
+
+@dataclass
+class ChunkOutcome:
+    """What became of a chunk's images, in order; None where there is nothing to say."""
+
+    number: int
+    sha256: list[str | None] = field(default_factory=list)
+    width_px: list[int | None] = field(default_factory=list)
+    height_px: list[int | None] = field(default_factory=list)
+    reason: list[str | None] = field(default_factory=list)
+    detail: list[str | None] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class WorkOrder:
+    """What all chunks have in common. Slot n of the output begins at first_byte + n × slot size."""
+
+    images_folder: Path
+    output: Path
+    first_byte: int
+    settings: images.ImageSettings
+
+    @property
+    def slot_bytes(self) -> int:
+        """Size of one prepared image."""
+        return self.settings.image_size_px**2 * 3
+
+
+def count_workers(wanted: int) -> int:
+    """Return the number of processes to use; 0 asks for one for each core this process may use."""
+    if wanted:
+        return wanted
+    has_affinity = hasattr(os, "sched_getaffinity")
+    return len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+
+
+def prepare_chunks(
+    chunks: Iterable[Chunk], *, order: WorkOrder, workers: int
+) -> Iterator[list[ChunkOutcome]]:
+    """Yield what is finished, in any order, about twice a second; maybe an empty list.
+
+    Raises:
+        ResourceError: a worker was killed or could not read or write a file.
+    """
+    others = set(multiprocessing.active_children())
+    executor = ProcessPoolExecutor(
+        workers,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_start_worker,
+        initargs=(order,),
+    )
+    try:
+        yield from _collect(executor, iter(chunks), _QUEUED_PER_WORKER * workers)
+    except BrokenProcessPool:
+        raise ResourceError(
+            "A process that prepares images was killed, most likely because memory ran out "
+            "(the lines above may tell). Finished images are kept and the next attempt goes on "
+            f"after them. If it happens again, set image_workers below {workers}."
+        ) from None
+    except BaseException:
+        for process in set(multiprocessing.active_children()) - others:
+            process.terminate()
+        raise
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def _collect(
+    executor: ProcessPoolExecutor, chunks: Iterator[Chunk], max_queued: int
+) -> Iterator[list[ChunkOutcome]]:
+    queued: set[Future[ChunkOutcome]] = set()
+    finished: list[ChunkOutcome] = []
+    yielded_s = time.monotonic()
+    while True:
+        for chunk in itertools.islice(chunks, max_queued - len(queued)):
+            queued.add(executor.submit(_prepare_chunk, chunk))
+        done, queued = wait(queued, timeout=_YIELD_EVERY_S, return_when=FIRST_COMPLETED)
+        finished += [future.result() for future in done]
+        if not queued or time.monotonic() - yielded_s >= _YIELD_EVERY_S:
+            yield finished
+            finished, yielded_s = [], time.monotonic()
+        if not queued:
+            return
+
+
+_worker_order: WorkOrder | None = None
+
+
+def _start_worker(order: WorkOrder) -> None:
+    global _worker_order
+    _worker_order = order
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends this
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    images.use_one_thread()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _prepare_chunk(chunk: Chunk) -> ChunkOutcome:
+    assert _worker_order is not None
+    outcome = ChunkOutcome(chunk.number)
+    try:
+        with _worker_order.output.open("r+b", buffering=0) as output:
+            for slot, name in enumerate(chunk.file_names, chunk.first_slot):
+                output.seek(_worker_order.first_byte + slot * _worker_order.slot_bytes)
+                _prepare_file(name, _worker_order, output, outcome)
+    except OSError as error:  # a disk that is full or fails; a later attempt may succeed
+        raise ResourceError(f"{error.filename or _worker_order.output}: {error.strerror}") from None
+    return outcome
+
+
+def _prepare_file(name: str, order: WorkOrder, output, outcome: ChunkOutcome) -> None:
+    """Prepare one file, write it at the output's position, and add a row to the outcome."""
+    sha256 = header = rejected = None
+    try:
+        data = _read_file(order.images_folder / name, order.settings)
+        sha256 = hashlib.sha256(data).hexdigest()
+        header = images.read_header(data, max_side_px=order.settings.max_source_side_px)
+        pixels = images.prepare_image(data, order.settings)
+    except RejectedImage as error:
+        rejected = error
+    else:
+        remaining = pixels.data.cast("B")
+        while remaining:  # a raw write may take only a part
+            remaining = remaining[output.write(remaining) :]
+    outcome.sha256.append(sha256)
+    outcome.width_px.append(header.width_px if header else None)
+    outcome.height_px.append(header.height_px if header else None)
+    outcome.reason.append(rejected.reason if rejected else None)
+    outcome.detail.append(rejected.detail if rejected else None)
+
+
+def _read_file(path: Path, settings: images.ImageSettings) -> bytes:
+    """Return a file's content; reject what is no readable file of a size an image can have."""
+    max_bytes = 4 * settings.max_source_side_px**2
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+            raise RejectedImage("unreadable", "not a regular file")
+        if status.st_size > max_bytes:
+            raise RejectedImage("too_large", f"{status.st_size} bytes; {max_bytes} are allowed")
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise RejectedImage("missing", "no such file") from None
+    except PermissionError:
+        raise RejectedImage("unreadable", "no permission to read the file") from None
