@@ -8,10 +8,8 @@ draws a *simulated* release, and so runs without a download.
 
 **Needs** The connection `spark_default`, the pool `gpu`, and a worker that serves the queue `gpu`.
 
-**Result** The log of `evaluate` ends with the leaderboard and the path of `report.html`.
-
-**Safe to run again?** Yes. Clearing a task, or starting a run twice, repeats no finished work, and
-training goes on from its last epoch. Bad data fails at once; all else is tried three times.
+**Result** A leaderboard at the end of `evaluate`'s log, and the path of `report.html`. Running it
+again is safe: that repeats no finished work, and training goes on from its last epoch.
 """
 
 from datetime import timedelta
@@ -29,7 +27,7 @@ from galaxy_tasks.spark_conf import spark_submit_conf
 
 with DAG(
     dag_id="galaxy_morphology",
-    description="Galaxy Zoo release → labels → images → three networks → the winner",
+    description="From a Galaxy Zoo release to the best of three kinds of networks",
     doc_md=__doc__,
     tags=["galaxy-zoo", "opencv", "spark", "tensorflow"],
     schedule=None,

@@ -68,10 +68,8 @@ def main() -> None:
         signal.signal(number, _interrupt)
     try:
         app(standalone_mode=False)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):  # typer turns the one into the other
         print("Stopped; no process is left.", flush=True)
-        sys.exit(EXIT_INTERRUPTED)
-    except typer.Abort:
         sys.exit(EXIT_INTERRUPTED)
     except GalaxyMorphologyError as error:
         print(f"ERROR: {error}", file=sys.stderr, flush=True)

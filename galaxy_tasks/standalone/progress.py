@@ -103,6 +103,8 @@ def _telling(entry: Json) -> str:
         details = entry.get("error_detail") or []
         causes = [f"{cause['exc_type']}: {cause['exc_value']}" for cause in details[-1:]]
         return " ".join([event, *causes])
+    if "reason" in entry:  # why a task is skipped, or not tried again
+        return f"{event} {entry['reason']}"
     is_spark_output = logger.startswith(_SPARK) and not event.startswith("Spark-Submit cmd")
     return event if logger in _PRINTED_BY_TASK or is_spark_output else ""
 
