@@ -40,9 +40,9 @@ def evaluate(
     release_files: Any, images: Any, trainings: Any, params: Any = None, run_id: Any = None
 ) -> Any:
     """Compare the trained models on the test galaxies and name the winner."""
-    if not any(trainings):
+    if images is None:
         raise AirflowFailException(
-            "No task left a model to evaluate. The log of the first task that failed says why."
+            "There are no prepared images, so no model either. The first failed task says why."
         )
     return run_step(
         "evaluate",

@@ -64,7 +64,7 @@ class Client:
 
     def set_pool(self, name: str, *, slots: int, description: str) -> None:
         """Make a pool, or give an existing one this many slots."""
-        pool = {"slots": slots, "description": description}
+        pool = {"slots": slots, "description": description, "include_deferred": False}
         try:
             self.call("POST", "pools", {"name": name, **pool})
         except ApiError as error:
