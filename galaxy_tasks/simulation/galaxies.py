@@ -31,22 +31,22 @@ Artifact = Literal["none", "star", "trail", "blank", "edge"]
 class Difficulty:
     """All that makes the simulated release easy or hard; change these and nothing else."""
 
-    round_share: float = 0.20
-    in_between_share: float = 0.19
-    cigar_share: float = 0.085
-    edge_on_share: float = 0.145
+    round_share: float = 0.195
+    in_between_share: float = 0.185
+    cigar_share: float = 0.09
+    edge_on_share: float = 0.15
     spiral_share: float = 0.335
     featured_share: float = 0.03
     """Discs with a ring or clumps but no arms; the rest, 1.5 %, are artifacts."""
-    arm_strength: float = 0.8
+    arm_strength: float = 0.7
     """Median contrast of the arms over the disc between them."""
     arm_strength_scatter: float = 0.40
     """Its scatter, in natural logarithm: larger makes more faint arms."""
-    visible_arms: float = 0.11
+    visible_arms: float = 0.17
     """Contrast after seeing and noise at which half of the volunteers see features."""
     feature_scatter: float = 0.7
     """How far volunteers as a group misjudge smoothness, in logits: noise in the labels."""
-    axis_ratio_scatter: float = 0.035
+    axis_ratio_scatter: float = 0.045
     """How far volunteers as a group misjudge an axis ratio: noise in the labels."""
     brightness: float = 0.85
     """Median surface brightness at the half-light radius, nanomaggies per camera pixel."""
@@ -180,8 +180,8 @@ def _draw_axis_ratio(random: np.random.Generator, *, choice: int) -> float:
     ranges = (
         (ROUND_AXIS_RATIO, 1.0),
         (CIGAR_AXIS_RATIO, ROUND_AXIS_RATIO),
-        (0.20, CIGAR_AXIS_RATIO),
-        (0.08, 0.24),
+        (0.17, CIGAR_AXIS_RATIO),
+        (0.08, 0.28),
         (0.35, 1.0),
         (0.35, 1.0),
         (0.5, 1.0),
