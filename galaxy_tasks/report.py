@@ -27,11 +27,17 @@ from galaxy_tasks.figures import (
     find_limits,
 )
 from galaxy_tasks.selection import Candidate, Selection, rank
+from galaxy_tasks.wording import describe_settings, show_duration, show_estimate, show_words
 
 TEMPLATE = Path(__file__).with_name("report_template.html")
 FEW_GALAXIES = 30
 """Classes with fewer test galaxies are marked: one galaxy moves their recall by over 3 %."""
 MOST_REJECTED_SHOWN = 100
+_LEADERBOARD_HEADER = (
+    *("", "model", "macro-F1", "accuracy", "loss", "weighted-F1"),
+    *("parameters", "training", "images/s"),
+)
+_FIRST_NUMBER = _LEADERBOARD_HEADER.index("parameters")
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,7 @@ class ReportInputs:
     candidates: tuple[Candidate, ...]
     missing_models: tuple[MissingModel, ...]
     histories: Mapping[str, History]
-    """By architecture, one record an epoch."""
+    """By architecture."""
     examples: tuple[ExampleGalaxy, ...]
     """Of the winner; the page parts the right from the wrong."""
     num_rows: int
@@ -87,45 +93,24 @@ def render_leaderboard(
     missing_models: Sequence[MissingModel] = (),
 ) -> str:
     """Return the plain-text table for the task log: best first, `*` marks the winner."""
-    header = [
-        "", "model", "macro-F1", "accuracy", "loss", "weighted-F1", "parameters", "training",
-        "images/s",
-    ]  # fmt: skip
-    rows = [
-        [
-            "*" if candidate.architecture == selection.winner else "",
-            candidate.architecture,
-            *(
-                show_estimate(estimate)
-                for estimate in (
-                    candidate.evaluation.macro_f1,
-                    candidate.evaluation.accuracy,
-                    candidate.evaluation.loss,
-                    candidate.evaluation.weighted_f1,
-                )
-            ),
-            f"{candidate.num_parameters:,}",
-            show_duration(candidate.training_s),
-            f"{candidate.images_per_s:,.0f}",
-        ]
-        for candidate in rank(candidates)
-    ]
-    widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
+    rows = [_LEADERBOARD_HEADER, *(_leaderboard_row(one, selection) for one in rank(candidates))]
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join(
-            cell.rjust(width) if index > 5 else cell.ljust(width)
+            cell.rjust(width) if index >= _FIRST_NUMBER else cell.ljust(width)
             for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in (header, *rows)
+        )
+        for row in rows
     ]
     num_galaxies = candidates[0].evaluation.num_galaxies
+    tie = " (a tie)" if selection.is_tie else ""
     return "\n".join(
         [
             f"Leaderboard on {num_galaxies:,} test galaxies, best macro-F1 first "
             "(95 % intervals in brackets, * the winner)",
             *lines,
             *(f"   {one.architecture}: {one.status} ({one.reason})" for one in missing_models),
-            f"Winner: {selection.winner}{' (a tie, settled by size)' if selection.is_tie else ''}",
+            f"Winner: {selection.winner}{tie}",
             *textwrap.wrap(selection.reason, 100, break_on_hyphens=False),
         ]
     )
@@ -167,51 +152,19 @@ def render_report(inputs: ReportInputs) -> str:
     )
 
 
-def describe_settings(config: RunConfig) -> list[dict[str, Any]]:
-    """Return for each setting its name, section, value, default, meaning and is_changed."""
-    described = []
-    for name, field in type(config).model_fields.items():
-        value, default = getattr(config, name), field.default
-        extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
-        described.append(
-            {
-                "name": name,
-                "section": extra.get("section") or "Main",
-                "value": _show_setting(value),
-                "default": _show_setting(default),
-                "meaning": field.description,
-                "is_changed": value != default,
-            }
-        )
-    return described
-
-
-def show_estimate(estimate: Estimate) -> str:
-    """Return the value and its interval, as in 0.912 [0.897, 0.926]."""
-    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
-
-
-def show_duration(seconds: float) -> str:
-    """Return a duration in the two largest units that matter, as in 4 min 05 s."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest_s = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest_s:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def show_words(name: str) -> str:
-    """Return a name as prose has it: blanks for underscores."""
-    return name.replace("_", " ")
-
-
-def _show_setting(value: Any) -> str:
-    if isinstance(value, tuple):
-        return ", ".join(str(part) for part in value) or "none"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "empty" if value == "" else str(value)
+def _leaderboard_row(candidate: Candidate, selection: Selection) -> tuple[str, ...]:
+    evaluation = candidate.evaluation
+    return (
+        "*" if candidate.architecture == selection.winner else "",
+        candidate.architecture,
+        show_estimate(evaluation.macro_f1),
+        show_estimate(evaluation.accuracy),
+        show_estimate(evaluation.loss),
+        show_estimate(evaluation.weighted_f1),
+        f"{candidate.num_parameters:,}",
+        show_duration(candidate.training_s),
+        f"{candidate.images_per_s:,.0f}",
+    )
 
 
 def _find_scale(estimates: Sequence[Estimate]) -> dict[str, float]:
