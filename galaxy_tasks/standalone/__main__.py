@@ -42,7 +42,7 @@ def run(
         settings["source"] = str(Path(settings["source"]).expanduser().absolute())
     chosen = preset or default_preset()
     values = complete_settings(settings, chosen)
-    place = Place(Path(__file__).parents[2])
+    place = Place.of_this_project()
     _announce(chosen, values, is_asked=preset is not None)
     print(f"Starting Airflow; its log is {place.log}", flush=True)
     started = time.monotonic()

@@ -14,6 +14,7 @@ UNFINISHED = ("queued", "running", "restarting")
 _POLL_S = 1.0
 _STATES_WITH_LOG = ("running", "success", "failed", "up_for_retry", "skipped")
 _PRINTED_BY_TASK = ("task.stdout", "task.stderr")
+_SOURCES_GROUP = "::group::Log message source details"
 _SPARK = "airflow.task.hooks.airflow.providers.apache.spark"
 
 
@@ -31,15 +32,20 @@ def run_path(dag_id: str, run_id: str) -> str:
     return f"dags/{quote(dag_id)}/dagRuns/{quote(run_id, safe='')}"
 
 
-def follow_run(client: Client, dag_id: str, run_id: str) -> str:
-    """Print the run's progress until it ends; return its state, `success` or `failed`."""
+def follow_run(client: Client, dag_id: str, run_id: str, *, last_task: str) -> str:
+    """Print the run's progress until it ends; return its state, `success` or `failed`.
+
+    What the last task prints is the run's result: it comes at the end, as it stands.
+    """
     path, views = run_path(dag_id, run_id), dict[str, _TaskView]()
     while True:
         state = client.get(path)["state"]
         tasks = client.get(f"{path}/taskInstances?limit=100&order_by=start_date")["task_instances"]
         for task in tasks:
-            _show_changes(client, path, task, views.setdefault(task["task_id"], _TaskView()))
+            view = views.setdefault(task["task_id"], _TaskView())
+            _show_changes(client, path, task, view, has_lines=task["task_id"] != last_task)
         if state not in UNFINISHED:
+            _print_result(client, path, last_task)
             return state
         time.sleep(_POLL_S)
 
@@ -56,25 +62,34 @@ def fail_run(client: Client, dag_id: str, run_id: str) -> None:
     client.call("PATCH", run_path(dag_id, run_id), {"state": "failed"})
 
 
-def read_result(client: Client, dag_id: str, run_id: str, task_id: str) -> Json:
-    """Return what a task returned."""
-    path = f"{run_path(dag_id, run_id)}/taskInstances/{task_id}/xcomEntries/return_value"
-    return client.get(path)["value"]
-
-
 def read_log(client: Client, task_path: str, try_number: int) -> list[Json]:
-    """Return the entries of a task's log so far: dicts with event, level, logger, timestamp."""
+    """Return the entries of a task's log so far: dicts with event, level, logger, timestamp.
+
+    Airflow puts a group before them that says where it read them, and that changes as the task
+    ends: it is left out.
+    """
     query = f"{task_path}/logs/{try_number}?full_content=true"
-    content = client.get(query).get("content") or []
-    return [entry for entry in content if isinstance(entry, dict)]
+    entries = client.get(query).get("content") or []
+    events = [entry["event"] for entry in entries]
+    has_group = events[:1] == [_SOURCES_GROUP]
+    return entries[events.index("::endgroup::") + 1 :] if has_group else entries
 
 
-def _show_changes(client: Client, path: str, task: Json, view: _TaskView) -> None:
+def _print_result(client: Client, path: str, task_id: str) -> None:
+    """Print what a task printed, without the time and the name before each line."""
+    task = client.get(f"{path}/taskInstances/{task_id}")
+    entries = read_log(client, f"{path}/taskInstances/{task_id}", task["try_number"])
+    print("\n" + "\n".join(filter(None, map(_telling, entries))), flush=True)
+
+
+def _show_changes(
+    client: Client, path: str, task: Json, view: _TaskView, *, has_lines: bool
+) -> None:
     name, state, try_number = task["task_id"], task["state"], task["try_number"]
     has_changed, view.state = state != view.state, state
     if has_changed and state == "running":
         _print(name, "is running" + (f" (try {try_number})" if try_number > 1 else ""))
-    if state == "running" or (has_changed and state in _STATES_WITH_LOG):
+    if has_lines and (state == "running" or (has_changed and state in _STATES_WITH_LOG)):
         task_path = f"{path}/taskInstances/{name}"
         for line in _read_new_lines(client, task_path, try_number, view):
             _print(name, line)

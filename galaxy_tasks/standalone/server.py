@@ -1,7 +1,8 @@
 """One Airflow of this project's own: how it is set up, started and stopped.
 
-All it keeps is in `.airflow`. It listens on the loopback address only, and so do the log server of
-its tasks and Spark's driver; the password is generated and readable by its owner alone.
+All it keeps is in one folder, the project's `.airflow`. It listens on the loopback address only,
+and so do the log server of its tasks and Spark's driver. The password is generated and readable by
+its owner alone.
 """
 
 import contextlib
@@ -38,11 +39,15 @@ class Place:
     """Where this Airflow keeps its files, and what it runs."""
 
     project: Path
+    home: Path
+    """Airflow's own folder."""
 
-    @property
-    def home(self) -> Path:
-        """Airflow's own folder."""
-        return self.project / ".airflow"
+    @staticmethod
+    def of_this_project() -> "Place":
+        """Return this checkout's place; its folder is GALAXY_AIRFLOW_HOME if that is set."""
+        project = Path(__file__).parents[2]
+        named = os.environ.get("GALAXY_AIRFLOW_HOME")
+        return Place(project, Path(named).absolute() if named else project / ".airflow")
 
     @property
     def log(self) -> Path:
@@ -101,6 +106,8 @@ def run_server(place: Place, *, port: int, preset: Preset) -> Iterator[Client]:
                 yield client
             finally:
                 sessions.end_sessions(process.pid for process in started)
+                for process in started:
+                    process.wait()
                 place.sessions.unlink(missing_ok=True)
 
 

@@ -33,16 +33,14 @@ class Workflow:
         self._run_id = self._client.trigger(DAG_ID, settings)
         print(f"Run {self._run_id}: {self.page}", flush=True)
         try:
-            state = progress.follow_run(self._client, DAG_ID, self._run_id)
+            state = progress.follow_run(self._client, DAG_ID, self._run_id, last_task="evaluate")
         except KeyboardInterrupt:
             with contextlib.suppress(OSError, ApiError):
                 progress.fail_run(self._client, DAG_ID, self._run_id)
             raise
         if state != "success":
-            print("\nThe run FAILED; the lines above and the web page say where.", flush=True)
-            return False
-        self._print_winner()
-        return True
+            print("The run FAILED; the lines above and the web page say where.", flush=True)
+        return state == "success"
 
     def _prepare(self) -> None:
         """Make the pool, wait for the DAG, end what an earlier start left unfinished."""
@@ -69,27 +67,3 @@ class Workflow:
                 raise
             return False
         return True
-
-    def _print_winner(self) -> None:
-        result = progress.read_result(self._client, DAG_ID, self._run_id, "evaluate")
-        print(f"\n{make_table(result['leaderboard'])}\n", flush=True)
-        print(f"Winner:   {result['winner']}\nReport:   {result['report']}", flush=True)
-
-
-def make_table(rows: list[dict[str, Any]]) -> str:
-    """Return rows as a table of text: a column for each key of the first row."""
-    header = list(rows[0])
-    cells = [header, *([_show(row[key]) for key in header] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in cells
-    )
-
-
-def _show(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.4f}"
-    if isinstance(value, list):
-        return "–".join(_show(part) for part in value)
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -15,7 +15,7 @@ fail() {
 make_environment() {
   local lock=$PROJECT/$1 stamp=$VENV/.installed-$1
   local wanted
-  wanted=$(cat "$lock" "$PROJECT/requirements-installer.lock" "$PROJECT/pyproject.toml" | cksum)
+  wanted=$(stamp_of "$1")
   if [[ -x $PYTHON && -f $stamp && $(<"$stamp") == "$wanted" ]]; then
     return
   fi
@@ -28,6 +28,14 @@ make_environment() {
   "$VENV/bin/uv" pip install --quiet --python "$PYTHON" --no-deps --no-build-isolation \
     --editable "$PROJECT"
   printf '%s' "$wanted" >"$stamp"
+  if [[ $1 == requirements-dev.lock ]]; then # it holds all of requirements.lock, and more
+    stamp_of requirements.lock >"$VENV/.installed-requirements.lock"
+  fi
+}
+
+# stamp_of LOCK: what tells one state of the lock and the project's metadata from another.
+stamp_of() {
+  cat "$PROJECT/$1" "$PROJECT/requirements-installer.lock" "$PROJECT/pyproject.toml" | cksum
 }
 
 create_venv() {
