@@ -36,7 +36,9 @@ def read_rows(spark: SparkSession, table: Table, columns: dict[str, str]) -> Dat
         chosen = [_keep_double(rows, own).alias(name) for name, own in columns.items()]
         return rows.select(*chosen, F.lit(False).alias("is_broken"))
     fields = [StructField(f"c{index}", StringType()) for index in range(len(table.columns))]
-    rows = spark.read.csv(
+    # Without pruning the parser counts a row's cells; it costs about a tenth on 230 columns, and
+    # an unquoted comma would otherwise move votes under another answer unseen.
+    rows = spark.read.option("columnPruning", False).csv(
         spark_path(table.path),
         schema=StructType([*fields, StructField(_BROKEN_ROW, StringType())]),
         header=True,
