@@ -1,0 +1,156 @@
+"""Image preparation beside what a user would otherwise write.
+
+    python benchmarks/image_preparation.py [FOLDER WITH JPEGS] [--images 300]
+
+Every row turns the same 424 px cutouts into 224 px inputs: decode, scale, Gaussian filter with a
+3×3 window and sigma 0.8. Rates are images a second of one core's time (process CPU time, so that
+a busy machine does not spoil them; the best of several interleaved rounds). Without a folder,
+galaxies are drawn. Exits with 1 if a target is missed.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, ImageFilter
+
+from galaxy_tasks.config import RunConfig
+from galaxy_tasks.images import ImageSettings, prepare_image, use_one_thread
+from galaxy_tasks.preparation.slots import HEADER_BYTES, SlotFile
+from galaxy_tasks.preparation.workers import Chunk, WorkOrder, prepare_chunks
+
+SIZE_PX = 224
+SIGMA_PX = 0.8
+ROUNDS = 7
+SETTINGS = ImageSettings.from_config(
+    RunConfig(
+        image_size_px=SIZE_PX,
+        crop_fraction=1.0,
+        denoise_method="gaussian",
+        gaussian_sigma_px=SIGMA_PX,
+    )
+)
+
+
+def prepare_here(path: Path) -> np.ndarray:
+    """This project."""
+    return prepare_image(path.read_bytes(), SETTINGS)
+
+
+def prepare_with_opencv(path: Path) -> np.ndarray:
+    """What one writes with OpenCV."""
+    pixels = cv2.imread(str(path))
+    pixels = cv2.resize(pixels, (SIZE_PX, SIZE_PX), interpolation=cv2.INTER_AREA)
+    pixels = cv2.GaussianBlur(pixels, (3, 3), SIGMA_PX)
+    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+
+
+def prepare_with_pillow(path: Path) -> np.ndarray:
+    """What one writes with Pillow; its bilinear scaling averages when it shrinks."""
+    with Image.open(path) as image:
+        scaled = image.convert("RGB").resize((SIZE_PX, SIZE_PX), Image.Resampling.BILINEAR)
+    return np.asarray(scaled.filter(ImageFilter.GaussianBlur(SIGMA_PX)))
+
+
+def draw_cutouts(folder: Path, count: int) -> list[Path]:
+    """Write drawn galaxies with noise, JPEGs of about the 14 kB of real ones."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:424, :424] - 211.5
+    paths = []
+    for number in range(count):
+        turn = rng.uniform(0, np.pi)
+        along, across = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
+        radius = np.hypot(along, across / rng.uniform(0.3, 1)) / rng.uniform(20, 60)
+        light = 200 * np.exp(-radius)[..., None] * rng.uniform(0.6, 1, 3)
+        sky = cv2.GaussianBlur(rng.normal(25, 9, (424, 424, 3)), (3, 3), 0.7)
+        pixels = np.clip(light + sky, 0, 255).astype(np.uint8)
+        paths.append(folder / f"{number}.jpg")
+        cv2.imwrite(str(paths[-1]), pixels, [cv2.IMWRITE_JPEG_QUALITY, 85])
+    return paths
+
+
+def rate_of(prepare: Callable[[Path], np.ndarray], paths: list[Path]) -> float:
+    """Return images a second of CPU time."""
+    started_s = time.process_time()
+    for path in paths:
+        prepare(path)
+    return len(paths) / (time.process_time() - started_s)
+
+
+def rate_of_processes(workers: int, paths: list[Path], repeats: int) -> tuple[float, float]:
+    """Return images a second of wall time, and of CPU time, once the workers are running."""
+    names = tuple(path.name for path in paths)
+    with tempfile.TemporaryDirectory() as folder:
+        slots = SlotFile(Path(folder, "slots.npy"), count=len(names) * repeats, size_px=SIZE_PX)
+        slots.reserve()
+        order = WorkOrder(paths[0].parent, slots.path, HEADER_BYTES, SETTINGS)
+        chunks = [Chunk(n, n * len(names), names) for n in range(repeats)]
+        done, first_s, before = 0, None, os.times()
+        for outcomes in prepare_chunks(chunks, order=order, workers=workers):
+            if first_s is None:
+                first_s = time.monotonic() if outcomes else None
+                continue
+            done += sum(len(outcome.reason) for outcome in outcomes)
+        wall_s = time.monotonic() - (first_s or 0)
+        after = os.times()  # of the ended workers, their start included
+    cpu_s = after.children_user + after.children_system
+    cpu_s -= before.children_user + before.children_system
+    return done / wall_s, len(names) * repeats / cpu_s
+
+
+def main() -> int:
+    """Print the table and return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", nargs="?", type=Path)
+    parser.add_argument("--images", type=int, default=300)
+    asked = parser.parse_args()
+    use_one_thread()
+    with tempfile.TemporaryDirectory() as drawn:
+        found = sorted(asked.folder.glob("*.jp*g"))[: asked.images] if asked.folder else None
+        paths = found or draw_cutouts(Path(drawn), asked.images)
+        kind = "real" if found else "drawn"
+        mean_bytes = np.mean([path.stat().st_size for path in paths])
+        print(f"{len(paths)} {kind} cutouts of {mean_bytes / 1000:.1f} kB on average")
+        return compare(paths)
+
+
+def compare(paths: list[Path]) -> int:
+    """Run all contenders and say which targets are met."""
+    contenders = [prepare_here, prepare_with_opencv, prepare_with_pillow]
+    rates = {contender: 0.0 for contender in contenders}
+    for _ in range(ROUNDS):
+        for contender in contenders:
+            rates[contender] = max(rates[contender], rate_of(contender, paths))
+    decibels = [cv2.PSNR(prepare_here(path), prepare_with_opencv(path)) for path in paths]
+    print(f"{'':22s}  images/s of one core")
+    for contender, rate in rates.items():
+        print(f"{contender.__name__:22s}  {rate:8,.0f}")
+    one, two = (rate_of_processes(workers, paths, repeats=24) for workers in (1, 2))
+    load = os.getloadavg()[0]
+    print(f"one process   {one[0]:8,.0f} images/s of wall time, {one[1]:8,.0f} of CPU time")
+    print(f"two processes {two[0]:8,.0f} images/s of wall time, {two[1]:8,.0f} of CPU time")
+    print(f"{os.cpu_count()} cores, load average {load:.1f}: above the number of cores, wall times")
+    print("measure the other programs too, and the CPU times say what two free cores would do.")
+    wall, cpu = two[0] / one[0], 2 * two[1] / one[1]
+    targets = [
+        ("times OpenCV", rates[prepare_here] / rates[prepare_with_opencv], 2.5),
+        ("times Pillow", rates[prepare_here] / rates[prepare_with_pillow], 4.0),
+        ("dB to OpenCV, mean", float(np.mean(decibels)), 45.0),
+        ("dB to OpenCV, worst", min(decibels), 45.0),
+        ("times with two processes", max(wall, cpu) if load > 2 else wall, 1.8),
+    ]
+    for name, value, target in targets:
+        print(
+            f"{name:26s} {value:6.2f}  target {target:5.2f}  {'met' if value >= target else 'MISSED'}"
+        )
+    return 0 if all(value >= target for _, value, target in targets) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
