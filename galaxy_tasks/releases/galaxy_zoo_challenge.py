@@ -20,6 +20,18 @@ COMPLETELY_ROUND = Criterion(column="Class7.1", minimum=0.50)
 IN_BETWEEN = Criterion(column="Class7.2", minimum=0.50)
 CIGAR_SHAPED = Criterion(column="Class7.3", minimum=0.50)
 
+CLEAN5 = VoteScheme(
+    rules=(
+        LabelRule(
+            morphology=Morphology.COMPLETELY_ROUND_SMOOTH, criteria=(SMOOTH, COMPLETELY_ROUND)
+        ),
+        LabelRule(morphology=Morphology.IN_BETWEEN_SMOOTH, criteria=(SMOOTH, IN_BETWEEN)),
+        LabelRule(morphology=Morphology.CIGAR_SHAPED_SMOOTH, criteria=(SMOOTH, CIGAR_SHAPED)),
+        LabelRule(morphology=Morphology.EDGE_ON, criteria=(FEATURED, EDGE_ON)),
+        LabelRule(morphology=Morphology.SPIRAL, criteria=(FEATURED, NOT_EDGE_ON, SPIRAL)),
+    )
+)
+
 GALAXY_ZOO_CHALLENGE = Release(
     name="galaxy_zoo_challenge",
     reference="https://www.kaggle.com/c/galaxy-zoo-the-galaxy-challenge",
@@ -27,20 +39,5 @@ GALAXY_ZOO_CHALLENGE = Release(
     images_folders=("images_training_rev1",),
     image_name_pattern="{id}.jpg",
     id_columns=("GalaxyID",),
-    schemes={
-        "clean5": VoteScheme(
-            rules=(
-                LabelRule(
-                    morphology=Morphology.COMPLETELY_ROUND_SMOOTH,
-                    criteria=(SMOOTH, COMPLETELY_ROUND),
-                ),
-                LabelRule(morphology=Morphology.IN_BETWEEN_SMOOTH, criteria=(SMOOTH, IN_BETWEEN)),
-                LabelRule(
-                    morphology=Morphology.CIGAR_SHAPED_SMOOTH, criteria=(SMOOTH, CIGAR_SHAPED)
-                ),
-                LabelRule(morphology=Morphology.EDGE_ON, criteria=(FEATURED, EDGE_ON)),
-                LabelRule(morphology=Morphology.SPIRAL, criteria=(FEATURED, NOT_EDGE_ON, SPIRAL)),
-            )
-        )
-    },
+    schemes={"clean5": CLEAN5},
 )
