@@ -285,11 +285,13 @@ def default_preset() -> Preset:
 def parse_config(settings: dict[str, Any]) -> RunConfig:
     """Return the RunConfig of these settings, the defaults filling the rest.
 
+    None, as an empty field of the trigger form gives it, stands for the default too.
+
     Raises:
         InputError: names each wrong setting, what is allowed and what was received.
     """
     try:
-        return RunConfig(**settings)
+        return RunConfig(**{name: value for name, value in settings.items() if value is not None})
     except ValidationError as error:
         lines = [
             f"{'.'.join(str(part) for part in problem['loc']) or 'settings'}: {problem['msg']}. "
