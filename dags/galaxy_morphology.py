@@ -9,7 +9,8 @@ draws a *simulated* release, and so runs without a download.
 **Needs** The connection `spark_default`, the pool `gpu`, and a worker that serves the queue `gpu`.
 
 **Result** A leaderboard at the end of `evaluate`'s log, and the path of `report.html`. Running it
-again is safe: that repeats no finished work, and training goes on from its last epoch.
+again is safe: that repeats no finished work, and training goes on from its last epoch. Bad data
+fails at once; everything else is tried three times.
 """
 
 from datetime import timedelta
@@ -42,7 +43,6 @@ with DAG(
         "execution_timeout": timedelta(hours=6),
     },
 ) as dag:
-    release_files = prepare_release()
     clean_labels = SparkSubmitOperator(
         task_id="clean_labels",
         name="clean_labels",
@@ -53,8 +53,6 @@ with DAG(
         ],
         conf=spark_submit_conf(),
     )
-    images = preprocess_images(release_files)
-    chain(release_files, clean_labels, images)
     with TaskGroup("train", prefix_group_id=False):
-        trainings = [train_family.override(task_id=f"train_{f}")(f, images) for f in FAMILIES]
-    evaluate(release_files, images, trainings)
+        trainings = [train_family.override(task_id=f"train_{name}")(name) for name in FAMILIES]
+    chain(prepare_release(), clean_labels, preprocess_images(), trainings, evaluate())
