@@ -3,8 +3,9 @@
 Common to all:
 - Input "images": RGB in [0, 1], float, shape (batch, size, size, 3). Normalisation is the first
   layer. Output: logits, float32 under every dtype policy, shape (batch, classes).
-- Random weights are drawn as by He et al. 2015 (arXiv:1502.01852), which the ResNet and DenseNet
-  papers prescribe, and from the seed alone.
+- Random weights are drawn from the seed alone, as by He et al. 2015 (arXiv:1502.01852), which the
+  ResNet and DenseNet papers prescribe; those of the last layer from N(0, 0.01), as for AlexNet
+  (Krizhevsky et al. 2012, section 5), so that the first loss is about ln(classes).
 - Batch normalisation forgets at 0.9 a step, as in the papers' implementations. Keras' 0.99 is made
   for ImageNet's many steps; an epoch of a few thousand galaxies has some fifty.
 
@@ -17,7 +18,7 @@ import os
 import shutil
 import urllib.request
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 
@@ -34,6 +35,7 @@ IMAGENET_MD5 = resnet.IMAGENET_MD5 | densenet.IMAGENET_MD5
 _IMAGENET_URL = "https://storage.googleapis.com/tensorflow/keras-applications"
 _DOWNLOAD_TIMEOUT_S = 60.0
 _NORM_MOMENTUM = 0.9
+_LAST_DEVIATION = 0.01
 
 # Over the pixels of 2,253 cutouts of the Galaxy Zoo challenge (central half, 80 px): 0.088, 0.126.
 _GALAXY_MEAN = 0.09
@@ -60,7 +62,7 @@ def build_model(
     """
     _check(architecture, image_size_px, num_classes, weights)
     weights_file = fetch_imagenet_weights(architecture) if weights == "imagenet" else None
-    images = keras.Input((image_size_px, image_size_px, 3), name="images")
+    images: Any = keras.Input((image_size_px, image_size_px, 3), name="images")
     if architecture == "alexnet":
         features = alexnet.apply_alexnet(_standardise(images), seed=seed)
     else:
@@ -135,14 +137,19 @@ def _standardise(images: keras.KerasTensor) -> keras.KerasTensor:
 
 
 def _initialise(model: keras.Model, *, seed: int, is_pretrained: bool) -> None:
-    """Draw the kernels anew, only the last where the others are pretrained."""
-    draw = keras.initializers.HeNormal(seed=keras.random.SeedGenerator(seed))
+    """Draw the kernels anew, only the last one where the others are pretrained."""
+    seeds = keras.random.SeedGenerator(seed)
+    he_normal = keras.initializers.HeNormal(seed=seeds)
+    small_normal = keras.initializers.RandomNormal(stddev=_LAST_DEVIATION, seed=seeds)
     for layer in model.layers:
+        is_last = layer.name == "logits"
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = _NORM_MOMENTUM
-        is_kept = is_pretrained and layer.name != "logits"
-        if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense) and not is_kept:
-            layer.kernel.assign(draw(layer.kernel.shape, layer.kernel.dtype))
+        elif isinstance(layer, keras.layers.Conv2D | keras.layers.Dense) and (
+            is_last or not is_pretrained
+        ):
+            kernel: Any = layer.kernel
+            kernel.assign((small_normal if is_last else he_normal)(kernel.shape, kernel.dtype))
 
 
 def _download(url: str, path: Path) -> None:

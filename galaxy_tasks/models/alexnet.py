@@ -1,24 +1,25 @@
 """AlexNet: Krizhevsky, Sutskever & Hinton 2012, in the single-tower form of Krizhevsky 2014.
 
 Papers: "ImageNet Classification with Deep Convolutional Neural Networks" (NIPS 25) and "One weird
-trick for parallelizing convolutional neural networks" (arXiv:1404.5997, footnote 1): convolutions
-of 64, 192, 384, 256 and 256 filters, overlapping max pooling, two dense layers of 4096 with
-dropout 0.5; 61,100,840 parameters for 224 px and 1000 classes.
+trick for parallelizing convolutional neural networks" (arXiv:1404.5997). Convolutions of 64, 192,
+384, 256 and 256 filters, as in torchvision's single tower, overlapping max pooling, two dense
+layers of 4096 with dropout 0.5: 61,100,840 parameters for 224 px and 1000 classes.
 
 Deviations:
 - No local response normalisation. It has no parameters, and later work found it to be of little
   use (Simonyan & Zisserman 2015, section 4.1).
 - He initialisation instead of N(0, 0.01), see `galaxy_tasks.models`.
-- Inputs other than 224 px. The first convolution's stride is 4 where that leaves feature maps of
-  at least 4 × 4 (160 px and more, the paper's 224 among them), and 2 or 1 below. Feature maps above
-  6 × 6 (240 px and more) are averaged to 6 × 6, so that the dense layers never outgrow the paper's.
+- Inputs other than 224 px. The first convolution's stride is 4, the paper's, where that leaves
+  feature maps of at least 3 × 3 (127 px and more), else 2 (67 px and more), else 1. Feature maps
+  above 6 × 6 (255 px and more) are averaged to 6 × 6, so that no input needs larger dense layers
+  than the paper's.
 """
 
 import keras
 from keras import layers
 
 _STRIDES = (4, 2, 1)
-_SMALLEST_MAP_PX = 4
+_SMALLEST_MAP_PX = 3
 _LARGEST_MAP_PX = 6
 _DROPOUT = 0.5
 

@@ -4,12 +4,14 @@ DenseNet-BC with growth rate 32 and compression 0.5 (Table 1) for ImageNet, from
 `keras.applications`, with the paper's 7 × 7 stem at every input size. No deviations.
 """
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 from keras import layers
 
-NETWORKS = {
+NETWORKS: dict[str, Callable[..., keras.Model]] = {
     "densenet121": keras.applications.DenseNet121,
     "densenet169": keras.applications.DenseNet169,
     "densenet201": keras.applications.DenseNet201,
@@ -27,9 +29,9 @@ _IMAGENET_DEVIATION_RGB = (0.229, 0.224, 0.225)
 
 
 def normalise_for_imagenet(images: keras.KerasTensor) -> keras.KerasTensor:
-    """Map RGB in [0, 1] to what the published weights expect: mean 0 and deviation 1 on ImageNet."""
+    """Map RGB in [0, 1] to what the published weights expect: ImageNet's mean 0, deviation 1."""
     scale = [1 / deviation for deviation in _IMAGENET_DEVIATION_RGB]
-    offset = [-mean * factor for mean, factor in zip(_IMAGENET_MEAN_RGB, scale, strict=True)]
+    offset: Any = [-mean * factor for mean, factor in zip(_IMAGENET_MEAN_RGB, scale, strict=True)]
     return layers.Rescaling(scale, offset, dtype="float32", name="normalise")(images)
 
 
@@ -47,4 +49,4 @@ def apply_densenet(
         input_tensor=images,
         input_shape=tuple(images.shape[1:]),
         pooling="avg",
-    ).output
+    ).outputs[0]

@@ -3,15 +3,17 @@
 ResNet-18 and -34 (Table 1, basic blocks) are written here, ResNet-50, -101 and -152 (bottleneck
 blocks) come from `keras.applications`. All have the paper's 7 × 7 stem at every input size.
 
-Deviations:
-- Projection shortcuts where the shape changes and identities elsewhere: the paper's option B.
-- The convolutions of `keras.applications` have biases, which the batch normalisation behind them
-  makes idle; without these the parameter counts are the paper's.
-- ResNet-18 and -34 pad by one pixel on each side, as the paper's implementation does, where
-  padding="same" would pad strided convolutions on the right and below only.
+Shortcuts are projections where the shape changes and identities elsewhere (option B). Strided
+convolutions are padded alike on all sides, as in the authors' implementation; padding="same" would
+pad on the right and below only.
+
+Deviation: the convolutions of `keras.applications` have biases, which the batch normalisation
+behind them makes idle. Without these the parameter counts are the paper's.
 """
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 from keras import layers
@@ -19,7 +21,7 @@ from keras import layers
 BASIC_BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
 """Residual blocks in conv2_x to conv5_x (Table 1)."""
 
-BOTTLENECK_NETWORKS = {
+BOTTLENECK_NETWORKS: dict[str, Callable[..., keras.Model]] = {
     "resnet50": keras.applications.ResNet50,
     "resnet101": keras.applications.ResNet101,
     "resnet152": keras.applications.ResNet152,
@@ -38,7 +40,7 @@ _IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)
 def normalise_for_imagenet(images: keras.KerasTensor) -> keras.KerasTensor:
     """Map RGB in [0, 1] to what the published weights expect: BGR in [0, 255] less its mean."""
     flipped = keras.ops.flip(images, axis=-1)
-    offset = [-mean for mean in _IMAGENET_MEAN_BGR]
+    offset: Any = [-mean for mean in _IMAGENET_MEAN_BGR]
     return layers.Rescaling(255.0, offset, dtype="float32", name="normalise")(flipped)
 
 
@@ -58,12 +60,10 @@ def apply_resnet(
         input_tensor=images,
         input_shape=tuple(images.shape[1:]),
         pooling="avg",
-    ).output
+    ).outputs[0]
 
 
-def _apply_basic_resnet(
-    images: keras.KerasTensor, blocks: tuple[int, ...]
-) -> keras.KerasTensor:
+def _apply_basic_resnet(images: keras.KerasTensor, blocks: tuple[int, ...]) -> keras.KerasTensor:
     maps = _apply_convolution(images, 64, 7, stride=2, name="conv1")
     maps = layers.Activation("relu", name="conv1_relu")(maps)
     maps = layers.ZeroPadding2D(1, name="pool1_padding")(maps)  # after ReLU, zero is the minimum
