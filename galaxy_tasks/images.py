@@ -3,8 +3,8 @@
 Decoding a JPEG and scaling it to a bit over half its size cost about the same. libjpeg can do part
 of the scaling while it decodes (a half, a quarter or an eighth, from fewer coefficients), so the
 largest such step that leaves enough pixels is taken, and what remains is a cheap interpolation.
-On 424 px cutouts this is about three times as fast as decoding in full and averaging areas, and
-differs from it by less than half a grey level (benchmarks/image_preparation.py).
+From 424 to 224 px this is almost three times as fast as decoding in full and averaging areas, and
+differs from it by half a grey level, root mean square (benchmarks/image_preparation.py).
 
 Pixels are taken as stored: an EXIF orientation is not applied.
 """
