@@ -1,0 +1,93 @@
+"""A running `scripts/run`, as the end-to-end tests see it."""
+
+import re
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from galaxy_tasks.standalone import progress
+from galaxy_tasks.standalone.client import Client
+
+DAG_ID = "galaxy_morphology"
+STEPS = ("prepare_release", "clean_labels", "preprocess_images", "evaluate")
+TRAINERS = ("train_alexnet", "train_resnet", "train_densenet")
+SETTINGS = {
+    "architectures": ["alexnet", "resnet18", "densenet121"],
+    "simulated_galaxies": 150,
+    "image_size_px": 32,
+    "epochs": 1,
+}
+
+
+@dataclass
+class Standalone:
+    """What `scripts/run` started, after its run has ended and while its page is up."""
+
+    process: subprocess.Popen[bytes]
+    printed: Path
+    home: Path
+    """Airflow's folder."""
+    runs: Path
+    """The artifacts' folder."""
+    client: Client = field(init=False)
+    run_id: str = field(init=False)
+    password: str = field(init=False)
+
+    def read_login(self) -> None:
+        text = self.printed.read_text()
+        address, self.run_id = re.search(rf"(http://\S+)/dags/{DAG_ID}/runs/(\S+)", text).groups()
+        user, self.password = re.search(r"Login: +(\S+) / (\S+)", text).groups()
+        self.client = Client(address, user=user, password=self.password)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return self.client.get(progress.run_path(DAG_ID, self.run_id))["conf"]
+
+    def tasks(self, run_id: str) -> dict[str, dict[str, Any]]:
+        path = f"{progress.run_path(DAG_ID, run_id)}/taskInstances"
+        return {task["task_id"]: task for task in self.client.get(path)["task_instances"]}
+
+    def log(self, task_id: str, run_id: str | None = None) -> str:
+        """Return what a task's log says, as the web page shows it."""
+        path = f"{progress.run_path(DAG_ID, run_id or self.run_id)}/taskInstances/{task_id}"
+        try_number = self.client.get(path)["try_number"]
+        entries = progress.read_log(self.client, path, try_number)
+        return "\n".join(entry["event"] for entry in entries)
+
+    def result(self, task_id: str, run_id: str | None = None) -> Any:
+        """Return what a task returned."""
+        path = f"{progress.run_path(DAG_ID, run_id or self.run_id)}/taskInstances/{task_id}"
+        return self.client.get(f"{path}/xcomEntries/return_value")["value"]
+
+    def wait_for_end(self, run_id: str, *, timeout_s: float = 300) -> str:
+        path = progress.run_path(DAG_ID, run_id)
+        return wait_for(
+            lambda: (state := self.client.get(path)["state"]) in ("success", "failed") and state,
+            timeout_s=timeout_s,
+        )
+
+
+def wait_for(condition: Callable[[], Any], *, timeout_s: float) -> Any:
+    """Return the first true answer; fail with the condition's name when there is none in time."""
+    deadline = time.monotonic() + timeout_s
+    while not (answer := condition()):
+        assert time.monotonic() < deadline, f"nothing after {timeout_s} s"
+        time.sleep(0.25)
+    return answer
+
+
+def list_alive(processes: list[psutil.Process]) -> list[str]:
+    """Return the command lines of those processes that still run; a zombie does not."""
+    alive = []
+    for process in processes:
+        try:
+            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                alive.append(" ".join(process.cmdline()))
+        except psutil.NoSuchProcess:
+            continue
+    return alive

@@ -1,0 +1,136 @@
+import shutil
+
+import pytest
+from harness import DAG_ID, SETTINGS, STEPS, TRAINERS
+
+from galaxy_tasks.standalone import progress
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright")
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
+)
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: apt-get install chromium"),
+]
+# Chromium asks its maker's servers for updates and more at every start; a root has no sandbox.
+ARGUMENTS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser, standalone):
+    """The DAG's page, logged in as the command's output says."""
+    page = browser.new_page(viewport={"width": 1500, "height": 1000})
+    page.set_default_timeout(60_000)
+    page.goto(f"{standalone.client.address}/dags/{DAG_ID}")
+    page.fill("input[name=username]", "admin")
+    page.fill("input[name=password]", standalone.password)
+    page.click("button[type=submit]")
+    page.get_by_test_id("trigger-dag-button").wait_for()
+    yield page
+    page.close()
+
+
+def open_form(page):
+    page.get_by_test_id("trigger-dag-button").click()
+    form = page.get_by_role("dialog").filter(has_text="Trigger Dag")
+    form.locator("input[name=element_image_size_px]").wait_for()
+    return form
+
+
+def test_graph_shows_the_workflow(page):
+    page.get_by_role("button", name="Show Graph").click()
+    page.locator(".react-flow__node").first.wait_for()
+    page.get_by_role("button", name="Expand all task groups").click()
+    for name in (*STEPS, *TRAINERS):
+        page.locator(f".react-flow__node[data-id={name}]").wait_for()
+    edges = page.locator(".react-flow__edge").all()
+    assert {edge.get_attribute("data-id") for edge in edges} == {
+        "prepare_release-clean_labels",
+        "clean_labels-preprocess_images",
+        "preprocess_images-train",
+        "train-evaluate",
+    }
+
+
+def test_page_explains_the_dag(page):
+    page.get_by_role("button", name="Dag Docs").click()
+    page.get_by_text("Spark turns votes into one label per galaxy").wait_for()
+
+
+def test_form_shows_the_main_settings_and_folds_the_others(page):
+    form = open_form(page)
+    text = form.inner_text()
+    assert "Side of the square network input, in pixels (32 to 512)." in text
+    for section in ("Labels", "Images", "Training", "Evaluation", "Simulation"):
+        assert form.get_by_role("button", name=section, exact=True).is_visible()
+    assert not form.get_by_text("Weight decay of AdamW.").is_visible()
+    form.get_by_role("button", name="Training", exact=True).click()
+    form.get_by_text("Weight decay of AdamW.").wait_for()
+
+
+def test_form_takes_no_size_out_of_bounds(page):
+    form = open_form(page)
+    size = form.locator("input[name=element_image_size_px]")
+    for typed, kept in (("16", "32"), ("9999", "512")):
+        size.fill(typed)
+        size.blur()
+        sync_api.expect(size).to_have_value(kept)
+
+
+def test_form_names_the_field_that_is_missing_and_does_not_start(page):
+    form = open_form(page)
+    size = form.locator("input[name=element_image_size_px]")
+    size.fill("")
+    size.blur()
+    form.get_by_text("This field is required").wait_for()
+    assert size.get_attribute("aria-invalid") == "true"
+    assert not form.get_by_role("button", name="Trigger", exact=True).is_enabled()
+
+
+def test_form_starts_a_run_that_reuses_what_is_there(page, standalone):
+    before = set(standalone.runs.glob("models/*"))
+    known = {run["dag_run_id"] for run in list_runs(standalone)}
+    form = open_form(page)
+    fill_number(form, "image_size_px", SETTINGS["image_size_px"])
+    fill_number(form, "epochs", SETTINGS["epochs"])
+    form.get_by_role("button", name="Simulation", exact=True).click()
+    fill_number(form, "simulated_galaxies", SETTINGS["simulated_galaxies"])
+    form.get_by_role("button", name="Trigger", exact=True).click()
+    form.wait_for(state="hidden")
+
+    (run_id,) = {run["dag_run_id"] for run in list_runs(standalone)} - known
+
+    assert standalone.wait_for_end(run_id) == "success"
+    assert set(standalone.runs.glob("models/*")) == before
+    assert (
+        standalone.result("evaluate", run_id)["winner"] == standalone.result("evaluate")["winner"]
+    )
+
+
+def list_runs(standalone):
+    return standalone.client.get(f"dags/{DAG_ID}/dagRuns?limit=100")["dag_runs"]
+
+
+def fill_number(form, name, value):
+    field = form.locator(f"input[name=element_{name}]")
+    field.wait_for()
+    field.fill(str(value))
+    field.blur()
+
+
+def test_page_of_a_task_shows_its_log(page, standalone):
+    path = progress.run_path(DAG_ID, standalone.run_id).replace("dagRuns", "runs")
+    page.goto(f"{standalone.client.address}/{path}/tasks/evaluate")
+    page.get_by_text("Leaderboard on").first.wait_for()
