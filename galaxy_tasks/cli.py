@@ -1,6 +1,7 @@
 """The command `galaxy-morphology`: the same steps without Airflow, and predictions."""
 
 import json
+import os
 import subprocess
 import sys
 import sysconfig
@@ -97,12 +98,20 @@ def step(
 def clean_labels(settings: dict[str, Any], release_files: dict[str, str]) -> None:
     """Submit the label job to a local Spark, as the DAG's SparkSubmitOperator does."""
     conf = [part for item in spark_submit_conf().items() for part in ("--conf", "=".join(item))]
-    submit = Path(sysconfig.get_path("scripts"), "spark-submit")
+    scripts = sysconfig.get_path("scripts")
     command = [
-        *(str(submit), "--master", "local[*]", *conf, str(Path(__file__).with_name("labels.py"))),
+        *(
+            str(Path(scripts, "spark-submit")),
+            "--master",
+            "local[*]",
+            *conf,
+            str(Path(__file__).with_name("labels.py")),
+        ),
         *("--settings", json.dumps(settings), "--release-files", json.dumps(release_files)),
     ]
-    exit_code = subprocess.run(command, check=False).returncode
+    # spark-submit looks for Spark with the first Python of the PATH.
+    environment = {**os.environ, "PATH": os.pathsep.join([scripts, os.environ["PATH"]])}
+    exit_code = subprocess.run(command, check=False, env=environment).returncode
     if exit_code == EXIT_INPUT:
         raise InputError("The label job refused its input; its message is above.")
     if exit_code:

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
@@ -23,7 +23,7 @@ def with_setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
         names = RunConfig.model_fields
         given = {n: v for n, v in values.items() if n in names and v is not None}
         rest = {n: v for n, v in values.items() if n not in names}
-        return command(**rest, settings={n: _split(n, v) for n, v in given.items()})
+        return command(**rest, settings={n: _read(n, v) for n, v in given.items()})
 
     wrapper.__signature__ = inspect.Signature([*kept, *options])  # pyright: ignore[reportFunctionMemberAccess]
     wrapper.__name__, wrapper.__doc__ = command.__name__, command.__doc__
@@ -52,9 +52,13 @@ def _option(name: str, schema: dict[str, Any]) -> inspect.Parameter:
     )
 
 
-def _split(name: str, value: str) -> str | list[str]:
-    is_list = isinstance(RunConfig.model_fields[name].default, tuple)
-    return [part.strip() for part in value.split(",") if part.strip()] if is_list else value
+def _read(name: str, text: str) -> Any:
+    """Return the text as RunConfig takes it: lists parted, numbers of a choice as numbers."""
+    field = RunConfig.model_fields[name]
+    if isinstance(field.default, tuple):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    by_text = {str(choice): choice for choice in get_args(field.annotation)}
+    return by_text.get(text, text)
 
 
 def _metavar(schema: dict[str, Any]) -> str:

@@ -1,0 +1,92 @@
+"""Settings are refused by name, and the form is made from them."""
+
+import pytest
+
+from galaxy_tasks.config import (
+    ARCHITECTURES,
+    FAMILIES,
+    PRESETS,
+    RunConfig,
+    default_preset,
+    form_schemas,
+    parse_config,
+)
+from galaxy_tasks.errors import InputError
+from galaxy_tasks.lineage import (
+    ReleaseFiles,
+    images_made_from,
+    labels_made_from,
+    model_made_from,
+)
+
+
+def test_every_setting_has_a_description_and_a_place_in_the_form():
+    schemas = form_schemas("full")
+    assert list(schemas) == list(RunConfig.model_fields)
+    for name, schema in schemas.items():
+        assert schema["description"].endswith("."), name
+        assert "section" in schema, name
+        assert "type" in schema or "enum" in schema, name
+        if schema.get("type") in ("integer", "number"):
+            assert any(b in schema for b in ("minimum", "exclusiveMinimum", "enum")), name
+
+
+def test_the_few_settings_that_matter_stand_on_top():
+    top = [name for name, schema in form_schemas("full").items() if not schema["section"]]
+    assert top == ["release", "source", "architectures", "image_size_px", "epochs", "seed"]
+
+
+@pytest.mark.parametrize("preset", list(PRESETS))
+def test_presets_are_valid_and_are_the_form_s_defaults(preset):
+    defaults = {name: schema["default"] for name, schema in form_schemas(preset).items()}
+    assert parse_config(defaults) == RunConfig(**PRESETS[preset])
+
+
+def test_every_wrong_setting_is_named_with_what_was_received():
+    with pytest.raises(InputError) as caught:
+        parse_config({"image_size_px": 8, "epoch": 3, "denoise_method": "blur"})
+    message = str(caught.value)
+    assert "image_size_px: Input should be greater than or equal to 32. Received: 8" in message
+    assert "epoch: " in message
+    assert "denoise_method: Input should be 'none', 'gaussian'" in message
+    assert "Received: 'blur'" in message
+
+
+def test_a_release_on_disk_needs_its_folder():
+    with pytest.raises(InputError, match="'galaxy_zoo_2' needs 'source'"):
+        parse_config({"release": "galaxy_zoo_2"})
+
+
+def test_an_architecture_stands_once():
+    with pytest.raises(InputError, match="names one twice"):
+        parse_config({"architectures": ["alexnet", "alexnet"]})
+
+
+def test_every_architecture_belongs_to_one_family():
+    config = RunConfig(architectures=ARCHITECTURES)
+    found = [name for family in FAMILIES for name in config.variants(family)]
+    assert sorted(found) == sorted(ARCHITECTURES)
+
+
+def test_the_preset_can_be_named_in_the_environment(monkeypatch):
+    monkeypatch.setenv("GALAXY_PRESET", "full")
+    assert default_preset() == "full"
+    monkeypatch.setenv("GALAXY_PRESET", "fast")
+    with pytest.raises(InputError, match=r"must be one of full, quick\. Received: 'fast'"):
+        default_preset()
+
+
+def test_every_setting_determines_an_artifact_or_is_known_not_to():
+    files = ReleaseFiles(catalogue="", images="", mapping="", content="c")
+    config = RunConfig()
+    used = (
+        set(labels_made_from(config, files))
+        | set(images_made_from(config, "l"))
+        | set(model_made_from(config, "i", "alexnet"))
+    )
+    # Files are known by their content, workers change no result, the rest belongs to other keys.
+    elsewhere = {
+        *("source", "catalogue_file", "images_folder", "image_workers"),
+        *("architectures", "bootstrap_samples", "simulated_galaxies"),
+    }
+    assert set(RunConfig.model_fields) - used == elsewhere
