@@ -9,11 +9,11 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from galaxy_tasks.config import Preset, default_preset
 from galaxy_tasks.errors import GalaxyMorphologyError
 from galaxy_tasks.options import complete_settings, with_setting_options
+from galaxy_tasks.presets import Preset, default_preset
 from galaxy_tasks.standalone.server import USER, Place, run_server
-from galaxy_tasks.standalone.workflow import Workflow
+from galaxy_tasks.standalone.workflow import Interrupted, Workflow
 
 EXIT_INTERRUPTED = 130
 
@@ -67,8 +67,8 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
-        app(standalone_mode=False)
-    except (KeyboardInterrupt, typer.Abort):  # typer turns the one into the other
+        app()
+    except Interrupted:
         print("Stopped; no process is left.", flush=True)
         sys.exit(EXIT_INTERRUPTED)
     except GalaxyMorphologyError as error:
@@ -91,7 +91,7 @@ def _wait_for_interrupt() -> None:
     print("The page stays up until Ctrl-C.", flush=True)
     try:
         signal.pause()
-    except KeyboardInterrupt:
+    except Interrupted:
         print("Stopping Airflow …", flush=True)
 
 
@@ -99,7 +99,7 @@ def _interrupt(_number: int, _frame: object) -> NoReturn:
     """Let the `with` blocks end what was started; another Ctrl-C must not disturb them."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt
+    raise Interrupted
 
 
 if __name__ == "__main__":

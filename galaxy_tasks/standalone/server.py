@@ -19,8 +19,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from galaxy_tasks.config import Preset
 from galaxy_tasks.errors import GalaxyMorphologyError, InputError
+from galaxy_tasks.presets import Preset
 from galaxy_tasks.standalone import sessions
 from galaxy_tasks.standalone.client import Client
 from galaxy_tasks.standalone.loopback import HOST, find_free_port

@@ -12,6 +12,10 @@ DAG_ID = "galaxy_morphology"
 _DAG_TIMEOUT_S = 300
 
 
+class Interrupted(BaseException):
+    """The user wants everything ended: Ctrl-C, or the terminal was closed."""
+
+
 class Workflow:
     """The DAG in one running Airflow."""
 
@@ -34,7 +38,7 @@ class Workflow:
         print(f"Run {self._run_id}: {self.page}", flush=True)
         try:
             state = progress.follow_run(self._client, DAG_ID, self._run_id, last_task="evaluate")
-        except KeyboardInterrupt:
+        except Interrupted:
             with contextlib.suppress(OSError, ApiError):
                 progress.fail_run(self._client, DAG_ID, self._run_id)
             raise
