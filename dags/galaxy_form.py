@@ -5,7 +5,7 @@ from typing import Any
 from airflow.sdk import Param
 from airflow.sdk.definitions.param import ParamsDict
 
-from galaxy_tasks.config import Preset, form_schemas
+from galaxy_tasks.presets import Preset, form_schemas
 
 
 def make_params(preset: Preset) -> ParamsDict:

@@ -23,7 +23,8 @@ from galaxy_retries import FailOnBadData
 from galaxy_steps import evaluate, prepare_release, preprocess_images, train_family
 
 import galaxy_tasks
-from galaxy_tasks.config import FAMILIES, default_preset
+from galaxy_tasks.config import FAMILIES
+from galaxy_tasks.presets import default_preset
 from galaxy_tasks.spark_conf import spark_submit_conf
 
 with DAG(

@@ -12,9 +12,10 @@ from typing import Annotated, Any
 import typer
 
 from galaxy_tasks import artifacts, steps
-from galaxy_tasks.config import FAMILIES, Preset, default_preset, parse_config
+from galaxy_tasks.config import FAMILIES, parse_config
 from galaxy_tasks.errors import GalaxyMorphologyError, InputError
 from galaxy_tasks.options import complete_settings, with_setting_options
+from galaxy_tasks.presets import Preset, default_preset
 from galaxy_tasks.process import EXIT_INPUT, EXIT_RESOURCE, run_step
 from galaxy_tasks.spark_conf import spark_submit_conf
 

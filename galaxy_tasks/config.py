@@ -5,8 +5,6 @@ trigger form shows it (no section: on top). Hosts and secrets are never settings
 the environment and to Airflow's connections.
 """
 
-import os
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -29,7 +27,6 @@ Architecture = Literal[
     "densenet201",
 ]
 Family = Literal["alexnet", "resnet", "densenet"]
-Preset = Literal["full", "quick"]
 
 ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
 FAMILIES: tuple[Family, ...] = get_args(Family)
@@ -175,9 +172,7 @@ class RunConfig(BaseModel):
         0.05, "Share of the label spread over all classes.", section="Training", ge=0, le=0.5
     )
     class_balance: Literal["none", "weights", "sampling"] = setting(
-        "weights",
-        "Help for rare classes: weighted loss, or balanced sampling.",
-        section="Training",
+        "weights", "Help for rare classes: weighted loss, or balanced sampling.", section="Training"
     )
     class_balance_power: float = setting(
         0.5,
@@ -236,11 +231,7 @@ class RunConfig(BaseModel):
 
     # Simulation
     simulated_galaxies: int = setting(
-        2400,
-        "Galaxies drawn for the simulated release.",
-        section="Simulation",
-        ge=60,
-        le=1_000_000,
+        2400, "Galaxies drawn for the simulated release.", section="Simulation", ge=60, le=1_000_000
     )
 
     @model_validator(mode="after")
@@ -256,30 +247,6 @@ class RunConfig(BaseModel):
     def variants(self, family: Family) -> tuple[Architecture, ...]:
         """Return the chosen architectures of a family, in the order of the form."""
         return tuple(name for name in self.architectures if name.startswith(family))
-
-
-PRESETS: dict[Preset, dict[str, Any]] = {
-    "full": {},
-    "quick": {
-        "architectures": ("alexnet", "resnet18", "densenet121"),
-        "image_size_px": 64,
-        "epochs": 8,
-        "warmup_epochs": 1.0,
-    },
-}
-"""Settings that differ from the defaults: 'full' suits a GPU, 'quick' a processor."""
-
-
-def default_preset() -> Preset:
-    """Return GALAXY_PRESET if set, else 'full' with an NVIDIA GPU, else 'quick'."""
-    named = os.environ.get("GALAXY_PRESET", "")
-    if named:
-        if named not in PRESETS:
-            raise InputError(
-                f"GALAXY_PRESET must be one of {', '.join(PRESETS)}. Received: {named!r}"
-            )
-        return named
-    return "full" if Path("/dev/nvidiactl").exists() else "quick"
 
 
 def parse_config(settings: dict[str, Any]) -> RunConfig:
@@ -301,14 +268,3 @@ def parse_config(settings: dict[str, Any]) -> RunConfig:
             for problem in error.errors()
         ]
         raise InputError("Settings were refused:\n  " + "\n  ".join(lines)) from None
-
-
-def form_schemas(preset: Preset) -> dict[str, dict[str, Any]]:
-    """Return for each setting the JSON schema of its field in the trigger form, with its default.
-
-    The default is the preset's. Keys follow RunConfig's order, which is the order of the form.
-    """
-    schemas = RunConfig.model_json_schema()["properties"]
-    for name, value in PRESETS[preset].items():
-        schemas[name]["default"] = list(value) if isinstance(value, tuple) else value
-    return schemas

@@ -6,7 +6,8 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from galaxy_tasks.config import PRESETS, Preset, RunConfig, form_schemas, parse_config
+from galaxy_tasks.config import RunConfig, parse_config
+from galaxy_tasks.presets import PRESETS, Preset, form_schemas
 
 
 def with_setting_options(command: Callable[..., Any]) -> Callable[..., Any]:

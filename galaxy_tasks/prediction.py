@@ -52,8 +52,8 @@ def predict_to_csv(images: Sequence[Path], *, model_folder: Path, output: Path) 
     Raises:
         InputError: the folder holds no whole model, or no image could be read.
     """
-    from galaxy_tasks.devices import set_up_device
     from galaxy_tasks.classifier import predict_probabilities
+    from galaxy_tasks.devices import set_up_device
 
     record = read_record(model_folder)
     settings, classes = ImageSettings.from_config(record.config), record.classes

@@ -5,10 +5,7 @@ import pytest
 from galaxy_tasks.config import (
     ARCHITECTURES,
     FAMILIES,
-    PRESETS,
     RunConfig,
-    default_preset,
-    form_schemas,
     parse_config,
 )
 from galaxy_tasks.errors import InputError
@@ -18,6 +15,7 @@ from galaxy_tasks.lineage import (
     labels_made_from,
     model_made_from,
 )
+from galaxy_tasks.presets import PRESETS, default_preset, form_schemas
 
 
 def test_every_setting_has_a_description_and_a_place_in_the_form():

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from galaxy_tasks.config import PRESETS, RunConfig, parse_config
+from galaxy_tasks.config import RunConfig, parse_config
 from galaxy_tasks.errors import InputError, ResourceError
+from galaxy_tasks.presets import PRESETS
 from galaxy_tasks.process import EXIT_INPUT, EXIT_RESOURCE
 
 DAGS = Path(__file__).parents[1] / "dags"

@@ -1,0 +1,44 @@
+"""Sets of settings for a GPU and for a processor, and the trigger form with one as its defaults."""
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from galaxy_tasks.config import RunConfig
+from galaxy_tasks.errors import InputError
+
+Preset = Literal["full", "quick"]
+
+PRESETS: dict[Preset, dict[str, Any]] = {
+    "full": {},
+    "quick": {
+        "architectures": ("alexnet", "resnet18", "densenet121"),
+        "image_size_px": 64,
+        "epochs": 8,
+        "warmup_epochs": 1.0,
+    },
+}
+"""Settings that differ from the defaults: 'full' suits a GPU, 'quick' a processor."""
+
+
+def default_preset() -> Preset:
+    """Return GALAXY_PRESET if set, else 'full' with an NVIDIA GPU, else 'quick'."""
+    named = os.environ.get("GALAXY_PRESET", "")
+    if named:
+        if named not in PRESETS:
+            raise InputError(
+                f"GALAXY_PRESET must be one of {', '.join(PRESETS)}. Received: {named!r}"
+            )
+        return named
+    return "full" if Path("/dev/nvidiactl").exists() else "quick"
+
+
+def form_schemas(preset: Preset) -> dict[str, dict[str, Any]]:
+    """Return for each setting the JSON schema of its field in the trigger form, with its default.
+
+    The default is the preset's. Keys follow RunConfig's order, which is the order of the form.
+    """
+    schemas = RunConfig.model_json_schema()["properties"]
+    for name, value in PRESETS[preset].items():
+        schemas[name]["default"] = list(value) if isinstance(value, tuple) else value
+    return schemas
