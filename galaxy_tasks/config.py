@@ -5,6 +5,7 @@ trigger form shows it (no section: on top). Hosts and secrets are never settings
 the environment and to Airflow's connections.
 """
 
+from functools import partial
 from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -17,15 +18,9 @@ ReleaseName = Literal[
 Scheme = Literal["clean5", "gz2_class", "as_given"]
 Architecture = Literal[
     "alexnet",
-    "resnet18",
-    "resnet34",
-    "resnet50",
-    "resnet101",
-    "resnet152",
-    "densenet121",
-    "densenet169",
-    "densenet201",
-]
+    "resnet18", "resnet34", "resnet50", "resnet101", "resnet152",
+    "densenet121", "densenet169", "densenet201",
+]  # fmt: skip
 Family = Literal["alexnet", "resnet", "densenet"]
 
 ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
@@ -35,6 +30,12 @@ FAMILIES: tuple[Family, ...] = get_args(Family)
 def setting(default: Any, description: str, *, section: str = "", **bounds: Any) -> Any:
     """Return a pydantic field that also knows its section of the trigger form."""
     return Field(default, description=description, json_schema_extra={"section": section}, **bounds)
+
+
+labels, images, training, evaluation, simulation = (
+    partial(setting, section=section)
+    for section in ("Labels", "Images", "Training", "Evaluation", "Simulation")
+)
 
 
 class RunConfig(BaseModel):
@@ -65,173 +66,126 @@ class RunConfig(BaseModel):
     )
 
     # Labels
-    scheme: Scheme = setting(
+    scheme: Scheme = labels(
         "clean5",
         "How votes become classes: 'clean5' (Willett et al. 2013, Table 3), 'gz2_class' (the "
         "shorthand string), 'as_given' (a class column; always so for 'class_table').",
-        section="Labels",
     )
-    minimum_votes: int = setting(
+    minimum_votes: int = labels(
         20,
         "Fewest volunteers who must have answered a question, where the release counts them.",
-        section="Labels",
         ge=0,
         le=1000,
     )
-    catalogue_file: str = setting(
-        "", "Catalogue inside the source folder. Empty: the release's own name.", section="Labels"
+    catalogue_file: str = labels(
+        "", "Catalogue inside the source folder. Empty: the release's own name."
     )
-    images_folder: str = setting(
-        "", "Image folder inside the source folder. Empty: the release's own.", section="Labels"
+    images_folder: str = labels(
+        "", "Image folder inside the source folder. Empty: the release's own."
     )
-    id_column: str = setting(
-        "", "Column with the galaxy's id. Empty: the release's own.", section="Labels"
-    )
-    class_column: str = setting(
-        "", "Column with the class (class_table). Empty: 'class'.", section="Labels"
-    )
-    image_name_pattern: str = setting(
-        "",
-        "File name of a galaxy's image, '{id}' standing for its id. Empty: the release's own.",
-        section="Labels",
+    id_column: str = labels("", "Column with the galaxy's id. Empty: the release's own.")
+    class_column: str = labels("", "Column with the class (class_table). Empty: 'class'.")
+    image_name_pattern: str = labels(
+        "", "File name of a galaxy's image, '{id}' standing for its id. Empty: the release's own."
     )
     ignored_classes: tuple[str, ...] = Field(
         (),
         description="Classes to leave out, with their images.",
         json_schema_extra={"section": "Labels", "examples": ["not_in_clean_sample", "dont_know"]},
     )
-    test_fraction: float = setting(
-        0.2, "Share of the galaxies held out for the test.", section="Labels", ge=0.02, le=0.5
+    test_fraction: float = labels(
+        0.2, "Share of the galaxies held out for the test.", ge=0.02, le=0.5
     )
-    validation_fraction: float = setting(
-        0.15,
-        "Share of the other galaxies used for early stopping.",
-        section="Labels",
-        ge=0.02,
-        le=0.5,
+    validation_fraction: float = labels(
+        0.15, "Share of the other galaxies used for early stopping.", ge=0.02, le=0.5
     )
 
     # Images
-    crop_fraction: float = setting(
-        0.5,
-        "Central part of the cutout's side that is kept; 1 keeps it all.",
-        section="Images",
-        ge=0.1,
-        le=1.0,
+    crop_fraction: float = images(
+        0.5, "Central part of the cutout's side that is kept; 1 keeps it all.", ge=0.1, le=1.0
     )
-    denoise_method: Literal["none", "gaussian", "median", "bilateral", "non_local_means"] = setting(
-        "gaussian", "OpenCV filter applied after scaling.", section="Images"
+    denoise_method: Literal["none", "gaussian", "median", "bilateral", "non_local_means"] = images(
+        "gaussian", "OpenCV filter applied after scaling."
     )
-    gaussian_sigma_px: float = setting(
-        0.5, "Gaussian filter: standard deviation, in pixels.", section="Images", gt=0, le=5
+    gaussian_sigma_px: float = images(
+        0.5, "Gaussian filter: standard deviation, in pixels.", gt=0, le=5
     )
-    median_size_px: Literal[3, 5, 7] = setting(
-        3, "Median filter: side of the window, in pixels.", section="Images"
+    median_size_px: Literal[3, 5, 7] = images(3, "Median filter: side of the window, in pixels.")
+    bilateral_sigma_grey: float = images(
+        15.0, "Bilateral filter: grey levels (of 255) that still count as alike.", gt=0, le=128
     )
-    bilateral_sigma_grey: float = setting(
-        15.0,
-        "Bilateral filter: grey levels (of 255) that still count as alike.",
-        section="Images",
-        gt=0,
-        le=128,
+    non_local_means_strength_grey: float = images(
+        5.0, "Non-local means: filter strength, in grey levels.", gt=0, le=50
     )
-    non_local_means_strength_grey: float = setting(
-        5.0, "Non-local means: filter strength, in grey levels.", section="Images", gt=0, le=50
+    opencv_device: Literal["cpu", "opencl"] = images(
+        "cpu", "Where OpenCV scales and filters; 'opencl' reaches a GPU."
     )
-    opencv_device: Literal["cpu", "opencl"] = setting(
-        "cpu", "Where OpenCV scales and filters; 'opencl' reaches a GPU.", section="Images"
+    max_rejected_fraction: float = images(
+        0.01, "Share of unreadable images above which the task fails.", ge=0.0, le=1.0
     )
-    max_rejected_fraction: float = setting(
-        0.01,
-        "Share of unreadable images above which the task fails.",
-        section="Images",
-        ge=0.0,
-        le=1.0,
+    max_source_side_px: int = images(
+        4096, "An image that claims a longer side is refused undecoded, in pixels.", ge=64, le=32768
     )
-    max_source_side_px: int = setting(
-        4096,
-        "An image that claims a longer side is refused undecoded, in pixels.",
-        section="Images",
-        ge=64,
-        le=32768,
-    )
-    image_workers: int = setting(
-        0, "Processes that prepare images; 0: one for each core.", section="Images", ge=0, le=256
+    image_workers: int = images(
+        0, "Processes that prepare images; 0: one for each core.", ge=0, le=256
     )
 
     # Training
-    batch_size: int = setting(64, "Galaxies in a batch.", section="Training", ge=1, le=4096)
-    learning_rate: float = setting(
-        1e-3, "Peak learning rate of AdamW, after warm-up.", section="Training", gt=0, le=1
+    batch_size: int = training(64, "Galaxies in a batch.", ge=1, le=4096)
+    learning_rate: float = training(1e-3, "Peak learning rate of AdamW, after warm-up.", gt=0, le=1)
+    weight_decay: float = training(0.02, "Weight decay of AdamW.", ge=0, le=1)
+    warmup_epochs: float = training(
+        2.0, "Epochs of linear warm-up before the cosine decay.", ge=0, le=100
     )
-    weight_decay: float = setting(0.02, "Weight decay of AdamW.", section="Training", ge=0, le=1)
-    warmup_epochs: float = setting(
-        2.0, "Epochs of linear warm-up before the cosine decay.", section="Training", ge=0, le=100
+    label_smoothing: float = training(
+        0.05, "Share of the label spread over all classes.", ge=0, le=0.5
     )
-    label_smoothing: float = setting(
-        0.05, "Share of the label spread over all classes.", section="Training", ge=0, le=0.5
+    class_balance: Literal["none", "weights", "sampling"] = training(
+        "weights", "Help for rare classes: weighted loss, or balanced sampling."
     )
-    class_balance: Literal["none", "weights", "sampling"] = setting(
-        "weights", "Help for rare classes: weighted loss, or balanced sampling.", section="Training"
-    )
-    class_balance_power: float = setting(
+    class_balance_power: float = training(
         0.5,
         "Strength of that help: weight = (1 / class share) ** power; 1 balances fully.",
-        section="Training",
         ge=0,
         le=1,
     )
-    early_stopping_patience_epochs: int = setting(
-        15,
-        "Epochs without a better validation macro-F1 after which training stops.",
-        section="Training",
-        ge=1,
-        le=1000,
+    early_stopping_patience_epochs: int = training(
+        15, "Epochs without a better validation macro-F1 after which training stops.", ge=1, le=1000
     )
-    weights: Literal["none", "imagenet"] = setting(
-        "none", "Start from random or from ImageNet weights.", section="Training"
+    weights: Literal["none", "imagenet"] = training(
+        "none", "Start from random or from ImageNet weights."
     )
-    has_flips: bool = setting(
-        True, "Augment with mirror images and quarter turns.", section="Training"
+    has_flips: bool = training(True, "Augment with mirror images and quarter turns.")
+    max_rotation_degrees: float = training(
+        180.0, "Augment with rotations up to this angle, in degrees.", ge=0, le=180
     )
-    max_rotation_degrees: float = setting(
-        180.0,
-        "Augment with rotations up to this angle, in degrees.",
-        section="Training",
-        ge=0,
-        le=180,
+    max_shift_fraction: float = training(
+        0.04, "Augment with shifts, as a share of the side.", ge=0, le=0.5
     )
-    max_shift_fraction: float = setting(
-        0.04, "Augment with shifts, as a share of the side.", section="Training", ge=0, le=0.5
+    max_zoom_fraction: float = training(
+        0.1, "Augment with zooms by up to this share.", ge=0, le=0.5
     )
-    max_zoom_fraction: float = setting(
-        0.1, "Augment with zooms by up to this share.", section="Training", ge=0, le=0.5
+    prediction_views: Literal[1, 4, 8] = training(
+        8, "Orientations averaged at prediction: 1, 4 quarter turns, or those and their mirrors."
     )
-    prediction_views: Literal[1, 4, 8] = setting(
-        8,
-        "Orientations averaged at prediction: 1, 4 quarter turns, or those and their mirrors.",
-        section="Training",
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = training(
+        "auto", "Arithmetic; 'auto' is mixed_bfloat16 on a GPU and float32 elsewhere."
     )
-    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = setting(
-        "auto",
-        "Arithmetic; 'auto' is mixed_bfloat16 on a GPU and float32 elsewhere.",
-        section="Training",
+    xla: Literal["auto", "on", "off"] = training(
+        "auto", "XLA compilation; 'auto' is on with a GPU."
     )
-    xla: Literal["auto", "on", "off"] = setting(
-        "auto", "XLA compilation; 'auto' is on with a GPU.", section="Training"
-    )
-    deterministic: bool = setting(
-        False, "Bit-identical weights for a seed, at some cost in speed.", section="Training"
+    deterministic: bool = training(
+        False, "Bit-identical weights for a seed, at some cost in speed."
     )
 
     # Evaluation
-    bootstrap_samples: int = setting(
-        2000, "Bootstrap samples behind each interval.", section="Evaluation", ge=100, le=100_000
+    bootstrap_samples: int = evaluation(
+        2000, "Bootstrap samples behind each interval.", ge=100, le=100_000
     )
 
     # Simulation
-    simulated_galaxies: int = setting(
-        2400, "Galaxies drawn for the simulated release.", section="Simulation", ge=60, le=1_000_000
+    simulated_galaxies: int = simulation(
+        2400, "Galaxies drawn for the simulated release.", ge=60, le=1_000_000
     )
 
     @model_validator(mode="after")
@@ -260,11 +214,12 @@ def parse_config(settings: dict[str, Any]) -> RunConfig:
     try:
         return RunConfig(**{name: value for name, value in settings.items() if value is not None})
     except ValidationError as error:
-        lines = [
-            f"{'.'.join(str(part) for part in problem['loc']) or 'settings'}: {problem['msg']}. "
-            f"Received: {problem['input']!r}"
-            if problem["loc"]
-            else problem["msg"]
-            for problem in error.errors()
-        ]
+        lines = [_describe(dict(problem)) for problem in error.errors()]
         raise InputError("Settings were refused:\n  " + "\n  ".join(lines)) from None
+
+
+def _describe(problem: dict[str, Any]) -> str:
+    if not problem["loc"]:
+        return problem["msg"]
+    name = ".".join(str(part) for part in problem["loc"])
+    return f"{name}: {problem['msg']}. Received: {problem['input']!r}"

@@ -31,4 +31,5 @@ class LearningRateSetter(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
         """Set the rate; `last` remembers it for the log."""
         self.last = learning_rate_at(self.epoch + batch / self.num_batches, self.config)
+        assert self.model is not None  # Keras sets it before any batch
         self.model.optimizer.learning_rate = self.last

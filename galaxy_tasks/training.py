@@ -68,7 +68,13 @@ def train_classifier(
     )
     model = build_classifier(architecture, config=config, num_classes=len(classes))
     _compile(model, config=config, device=device)
-    _print_start(model, config=config, device=device, counts=[len(training), len(validation)])
+    print(
+        f"Training {architecture}: {model.count_params():,} parameters, {len(training):,} training "
+        f"and {len(validation):,} validation galaxies at {config.image_size_px} px, batches of "
+        f"{config.batch_size}, at most {config.epochs} epochs.\n"
+        f"Running on {device.describe()}{', deterministic' if config.deterministic else ''}.",
+        flush=True,
+    )
     state = _restore(model, config=config, folder=folder)
     while not _is_finished(state, config):
         state = _run_epoch_safely(model, state, config, training, validation, folder)
@@ -224,18 +230,6 @@ def _validate(model: keras.Model, validation: Galaxies) -> dict[str, float]:
             f1_score(validation.labels, predicted, labels=classes, average="macro")
         ),
     }
-
-
-def _print_start(
-    model: keras.Model, *, config: RunConfig, device: Device, counts: Sequence[int]
-) -> None:
-    print(
-        f"Training {model.name}: {model.count_params():,} parameters, {counts[0]:,} training and "
-        f"{counts[1]:,} validation galaxies at {config.image_size_px} px, batches of "
-        f"{config.batch_size}, at most {config.epochs} epochs.\n"
-        f"Running on {device.describe()}{', deterministic' if config.deterministic else ''}.",
-        flush=True,
-    )
 
 
 def _describe_epoch(state: TrainingState, config: RunConfig) -> str:
