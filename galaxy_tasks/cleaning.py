@@ -56,7 +56,7 @@ class _Verdict:
     """What a scheme says of a row, as columns."""
 
     fault: Column
-    """Text of what is malformed; null or empty where nothing is."""
+    """Text of what is malformed; null where nothing is."""
     labels: Column
     """Array of the labels whose rule the row meets."""
     is_artifact: Column
@@ -86,7 +86,7 @@ def label_rows(
         F.when(galaxy_id.isNull() | galaxy_id.rlike(MISSING_ID), F.lit("no id")).when(
             galaxy_id.rlike(FLOATING_ID), F.lit("id is a floating-point number")
         ),
-        F.when(verdict.fault != "", verdict.fault),
+        verdict.fault,
     )
     judged = rows.select(
         galaxy_id.alias("galaxy_id"),
@@ -124,12 +124,14 @@ def drop_repeats(labelled: DataFrame) -> DataFrame:
     outcome = F.when(
         F.col("reason").isNull() | (F.col("reason") != MALFORMED), F.coalesce("label", "reason")
     )
-    galaxy = Window.partitionBy("galaxy_id")
+    # One order and one sort for all three: a second window specification would double the time.
+    ranked = Window.partitionBy("galaxy_id").orderBy(outcome.isNull(), "sky_group")
+    whole = ranked.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
     compared = labelled.withColumns(
         {
-            "lowest": F.min(outcome).over(galaxy),
-            "highest": F.max(outcome).over(galaxy),
-            "rank": F.row_number().over(galaxy.orderBy(outcome.isNull(), "sky_group")),
+            "lowest": F.min(outcome).over(whole),
+            "highest": F.max(outcome).over(whole),
+            "rank": F.row_number().over(ranked),
         }
     )
     is_contradictory = F.col("lowest") != F.col("highest")
@@ -178,8 +180,10 @@ def _judge(scheme: Scheme, minimum_votes: int) -> _Verdict:
 
 def _judge_votes(scheme: VoteScheme, minimum_votes: int) -> _Verdict:
     counts = scheme.vote_columns if minimum_votes > 0 else ()
-    faults = [_find_fault(name, highest=1 + ROUNDING) for name in scheme.fraction_columns]
-    faults += [_find_fault(name, highest=float("inf")) for name in counts]
+    highest = dict.fromkeys(scheme.fraction_columns, 1 + ROUNDING)
+    highest |= dict.fromkeys(counts, float("inf"))
+    are_good = reduce(and_, (_is_good(name, limit) for name, limit in highest.items()))
+    faults = [F.when(~_is_good(name, limit), _quote(name)) for name, limit in highest.items()]
     labels = [
         F.when(
             reduce(and_, (_meets(c, minimum_votes) for c in rule.criteria)),
@@ -188,7 +192,7 @@ def _judge_votes(scheme: VoteScheme, minimum_votes: int) -> _Verdict:
         for rule in scheme.rules
     ]
     return _Verdict(
-        fault=F.concat_ws("; ", *faults),
+        fault=F.when(~are_good, F.concat_ws("; ", *faults)),
         labels=F.array_compact(F.array(*labels)),
         is_artifact=F.lit(False),
     )
@@ -201,12 +205,14 @@ def _meets(criterion: Criterion, minimum_votes: int) -> Column:
     return is_met
 
 
-def _find_fault(name: str, *, highest: float) -> Column:
-    """Return a column with the cell as text where it is no number from 0 to `highest`."""
+def _is_good(name: str, highest: float) -> Column:
     number = _number(name)
-    is_good = number.isNotNull() & ~F.isnan(number) & number.between(0.0, highest)
-    text = F.coalesce(F.col(f"`{name}`").cast("string"), F.lit("nothing"))
-    return F.when(~is_good, F.concat(F.lit(f"{name}="), text))
+    return number.isNotNull() & ~F.isnan(number) & number.between(0.0, highest)
+
+
+def _quote(name: str) -> Column:
+    cell = F.coalesce(F.col(f"`{name}`").cast("string"), F.lit("nothing"))
+    return F.concat(F.lit(f"{name}="), cell)
 
 
 def _number(name: str) -> Column:
@@ -218,10 +224,9 @@ def _judge_shorthand(scheme: ShorthandScheme) -> _Verdict:
     labels = [
         F.when(text.rlike(rule.pattern), F.lit(rule.morphology.value)) for rule in scheme.rules
     ]
-    shown = F.coalesce(text, F.lit("nothing"))
-    is_good = text.isNotNull() & text.rlike(scheme.grammar)
+    is_good = F.coalesce(text.rlike(scheme.grammar), F.lit(False))
     return _Verdict(
-        fault=F.when(~is_good, F.concat(F.lit(f"{scheme.column}="), shown)).otherwise(F.lit("")),
+        fault=F.when(~is_good, _quote(scheme.column)),
         labels=F.array_compact(F.array(*labels)),
         is_artifact=F.coalesce(text.rlike(scheme.artifact_pattern), F.lit(False)),
     )
@@ -229,9 +234,8 @@ def _judge_shorthand(scheme: ShorthandScheme) -> _Verdict:
 
 def _judge_given(scheme: GivenScheme) -> _Verdict:
     text = F.trim(F.col(f"`{scheme.column}`").cast("string"))
-    is_good = text.isNotNull() & (text != "")
     return _Verdict(
-        fault=F.when(~is_good, F.lit(f"{scheme.column}=nothing")).otherwise(F.lit("")),
+        fault=F.when(text.isNull() | (text == ""), F.lit(f"{scheme.column}=nothing")),
         labels=F.array(text),
         is_artifact=F.lit(False),
     )
