@@ -158,16 +158,38 @@ def test_a_loss_that_is_not_finite_is_a_clear_error(images_folder, tmp_path):
     assert "Lower learning_rate (now 1)" in log
 
 
-def test_an_out_of_memory_error_is_known_for_what_it_is():
-    """A real out-of-memory error of TensorFlow: an allocation of 4 EiB is asked for."""
+def test_memory_that_runs_out_halves_the_batch(images_folder, tmp_path, capsys):
+    """A real error of the allocator: a layer wants 2 ** batch numbers, 1 PiB for a batch of 48."""
+    import keras
     import tensorflow as tf
 
-    from galaxy_tasks.devices import is_out_of_memory
+    from galaxy_tasks import training
+    from galaxy_tasks.checkpoints import load_checkpoint
+    from galaxy_tasks.dataset import open_galaxies
+    from galaxy_tasks.devices import Device
 
-    with pytest.raises(tf.errors.ResourceExhaustedError) as caught:
-        tf.zeros((1 << 20, 1 << 20, 1 << 18))
-    assert is_out_of_memory(caught.value)
-    assert not is_out_of_memory(ValueError("shapes do not match"))
+    class Greedy(keras.layers.Layer):
+        def call(self, images):
+            count = tf.pow(tf.constant(2, tf.int64), tf.shape(images, tf.int64)[0])
+            return images + tf.reduce_sum(tf.random.uniform([count]))
+
+    keras.utils.set_random_seed(1)
+    images = keras.Input((32, 32, 3), dtype="uint8")
+    features = keras.layers.Flatten()(Greedy()(keras.layers.Rescaling(1 / 255)(images)))
+    model = keras.Model(images, keras.layers.Dense(2)(features))
+    config = RunConfig(batch_size=48, epochs=2)
+    training._compile(model, config=config, device=Device("CPU", 0, "float32", is_xla=False))
+    splits = [open_galaxies(images_folder, split) for split in ("train", "validation")]
+    state = training._restore(model, config=config, folder=tmp_path)
+
+    done = training._run_epoch_safely(model, state, config, *splits, tmp_path)
+
+    assert "Out of memory with batches of 48: going on with 24." in capsys.readouterr().out
+    assert (done.epoch, done.batch_size) == (1, 24)
+    saved = load_checkpoint(
+        tmp_path, model=training._variables(model), optimizer=model.optimizer.variables
+    )
+    assert saved == done
 
 
 def test_the_learning_rate_warms_up_and_falls():
