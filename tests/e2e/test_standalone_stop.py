@@ -9,7 +9,8 @@ pytestmark = pytest.mark.e2e
 
 def test_ctrl_c_while_a_network_trains_leaves_no_process(standalone):
     """Runs last: it ends what the other end-to-end tests share."""
-    run_id = standalone.client.trigger(DAG_ID, {**standalone.settings, "epochs": 500})
+    settings = {**standalone.settings, "epochs": 500, "architectures": ["resnet18"]}
+    run_id = standalone.client.trigger(DAG_ID, settings)
     wait_for(lambda: "epoch   1/500" in read_log_so_far(standalone, run_id), timeout_s=240)
     command = psutil.Process(standalone.process.pid)
     family = command.children(recursive=True)
