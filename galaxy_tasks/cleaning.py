@@ -57,8 +57,8 @@ class _Verdict:
 
     fault: Column
     """Text of what is malformed; null where nothing is."""
-    labels: Column
-    """Array of the labels whose rule the row meets."""
+    labels: tuple[Column, ...]
+    """One column a rule: its label where the row meets it, else null."""
     is_artifact: Column
 
 
@@ -92,12 +92,15 @@ def label_rows(
         galaxy_id.alias("galaxy_id"),
         name_sky_group(F.col("ra"), F.col("dec"), galaxy_id).alias("sky_group"),
         fault.alias("fault"),
-        verdict.labels.alias("labels"),
+        # Sums and concat_ws compile; an array of labels with its filter is interpreted, row by row.
+        reduce(add, (name.isNotNull().cast("int") for name in verdict.labels)).alias("count"),
+        F.coalesce(*verdict.labels).alias("first_label"),
+        F.concat_ws(", ", *verdict.labels).alias("labels"),
         verdict.is_artifact.alias("is_artifact"),
     )
     is_malformed = F.col("fault") != ""
-    count = F.size("labels")
-    label = F.when(~is_malformed & (count == 1), F.get("labels", F.lit(0)))
+    count = F.col("count")
+    label = F.when(~is_malformed & (count == 1), F.col("first_label"))
     return judged.select(
         "galaxy_id",
         "sky_group",
@@ -108,9 +111,7 @@ def label_rows(
         .when(count > 1, F.lit(SEVERAL_RULES))
         .when(label.isin(*ignored_classes), F.lit(IGNORED))
         .alias("reason"),
-        F.when(is_malformed, F.col("fault"))
-        .otherwise(F.array_join("labels", ", "))
-        .alias("detail"),
+        F.when(is_malformed, F.col("fault")).otherwise(F.col("labels")).alias("detail"),
     )
 
 
@@ -193,7 +194,7 @@ def _judge_votes(scheme: VoteScheme, minimum_votes: int) -> _Verdict:
     ]
     return _Verdict(
         fault=F.when(~are_good, F.concat_ws("; ", *faults)),
-        labels=F.array_compact(F.array(*labels)),
+        labels=tuple(labels),
         is_artifact=F.lit(False),
     )
 
@@ -227,7 +228,7 @@ def _judge_shorthand(scheme: ShorthandScheme) -> _Verdict:
     is_good = F.coalesce(text.rlike(scheme.grammar), F.lit(False))
     return _Verdict(
         fault=F.when(~is_good, _quote(scheme.column)),
-        labels=F.array_compact(F.array(*labels)),
+        labels=tuple(labels),
         is_artifact=F.coalesce(text.rlike(scheme.artifact_pattern), F.lit(False)),
     )
 
@@ -236,6 +237,6 @@ def _judge_given(scheme: GivenScheme) -> _Verdict:
     text = F.trim(F.col(f"`{scheme.column}`").cast("string"))
     return _Verdict(
         fault=F.when(text.isNull() | (text == ""), F.lit(f"{scheme.column}=nothing")),
-        labels=F.array(text),
+        labels=(text,),
         is_artifact=F.lit(False),
     )
