@@ -48,7 +48,10 @@ def test_a_million_rows_are_cleaned_within_a_minute_and_a_half(spark, tmp_path):
     judged = cleaning.attach_images(cleaning.drop_repeats(labelled), images).withColumn(
         "is_test", splitting.is_in_test(F.col("sky_group"), test_fraction=0.2)
     )
+    judged = judged.persist()  # as the application does: counted first, then written
+    assert judged.count() == ROWS
     write_table(judged, tmp_path / "judged.parquet", rows=ROWS)
+    judged.unpersist()
     spent_s = time.monotonic() - started_s
 
     found = pq.read_table(tmp_path / "judged.parquet").to_pandas()
