@@ -6,9 +6,8 @@ from typing import Any
 from airflow.sdk import RetryDecision, RetryPolicy
 
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.process import EXIT_INPUT
 
-_SPARK_INPUT_ERROR = re.compile(rf"Error code is: {EXIT_INPUT}\.")
+_SPARK_INPUT_ERROR = re.compile(rf"Error code is: {InputError.exit_code}\.")
 """How SparkSubmitOperator words that the application ended with the exit code of an InputError."""
 
 

@@ -17,19 +17,20 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from galaxy_tasks import __version__
+from galaxy_tasks.durable import flush, flush_tree, read_json
 from galaxy_tasks.errors import InputError, ResourceError
 
 Kind = Literal["releases", "labels", "images", "models", "evaluations"]
 
 MANIFEST = "manifest.json"
-_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Artifact:
     @property
     def manifest(self) -> dict[str, Any]:
         """The manifest: keys kind, key, version, made_from, summary, files."""
-        return json.loads((self.path / MANIFEST).read_text())
+        return read_json(self.path / MANIFEST)
 
 
 def home() -> Path:
@@ -85,6 +86,11 @@ def find(kind: Kind, made_from: Mapping[str, Any]) -> Artifact | None:
     return Artifact(kind, key, path) if (path / MANIFEST).is_file() else None
 
 
+def get(kind: Kind, key: str) -> Artifact:
+    """Return the published artifact of this key; raise InputError if it is not there."""
+    return Artifact.from_reference({"kind": kind, "key": key, "path": str(home() / kind / key)})
+
+
 def require(kind: Kind, made_from: Mapping[str, Any], *, task: str) -> Artifact:
     """Return the published artifact made from this; raise InputError naming the task to run."""
     artifact = find(kind, made_from)
@@ -98,13 +104,16 @@ def require(kind: Kind, made_from: Mapping[str, Any], *, task: str) -> Artifact:
 
 def verify(artifact: Artifact) -> None:
     """Compare every file with the manifest; raise InputError naming the first that differs."""
+    remedy = f"Remove the folder {artifact.path} and clear the task that makes it."
     for name, expected in artifact.manifest["files"].items():
         path = artifact.path / name
         if not path.is_file():
-            raise InputError(f"{path} is listed in {MANIFEST} but missing.")
+            raise InputError(f"{path} is listed in {MANIFEST} but missing. {remedy}")
         received = {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
         if received != expected:
-            raise InputError(f"{path} was changed. Expected: {expected}. Received: {received}")
+            raise InputError(
+                f"{path} was changed. Expected: {expected}. Received: {received}. {remedy}"
+            )
 
 
 class Draft:
@@ -131,32 +140,41 @@ class Draft:
         shutil.rmtree(self.path, ignore_errors=True)
         self.path.mkdir(parents=True)
 
-    def publish(self, summary: Mapping[str, Any] | None = None) -> Artifact:
-        """Make the draft the artifact: write the manifest with `summary`, flush, rename."""
+    def publish(
+        self, summary: Mapping[str, Any] | None = None, *, discard: Iterable[str] = ()
+    ) -> Artifact:
+        """Make the draft the artifact: write the manifest with `summary`, flush, rename.
+
+        Files that match a pattern of `discard` serve only to go on with a draft. They are no part
+        of the artifact, and removed last, so that until it is published nothing is lost.
+        """
         target = home() / self.kind / self.key
+        discarded = {path for pattern in discard for path in self.path.glob(pattern)}
         files = {
             str(path.relative_to(self.path)): {
                 "bytes": path.stat().st_size,
                 "sha256": sha256_of(path),
             }
             for path in sorted(self.path.rglob("*"))
-            if path.is_file() and path != self.path / MANIFEST
+            if path.is_file() and path != self.path / MANIFEST and path not in discarded
         }
         manifest = {
             "kind": self.kind,
             "key": self.key,
-            "version": __version__,
+            "version": code_version(),
             "published": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "made_from": self.made_from,
             "summary": dict(summary or {}),
             "files": files,
         }
         (self.path / MANIFEST).write_text(json.dumps(manifest, indent=1, default=str) + "\n")
-        _flush_tree(self.path)
+        flush_tree(self.path)
         if target.exists():  # a folder with no manifest: somebody deleted part of an artifact
             shutil.rmtree(target)
         self.path.rename(target)
-        _flush(target.parent)
+        flush(target.parent)
+        for path in discarded:
+            (target / path.relative_to(self.path)).unlink()
         return Artifact(self.kind, self.key, target)
 
 
@@ -179,20 +197,17 @@ def open_draft(
         yield draft
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON so that a reader, or a crash, never sees half of it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w") as file:
-        json.dump(value, file, indent=1, default=str)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
-def read_json(path: Path) -> Any:
-    """Return the content of a JSON file."""
-    return json.loads(path.read_text())
+def code_version() -> str:
+    """Return the package's version, with the commit where the code is a git checkout."""
+    folder = Path(__file__).parent
+    described = shutil.which("git") and subprocess.run(
+        ["git", "-C", str(folder), "describe", "--always", "--dirty", "--exclude=*"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    commit = described.stdout.strip() if described and described.returncode == 0 else ""
+    return f"{__version__}+{commit}" if commit else __version__
 
 
 def _lock(lock: Any, path: Path, timeout_s: float) -> None:
@@ -213,17 +228,3 @@ def _lock(lock: Any, path: Path, timeout_s: float) -> None:
             time.sleep(0.5)
         else:
             return
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _flush_tree(folder: Path) -> None:
-    for path in folder.rglob("*"):
-        _flush(path)
-    _flush(folder)

@@ -7,8 +7,6 @@ JSON file is replaced in one rename, and only then are old archives removed: a k
 leaves a checkpoint that is whole. Keras's BackupAndRestore writes in place and keeps less.
 """
 
-import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -16,10 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from galaxy_tasks.artifacts import write_json
+from galaxy_tasks.durable import read_json, write_durably, write_json
 from galaxy_tasks.errors import InputError
 
 STATE_FILE = "checkpoint.json"
+CHECKPOINT_FILES = (STATE_FILE, "*.npz", ".*.part")
+"""Patterns of a checkpoint's files, in the folder that it was saved to."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def save_checkpoint(
     if not (folder / best).is_file():
         _write_arrays(folder / best, model)
     write_json(folder / STATE_FILE, {**asdict(state), "last": last, "best": best})
-    for path in folder.glob("*.npz*"):
+    for path in (*folder.glob("*.npz"), *folder.glob(".*.npz.*.part")):
         if path.name not in (last, best):
             path.unlink()
 
@@ -96,25 +96,14 @@ def load_best(folder: Path, *, model: Sequence[Any]) -> None:
     _assign_arrays(folder / document["best"], model)
 
 
-def remove_checkpoint(folder: Path) -> None:
-    """Remove the checkpoint's files."""
-    for path in (folder / STATE_FILE, *folder.glob("*.npz*")):
-        path.unlink(missing_ok=True)
-
-
 def _read_state(folder: Path) -> dict[str, Any] | None:
     path = folder / STATE_FILE
-    return json.loads(path.read_text()) if path.is_file() else None
+    return read_json(path) if path.is_file() else None
 
 
 def _write_arrays(path: Path, variables: Sequence[Any]) -> None:
-    temporary = path.with_name(f"{path.name}.part")
-    with temporary.open("wb") as file:
-        arrays = {f"{index:05d}": np.asarray(v) for index, v in enumerate(variables)}
-        np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    arrays = {f"{index:05d}": np.asarray(variable) for index, variable in enumerate(variables)}
+    write_durably(path, lambda file: np.savez(file, **arrays))  # pyright: ignore[reportArgumentType]
 
 
 def _assign_arrays(path: Path, variables: Sequence[Any]) -> None:

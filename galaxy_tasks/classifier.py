@@ -13,12 +13,13 @@ from galaxy_tasks.models import build_model
 
 
 def build_classifier(
-    architecture: Architecture, *, config: RunConfig, num_classes: int
+    architecture: Architecture, *, config: RunConfig, num_classes: int, is_restored: bool = False
 ) -> keras.Model:
     """Return the uncompiled model that maps uint8 cutouts to logits.
 
     Input: (batch, image_size_px, image_size_px, 3) uint8 RGB. Output: (batch, num_classes) float32.
-    Scaling and augmentation are layers of it, so they run compiled and on the device.
+    Scaling and augmentation are layers of it, so they run compiled and on the device. With
+    `is_restored` the weights are about to be loaded from a file, and none are fetched.
     """
     size = config.image_size_px
     images = keras.Input((size, size, 3), dtype="uint8", name="cutouts")
@@ -39,6 +40,7 @@ def build_classifier(
         num_classes=num_classes,
         weights=config.weights,
         seed=config.seed,
+        is_restored=is_restored,
     )
     return keras.Model(images, network(oriented), name=architecture)
 

@@ -11,12 +11,13 @@ from typing import Annotated, Any
 
 import typer
 
-from galaxy_tasks import artifacts, steps
+from galaxy_tasks import steps
 from galaxy_tasks.config import FAMILIES, parse_config
+from galaxy_tasks.durable import read_json, write_json
 from galaxy_tasks.errors import GalaxyMorphologyError, InputError
 from galaxy_tasks.options import complete_settings, with_setting_options
 from galaxy_tasks.presets import Preset, default_preset
-from galaxy_tasks.process import EXIT_INPUT, EXIT_RESOURCE, run_step
+from galaxy_tasks.process import run_step
 from galaxy_tasks.spark_conf import spark_submit_conf
 
 app = typer.Typer(
@@ -33,7 +34,10 @@ def main() -> None:
         app()
     except GalaxyMorphologyError as error:
         print(f"ERROR: {error}", file=sys.stderr, flush=True)
-        sys.exit(_exit_code(error))
+        sys.exit(error.exit_code)
+    except ChildProcessError as error:  # the child has printed its own traceback
+        print(f"ERROR: {error}", file=sys.stderr, flush=True)
+        sys.exit(1)
 
 
 @app.command()
@@ -89,11 +93,11 @@ def step(
 ) -> None:
     """Run one step: arguments and result are JSON files. Airflow's tasks call this."""
     try:
-        answer = {"result": steps.run(name, artifacts.read_json(arguments))}
+        answer = {"result": steps.run(name, read_json(arguments))}
     except GalaxyMorphologyError as error:
-        artifacts.write_json(result, {"error": str(error)})
+        write_json(result, {"error": str(error)})
         raise
-    artifacts.write_json(result, answer)
+    write_json(result, answer)
 
 
 def clean_labels(settings: dict[str, Any], release_files: dict[str, str]) -> None:
@@ -113,7 +117,7 @@ def clean_labels(settings: dict[str, Any], release_files: dict[str, str]) -> Non
     # spark-submit looks for Spark with the first Python of the PATH.
     environment = {**os.environ, "PATH": os.pathsep.join([scripts, os.environ["PATH"]])}
     exit_code = subprocess.run(command, check=False, env=environment).returncode
-    if exit_code == EXIT_INPUT:
+    if exit_code == InputError.exit_code:
         raise InputError("The label job refused its input; its message is above.")
     if exit_code:
         raise ChildProcessError(f"spark-submit ended with exit code {exit_code}.")
@@ -126,10 +130,6 @@ def _train(family: str, settings: dict[str, Any], images: dict[str, str]) -> Any
     except (GalaxyMorphologyError, ChildProcessError) as error:
         print(f"ERROR: train_{family}: {error}", file=sys.stderr, flush=True)
         return None
-
-
-def _exit_code(error: GalaxyMorphologyError) -> int:
-    return EXIT_INPUT if isinstance(error, InputError) else EXIT_RESOURCE
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ Architecture = Literal[
 Family = Literal["alexnet", "resnet", "densenet"]
 
 ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
+IMAGENET_ARCHITECTURES = ARCHITECTURES[ARCHITECTURES.index("resnet50") :]
+"""Those for which Keras publishes weights trained on ImageNet."""
 FAMILIES: tuple[Family, ...] = get_args(Family)
 
 
@@ -32,7 +34,7 @@ def setting(default: Any, description: str, *, section: str = "", **bounds: Any)
     return Field(default, description=description, json_schema_extra={"section": section}, **bounds)
 
 
-labels, images, training, evaluation, simulation = (
+labels_setting, images_setting, training_setting, evaluation_setting, simulation_setting = (
     partial(setting, section=section)
     for section in ("Labels", "Images", "Training", "Evaluation", "Simulation")
 )
@@ -50,7 +52,7 @@ class RunConfig(BaseModel):
     release: ReleaseName = setting(
         "simulated", "Galaxy Zoo release to train on; 'class_table' is any table with classes."
     )
-    source: str = setting("", "Folder with the release's files. Empty: draw the simulated release.")
+    source: str = setting("", "Folder with the release's files; empty only for 'simulated'.")
     architectures: tuple[Architecture, ...] = Field(
         ("alexnet", "resnet50", "densenet121"),
         description="Networks to train. A family with none chosen is skipped.",
@@ -66,26 +68,26 @@ class RunConfig(BaseModel):
     )
 
     # Labels
-    scheme: Scheme = labels(
+    scheme: Scheme = labels_setting(
         "clean5",
         "How votes become classes: 'clean5' (Willett et al. 2013, Table 3), 'gz2_class' (the "
         "shorthand string), 'as_given' (a class column; always so for 'class_table').",
     )
-    minimum_votes: int = labels(
+    minimum_votes: int = labels_setting(
         20,
         "Fewest volunteers who must have answered a question, where the release counts them.",
         ge=0,
         le=1000,
     )
-    catalogue_file: str = labels(
+    catalogue_file: str = labels_setting(
         "", "Catalogue inside the source folder. Empty: the release's own name."
     )
-    images_folder: str = labels(
+    images_folder: str = labels_setting(
         "", "Image folder inside the source folder. Empty: the release's own."
     )
-    id_column: str = labels("", "Column with the galaxy's id. Empty: the release's own.")
-    class_column: str = labels("", "Column with the class (class_table). Empty: 'class'.")
-    image_name_pattern: str = labels(
+    id_column: str = labels_setting("", "Column with the galaxy's id. Empty: the release's own.")
+    class_column: str = labels_setting("", "Column with the class (class_table). Empty: 'class'.")
+    image_name_pattern: str = labels_setting(
         "", "File name of a galaxy's image, '{id}' standing for its id. Empty: the release's own."
     )
     ignored_classes: tuple[str, ...] = Field(
@@ -93,98 +95,102 @@ class RunConfig(BaseModel):
         description="Classes to leave out, with their images.",
         json_schema_extra={"section": "Labels", "examples": ["not_in_clean_sample", "dont_know"]},
     )
-    test_fraction: float = labels(
+    test_fraction: float = labels_setting(
         0.2, "Share of the galaxies held out for the test.", ge=0.02, le=0.5
     )
-    validation_fraction: float = labels(
+    validation_fraction: float = labels_setting(
         0.15, "Share of the other galaxies used for early stopping.", ge=0.02, le=0.5
     )
 
     # Images
-    crop_fraction: float = images(
+    crop_fraction: float = images_setting(
         0.5, "Central part of the cutout's side that is kept; 1 keeps it all.", ge=0.1, le=1.0
     )
-    denoise_method: Literal["none", "gaussian", "median", "bilateral", "non_local_means"] = images(
-        "gaussian", "OpenCV filter applied after scaling."
+    denoise_method: Literal["none", "gaussian", "median", "bilateral", "non_local_means"] = (
+        images_setting("gaussian", "OpenCV filter applied after scaling.")
     )
-    gaussian_sigma_px: float = images(
+    gaussian_sigma_px: float = images_setting(
         0.5, "Gaussian filter: standard deviation, in pixels.", gt=0, le=5
     )
-    median_size_px: Literal[3, 5, 7] = images(3, "Median filter: side of the window, in pixels.")
-    bilateral_sigma_grey: float = images(
+    median_size_px: Literal[3, 5, 7] = images_setting(
+        3, "Median filter: side of the window, in pixels."
+    )
+    bilateral_sigma_grey: float = images_setting(
         15.0, "Bilateral filter: grey levels (of 255) that still count as alike.", gt=0, le=128
     )
-    non_local_means_strength_grey: float = images(
+    non_local_means_strength_grey: float = images_setting(
         5.0, "Non-local means: filter strength, in grey levels.", gt=0, le=50
     )
-    opencv_device: Literal["cpu", "opencl"] = images(
+    opencv_device: Literal["cpu", "opencl"] = images_setting(
         "cpu", "Where OpenCV scales and filters; 'opencl' reaches a GPU."
     )
-    max_rejected_fraction: float = images(
+    max_rejected_fraction: float = images_setting(
         0.01, "Share of unreadable images above which the task fails.", ge=0.0, le=1.0
     )
-    max_source_side_px: int = images(
+    max_source_side_px: int = images_setting(
         4096, "An image that claims a longer side is refused undecoded, in pixels.", ge=64, le=32768
     )
-    image_workers: int = images(
+    image_workers: int = images_setting(
         0, "Processes that prepare images; 0: one for each core.", ge=0, le=256
     )
 
     # Training
-    batch_size: int = training(64, "Galaxies in a batch.", ge=1, le=4096)
-    learning_rate: float = training(1e-3, "Peak learning rate of AdamW, after warm-up.", gt=0, le=1)
-    weight_decay: float = training(0.02, "Weight decay of AdamW.", ge=0, le=1)
-    warmup_epochs: float = training(
+    batch_size: int = training_setting(64, "Galaxies in a batch.", ge=1, le=4096)
+    learning_rate: float = training_setting(
+        1e-3, "Peak learning rate of AdamW, after warm-up.", gt=0, le=1
+    )
+    weight_decay: float = training_setting(0.02, "Weight decay of AdamW.", ge=0, le=1)
+    warmup_epochs: float = training_setting(
         2.0, "Epochs of linear warm-up before the cosine decay.", ge=0, le=100
     )
-    label_smoothing: float = training(
+    label_smoothing: float = training_setting(
         0.05, "Share of the label spread over all classes.", ge=0, le=0.5
     )
-    class_balance: Literal["none", "weights", "sampling"] = training(
+    class_balance: Literal["none", "weights", "sampling"] = training_setting(
         "weights", "Help for rare classes: weighted loss, or balanced sampling."
     )
-    class_balance_power: float = training(
+    class_balance_power: float = training_setting(
         0.5,
         "Strength of that help: weight = (1 / class share) ** power; 1 balances fully.",
         ge=0,
         le=1,
     )
-    early_stopping_patience_epochs: int = training(
+    early_stopping_patience_epochs: int = training_setting(
         15, "Epochs without a better validation macro-F1 after which training stops.", ge=1, le=1000
     )
-    weights: Literal["none", "imagenet"] = training(
+    weights: Literal["none", "imagenet"] = training_setting(
         "none", "Start from random or from ImageNet weights."
     )
-    has_flips: bool = training(True, "Augment with mirror images and quarter turns.")
-    max_rotation_degrees: float = training(
+    has_flips: bool = training_setting(True, "Augment with mirror images and quarter turns.")
+    max_rotation_degrees: float = training_setting(
         180.0, "Augment with rotations up to this angle, in degrees.", ge=0, le=180
     )
-    max_shift_fraction: float = training(
+    max_shift_fraction: float = training_setting(
         0.04, "Augment with shifts, as a share of the side.", ge=0, le=0.5
     )
-    max_zoom_fraction: float = training(
+    max_zoom_fraction: float = training_setting(
         0.1, "Augment with zooms by up to this share.", ge=0, le=0.5
     )
-    prediction_views: Literal[1, 4, 8] = training(
+    prediction_views: Literal[1, 4, 8] = training_setting(
         8, "Orientations averaged at prediction: 1, 4 quarter turns, or those and their mirrors."
     )
-    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = training(
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = training_setting(
         "auto", "Arithmetic; 'auto' is mixed_bfloat16 on a GPU and float32 elsewhere."
     )
-    xla: Literal["auto", "on", "off"] = training(
+    xla: Literal["auto", "on", "off"] = training_setting(
         "auto", "XLA compilation; 'auto' is on with a GPU."
     )
-    deterministic: bool = training(
+    deterministic: bool = training_setting(
         False, "Bit-identical weights for a seed, at some cost in speed."
     )
 
     # Evaluation
-    bootstrap_samples: int = evaluation(
+    bootstrap_samples: int = evaluation_setting(
         2000, "Bootstrap samples behind each interval.", ge=100, le=100_000
     )
 
     # Simulation
-    simulated_galaxies: int = simulation(
+    simulated_galaxies: int = simulation_setting(
         2400, "Galaxies drawn for the simulated release.", ge=60, le=1_000_000
     )
 
@@ -193,6 +199,17 @@ class RunConfig(BaseModel):
         if self.release != "simulated" and not self.source:
             raise ValueError(
                 f"release {self.release!r} needs 'source', the folder with its files. Received: ''"
+            )
+        if self.release == "simulated" and self.source:
+            raise ValueError(
+                f"'source' is given but 'release' is 'simulated', which is drawn. Name the release "
+                f"that lies in {self.source!r}, such as 'class_table'"
+            )
+        without = [name for name in self.architectures if name not in IMAGENET_ARCHITECTURES]
+        if self.weights == "imagenet" and without:
+            raise ValueError(
+                f"'weights' is 'imagenet', which is not published for {', '.join(without)}. "
+                f"Choose among {', '.join(IMAGENET_ARCHITECTURES)}"
             )
         if len(set(self.architectures)) != len(self.architectures):
             raise ValueError(f"'architectures' names one twice. Received: {self.architectures}")

@@ -43,8 +43,8 @@ def check_same_galaxies(contestants: Sequence[Contestant]) -> None:
         ):
             raise InputError(
                 f"{first.record.architecture} and {other.record.architecture} were tested on "
-                "different galaxies or classes, so they cannot be compared. "
-                "Clear the training tasks and run again."
+                "different galaxies or classes, so they cannot be compared. Remove their folders "
+                f"({first.artifact.path}, {other.artifact.path}) and clear the training tasks."
             )
 
 

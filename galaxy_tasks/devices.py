@@ -1,14 +1,21 @@
 """Which device trains, with which arithmetic: the TensorFlow-specific set-up of a process."""
 
+import fcntl
 import os
 import platform
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import IO, Any, Literal
 
+from galaxy_tasks.artifacts import home
 from galaxy_tasks.config import RunConfig
 
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
+
+_BFLOAT16_CAPABILITY = (8, 0)
+"""CUDA compute capability from which tensor cores multiply bfloat16 (Ampere)."""
+_held: list[IO[str]] = []
+"""Locks of the GPUs that this process uses; the system frees them when it ends."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +23,6 @@ class Device:
     """What a training runs on, as stated in its log and manifest."""
 
     name: str
-    num_gpus: int
     precision: Precision
     is_xla: bool
 
@@ -26,11 +32,11 @@ class Device:
 
 
 def set_up_device(config: RunConfig) -> Device:
-    """Prepare this process for training and return what it will run on.
+    """Prepare this process for training or prediction and return what it will run on.
 
-    Call once, before the first model is built. GPU memory grows as needed, so that several
-    processes can share a GPU. Seeds, precision and determinism are process-wide in Keras and
-    TensorFlow, which is why a training has a process of its own.
+    Call once in a process, before the first model is built: seeds, precision and determinism are
+    process-wide in Keras and TensorFlow. Of several GPUs it takes one that no other training on
+    this machine uses; memory grows as needed, so that several processes can share a GPU.
     """
     # Without an NVIDIA driver TensorFlow logs errors about it, which would alarm for nothing.
     has_driver = Path("/dev/nvidiactl").exists()
@@ -38,27 +44,50 @@ def set_up_device(config: RunConfig) -> Device:
     import keras
     import tensorflow as tf
 
+    name, precision = f"CPU ({_processor()}, {len(os.sched_getaffinity(0))} cores)", "float32"
     gpus = tf.config.list_physical_devices("GPU")
-    for gpu in gpus:
-        tf.config.experimental.set_memory_growth(gpu, True)
-    has_gpu = bool(gpus)
-    precision = config.precision
-    if precision == "auto":
-        precision = "mixed_bfloat16" if has_gpu else "float32"
+    if gpus:
+        index = reserve_slot(home() / "gpus", count=len(gpus))
+        tf.config.set_visible_devices(gpus[index], "GPU")
+        tf.config.experimental.set_memory_growth(gpus[index], True)
+        details: dict[str, Any] = tf.config.experimental.get_device_details(gpus[index])
+        name = f"GPU {index} of {len(gpus)} ({details.get('device_name', 'unknown')})"
+        has_bfloat16 = details.get("compute_capability", (0, 0)) >= _BFLOAT16_CAPABILITY
+        precision = "mixed_bfloat16" if has_bfloat16 else "mixed_float16"
+    if config.precision != "auto":
+        precision = config.precision
     # Keras silently drops XLA in deterministic mode, so say here what will really run.
-    is_xla = not config.deterministic and (config.xla == "on" or (config.xla == "auto" and has_gpu))
+    is_wanted = config.xla == "on" or (config.xla == "auto" and bool(gpus))
+    is_xla = is_wanted and not config.deterministic
     keras.utils.set_random_seed(config.seed)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     keras.mixed_precision.set_global_policy(precision)
-    return Device(_name(tf, gpus), len(gpus), precision, is_xla)
+    return Device(name, precision, is_xla)
 
 
-def _name(tf, gpus: list) -> str:
-    if gpus:
-        details = tf.config.experimental.get_device_details(gpus[0])
-        return f"{len(gpus)} × {details.get('device_name', 'GPU')}"
-    return f"CPU ({_processor()}, {len(os.sched_getaffinity(0))} cores)"
+def reserve_slot(folder: Path, *, count: int) -> int:
+    """Return the first slot, 0 to count - 1, that no living process of this machine has reserved.
+
+    With all of them taken, processes share: the slot then follows from the process id.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for slot in range(count):
+        lock = (folder / f"{platform.node()}-{slot}.lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+        else:
+            _held.append(lock)
+            return slot
+    return os.getpid() % count
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Return whether an error of the backend means that the device's memory is used up."""
+    text = f"{type(error).__name__} {error}"
+    return "ResourceExhausted" in text or "RESOURCE_EXHAUSTED" in text or "Out of memory" in text
 
 
 def _processor() -> str:
@@ -66,9 +95,3 @@ def _processor() -> str:
     lines = path.read_text().splitlines() if path.is_file() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or "unknown"
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Return whether an error of the backend means that the device's memory is used up."""
-    text = f"{type(error).__name__} {error}"
-    return "ResourceExhausted" in text or "RESOURCE_EXHAUSTED" in text or "Out of memory" in text

@@ -27,14 +27,12 @@ from pyspark.sql import functions as F
 
 from galaxy_tasks import artifacts, cleaning, splitting
 from galaxy_tasks.config import RunConfig, parse_config
+from galaxy_tasks.durable import write_json
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.lineage import ReleaseFiles, labels_made_from
 from galaxy_tasks.release_files import DEC, RA, plan_catalogue
 from galaxy_tasks.spark import start_session
 from galaxy_tasks.spark_tables import create_small_table, read_images, read_rows, write_table
-
-EXIT_INPUT_ERROR = 65
-"""EX_DATAERR of sysexits.h."""
 
 # How Spark says that a file cannot be read, whatever the exception around it.
 _UNREADABLE = re.compile(
@@ -116,7 +114,7 @@ def _clean_into(
         write_table(quarantine, folder / "quarantine.parquet", rows=dropped)
     finally:
         judged.unpersist()
-    artifacts.write_json(folder / "classes.json", classes)
+    write_json(folder / "classes.json", classes)
     by_class = count_splits(folder / "labels.parquet", classes)
     print(format_classes(by_class), flush=True)
     kept_counts = {name: counts[name] for name in ("rows_in", "kept", "dropped")}
@@ -228,7 +226,7 @@ def main(arguments: list[str] | None = None) -> None:
         clean_labels(parse_config(options.settings), ReleaseFiles(**options.release_files))
     except InputError as error:
         print(f"ERROR: {error}", flush=True)
-        sys.exit(EXIT_INPUT_ERROR)
+        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,17 @@
 A setting that is missing here would let a step return a result made with another value of it; one
 too many would repeat finished work. `*_FORMAT` numbers change when a step's output changes for
 the same inputs, so that a newer version of the code does not return what an older one made.
+
+Left out on purpose: where a step ran. A model trained on a CPU is the same model to a GPU, though
+'auto' chose other arithmetic; its record says which.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from galaxy_tasks.config import Architecture, RunConfig
+from galaxy_tasks.releases import RELEASES
 
 RELEASE_FORMAT = 1
 LABELS_FORMAT = 1
@@ -37,7 +42,6 @@ _IMAGE_SETTINGS = [
     "bilateral_sigma_grey",
     "non_local_means_strength_grey",
     "opencv_device",
-    "max_rejected_fraction",
     "max_source_side_px",
 ]
 _TRAINING_SETTINGS = [
@@ -90,6 +94,7 @@ def labels_made_from(config: RunConfig, release_files: ReleaseFiles) -> dict[str
     return {
         "format": LABELS_FORMAT,
         "content": release_files.content,
+        "rules": repr(RELEASES[config.release]),
         **_pick(config, _LABEL_SETTINGS),
     }
 
@@ -123,6 +128,10 @@ def evaluation_made_from(
     }
 
 
-def simulation_made_from(config: RunConfig) -> dict[str, Any]:
-    """Return what determines a simulated release."""
-    return {"format": RELEASE_FORMAT, **_pick(config, ["simulated_galaxies", "seed"])}
+def simulation_made_from(config: RunConfig, *, difficulty: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what determines a simulated release; `difficulty` is the simulation's own record."""
+    return {
+        "format": RELEASE_FORMAT,
+        "difficulty": dict(difficulty),
+        **_pick(config, ["simulated_galaxies", "seed"]),
+    }

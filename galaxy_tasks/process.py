@@ -13,13 +13,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from galaxy_tasks.durable import read_json
 from galaxy_tasks.errors import InputError, ResourceError
 
-EXIT_INPUT = 65
-EXIT_RESOURCE = 75
-"""Exit codes of a step for InputError and ResourceError: sysexits.h's EX_DATAERR, EX_TEMPFAIL."""
-
-_ERRORS = {EXIT_INPUT: InputError, EXIT_RESOURCE: ResourceError}
+_ERRORS = {error.exit_code: error for error in (InputError, ResourceError)}
 
 
 def run_step(name: str, **arguments: Any) -> Any:
@@ -40,8 +37,8 @@ def run_step(name: str, **arguments: Any) -> Any:
             *("--arguments", str(arguments_path), "--result", str(result_path)),
         ]
         exit_code = _stream(command)
-        answer = json.loads(result_path.read_text()) if result_path.is_file() else {}
-    if exit_code in _ERRORS:
+        answer = read_json(result_path) if result_path.is_file() else {}
+    if exit_code in _ERRORS and "error" in answer:
         raise _ERRORS[exit_code](answer["error"])
     if exit_code != 0:
         how = f"by signal {-exit_code}" if exit_code < 0 else f"with exit code {exit_code}"

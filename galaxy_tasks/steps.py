@@ -14,10 +14,13 @@ from typing import Any
 from galaxy_tasks import artifacts, lineage
 from galaxy_tasks.artifacts import Artifact
 from galaxy_tasks.config import Architecture, Family, RunConfig, parse_config
+from galaxy_tasks.durable import read_json
 from galaxy_tasks.errors import GalaxyMorphologyError, InputError
 from galaxy_tasks.lineage import ReleaseFiles
+from galaxy_tasks.process import run_step
 
 Json = dict[str, Any]
+_TRAINING_TIMEOUT_S = 2 * 24 * 3600
 
 
 def prepare_release(settings: Json) -> Json:
@@ -44,6 +47,7 @@ def preprocess_images(settings: Json, release_files: Json) -> Json:
     )
     with artifacts.open_draft("images", lineage.images_made_from(config, labels.key)) as draft:
         if draft.published:
+            _check_rejected(draft.published, config.max_rejected_fraction)
             return _reuse(draft.published)
         summary = prepare_cutouts(
             draft.path,
@@ -53,7 +57,7 @@ def preprocess_images(settings: Json, release_files: Json) -> Json:
             max_rejected_fraction=config.max_rejected_fraction,
             workers=config.image_workers,
         )
-        classes = artifacts.read_json(labels.path / "classes.json")
+        classes = read_json(labels.path / "classes.json")
         return _publish(draft, {**asdict(summary), "classes": classes, "labels": labels.key})
 
 
@@ -85,7 +89,7 @@ def evaluate(
     """
     from galaxy_tasks.verdict import judge_models
 
-    print(f"Evaluating run {run_id} of release {release_files['catalogue']}", flush=True)
+    print(f"Evaluating run {run_id}; catalogue {release_files['catalogue']}", flush=True)
     return judge_models(
         parse_config(settings), images=Artifact.from_reference(images), trainings=trainings
     )
@@ -93,8 +97,10 @@ def evaluate(
 
 def _draw_simulation(config: RunConfig) -> Artifact:
     from galaxy_tasks.simulation import draw_release
+    from galaxy_tasks.simulation.galaxies import DIFFICULTY
 
-    with artifacts.open_draft("releases", lineage.simulation_made_from(config)) as draft:
+    made_from = lineage.simulation_made_from(config, difficulty=asdict(DIFFICULTY))
+    with artifacts.open_draft("releases", made_from) as draft:
         if draft.published:
             return draft.published
         draft.clear()
@@ -112,36 +118,49 @@ def _draw_simulation(config: RunConfig) -> Artifact:
 
 
 def _train_family(family: Family, settings: Json, images: Json) -> Json:
-    """Return {"models": [references], "failed": {architecture: error}}; raise if none succeeded."""
-    config, prepared = parse_config(settings), Artifact.from_reference(images)
+    """Return {"models": [references], "failed": {architecture: error}} of the chosen networks.
+
+    Each trains in a process of its own, because seeds, precision and GPU memory belong to a
+    process. One that fails does not keep the others from training; then, if another try may help
+    or none succeeded, its error is raised, and the next try finds the others finished.
+    """
     models, failed = [], {}
-    error: GalaxyMorphologyError | None = None
-    for architecture in config.variants(family):
+    errors: list[Exception] = []
+    for architecture in parse_config(settings).variants(family):
         try:
-            models.append(_train_one(architecture, config, prepared))
-        except GalaxyMorphologyError as problem:
-            error = problem
-            failed[architecture] = str(problem)
-            print(f"ERROR: {architecture}: {problem}", flush=True)
-    if error and not models:
-        raise error
+            reference = run_step(
+                "train_network", settings=settings, images=images, architecture=architecture
+            )
+        except (GalaxyMorphologyError, ChildProcessError) as error:
+            errors.append(error)
+            failed[architecture] = str(error)
+            print(f"ERROR: {architecture}: {error}", flush=True)
+        else:
+            models.append(reference)
+    worth_another_try = [error for error in errors if not isinstance(error, InputError)]
+    if worth_another_try or (errors and not models):
+        raise (worth_another_try or errors)[0]
     return {"models": models, "failed": failed}
 
 
-def _train_one(architecture: Architecture, config: RunConfig, images: Artifact) -> Json:
-    made_from = lineage.model_made_from(config, images.key, architecture)
-    with artifacts.open_draft("models", made_from) as draft:
+def train_network(settings: Json, images: Json, architecture: Architecture) -> Json:
+    """Train one network and return the reference of its model."""
+    config, prepared = parse_config(settings), Artifact.from_reference(images)
+    made_from = lineage.model_made_from(config, prepared.key, architecture)
+    with artifacts.open_draft("models", made_from, timeout_s=_TRAINING_TIMEOUT_S) as draft:
         if draft.published:
             return _reuse(draft.published)
+        from galaxy_tasks.checkpoints import CHECKPOINT_FILES
         from galaxy_tasks.devices import set_up_device
+
+        device = set_up_device(config)
         from galaxy_tasks.trained_model import write_model
         from galaxy_tasks.training import train_classifier
 
         started = time.monotonic()
-        device = set_up_device(config)
-        classes = images.manifest["summary"]["classes"]
+        classes = prepared.manifest["summary"]["classes"]
         trained = train_classifier(
-            images.path,
+            prepared.path,
             architecture=architecture,
             config=config,
             classes=classes,
@@ -162,7 +181,18 @@ def _train_one(architecture: Architecture, config: RunConfig, images: Artifact) 
             f"{time.monotonic() - started:.0f} s.",
             flush=True,
         )
-        return _publish(draft, summary)
+        return _publish(draft, summary, discard=CHECKPOINT_FILES)
+
+
+def _check_rejected(images: Artifact, max_rejected_fraction: float) -> None:
+    """Raise InputError if more was refused than this run allows; another run may allow more."""
+    summary = images.manifest["summary"]
+    if summary["rejected"] > max_rejected_fraction * summary["galaxies"]:
+        raise InputError(
+            f"{summary['rejected']} of {summary['galaxies']} images were refused when they were "
+            f"prepared ({images.path / 'rejected.parquet'}); max_rejected_fraction allows "
+            f"{max_rejected_fraction:.2%}."
+        )
 
 
 def _read_table(path: Path):
@@ -171,8 +201,10 @@ def _read_table(path: Path):
     return pd.read_parquet(path)
 
 
-def _publish(draft: artifacts.Draft, summary: Mapping[str, Any]) -> Json:
-    artifact = draft.publish(summary)
+def _publish(
+    draft: artifacts.Draft, summary: Mapping[str, Any], *, discard: Sequence[str] = ()
+) -> Json:
+    artifact = draft.publish(summary, discard=discard)
     print(f"Published {artifact.path}", flush=True)
     return artifact.as_reference()
 
@@ -190,10 +222,11 @@ STEPS = {
         train_alexnet,
         train_resnet,
         train_densenet,
+        train_network,
         evaluate,
     )
 }
-"""The steps by the name of their task."""
+"""The steps by the name of their task; a train task runs `train_network` for each network."""
 
 
 def run(name: str, arguments: Json) -> Any:

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from galaxy_tasks.artifacts import MANIFEST, Artifact, read_json, verify, write_json
+from galaxy_tasks.artifacts import MANIFEST, Artifact, verify
 from galaxy_tasks.config import Architecture, RunConfig, parse_config
+from galaxy_tasks.durable import read_json, write_json
 from galaxy_tasks.errors import InputError
 
 if TYPE_CHECKING:
@@ -109,9 +110,12 @@ def load_classifier(folder: Path) -> "keras.Model":
     verify(Artifact("models", folder.name, folder))
     from galaxy_tasks.classifier import build_classifier
 
-    # The weights come from the file, also where training started from ImageNet's.
-    config = record.config.model_copy(update={"weights": "none"})
-    model = build_classifier(record.architecture, config=config, num_classes=len(record.classes))
+    model = build_classifier(
+        record.architecture,
+        config=record.config,
+        num_classes=len(record.classes),
+        is_restored=True,
+    )
     model.load_weights(folder / WEIGHTS)
     return model
 

@@ -19,7 +19,6 @@ from galaxy_tasks.checkpoints import (
     TrainingState,
     load_best,
     load_checkpoint,
-    remove_checkpoint,
     save_checkpoint,
 )
 from galaxy_tasks.classifier import build_classifier, predict_probabilities
@@ -28,8 +27,6 @@ from galaxy_tasks.dataset import Galaxies, class_weights, epoch_order, make_epoc
 from galaxy_tasks.devices import Device, is_out_of_memory
 from galaxy_tasks.errors import InputError, ResourceError
 from galaxy_tasks.schedule import LearningRateSetter
-
-PREDICTION_BATCH_SIZE = 128
 
 
 @dataclass(frozen=True)
@@ -56,8 +53,8 @@ def train_classifier(
 
     Args:
         images_folder: folder of a published images artifact.
-        folder: where checkpoints are kept; one that is there is gone on from, and removed at
-            the end.
+        folder: where checkpoints are kept; one that is there is gone on from. The caller
+            removes the last when the model is safe.
 
     Raises:
         InputError: a class without training galaxies, or a loss that is not finite.
@@ -87,9 +84,8 @@ def train_classifier(
         )
     load_best(folder, model=_variables(model))
     probabilities = predict_probabilities(
-        model, test.image_batches(PREDICTION_BATCH_SIZE), views=config.prediction_views
+        model, test.image_batches(state.batch_size), views=config.prediction_views
     )
-    remove_checkpoint(folder)
     images_per_s = sum(r["images"] for r in state.history) / sum(
         r["fit_seconds"] for r in state.history
     )
@@ -197,12 +193,10 @@ def _run_epoch(
     scores = fitted.history
     fit_seconds = time.monotonic() - started
     record = {name: float(scores[name][0]) for name in ("loss", "accuracy", "macro_f1")}
-    if not math.isfinite(record["loss"]):
-        raise InputError(
-            f"The training loss became {record['loss']} in epoch {state.epoch + 1}. Lower "
-            f"learning_rate (now {config.learning_rate:g}) or set precision to float32."
-        )
-    record |= _validate(model, validation)
+    _check_finite(record["loss"], state, config)
+    # The last update may have gone wrong after a finite mean loss; NaN would stop the scoring.
+    _check_finite(float(np.sum([np.sum(weight) for weight in model.get_weights()])), state, config)
+    record |= _validate(model, validation, state.batch_size)
     seconds = time.monotonic() - started
     num_images = len(dataset) * min(state.batch_size, len(order))
     record |= {
@@ -216,9 +210,17 @@ def _run_epoch(
     return state.after_epoch(record)
 
 
-def _validate(model: keras.Model, validation: Galaxies) -> dict[str, float]:
+def _check_finite(loss: float, state: TrainingState, config: RunConfig) -> None:
+    if not math.isfinite(loss):
+        raise InputError(
+            f"The loss became {loss} in epoch {state.epoch + 1}. Lower learning_rate (now "
+            f"{config.learning_rate:g}) or set precision to float32."
+        )
+
+
+def _validate(model: keras.Model, validation: Galaxies, batch_size: int) -> dict[str, float]:
     """Return val_loss (nats, without smoothing or weights), val_accuracy and val_macro_f1."""
-    batches = validation.image_batches(PREDICTION_BATCH_SIZE)
+    batches = validation.image_batches(batch_size)
     probabilities = predict_probabilities(model, batches, views=1).astype(np.float64)
     probabilities /= probabilities.sum(axis=1, keepdims=True)
     classes = list(range(probabilities.shape[1]))

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from galaxy_tasks import __version__, artifacts, lineage
-from galaxy_tasks.artifacts import Artifact, read_json, write_json
+from galaxy_tasks.artifacts import Artifact
 from galaxy_tasks.config import FAMILIES, RunConfig
 from galaxy_tasks.contestants import (
     Contestant,
@@ -21,6 +21,7 @@ from galaxy_tasks.contestants import (
     evaluate_contestant,
     read_contestant,
 )
+from galaxy_tasks.durable import read_json, write_json
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.evaluation import Comparison, compare_models
 from galaxy_tasks.examples import ExampleGalaxy, choose_examples
@@ -48,7 +49,8 @@ def judge_models(
     Raises:
         InputError: no model was trained, or the models' test galaxies differ.
     """
-    contestants = [read_contestant(reference) for t in trainings if t for reference in t["models"]]
+    references = _find_models(config, images, trainings)
+    contestants = [read_contestant(reference) for reference in references]
     missing = _list_missing(config, trainings, [c.record.architecture for c in contestants])
     if not contestants:
         reasons = "\n".join(f"  {m.architecture}: {m.status} ({m.reason})" for m in missing)
@@ -90,6 +92,21 @@ def judge_models(
     return _describe_outcome(artifact, candidates, selection)
 
 
+def _find_models(
+    config: RunConfig, images: Artifact, trainings: Sequence[Mapping[str, Any] | None]
+) -> list[Mapping[str, str]]:
+    """Return the references of all models that this run's trainings have published.
+
+    A train task that failed returned nothing, though some of its networks may be finished.
+    """
+    references = {r["key"]: r for t in trainings if t for r in t["models"]}
+    for architecture in config.architectures:
+        found = artifacts.find("models", lineage.model_made_from(config, images.key, architecture))
+        if found:
+            references.setdefault(found.key, found.as_reference())
+    return list(references.values())
+
+
 def _list_missing(
     config: RunConfig, trainings: Sequence[Mapping[str, Any] | None], trained: Sequence[str]
 ) -> tuple[MissingModel, ...]:
@@ -118,9 +135,7 @@ def _gather_report(
     winner: Contestant,
 ) -> ReportInputs:
     prepared = images.manifest["summary"]
-    labels = Artifact(
-        "labels", prepared["labels"], images.path.parents[1] / "labels" / prepared["labels"]
-    )
+    labels = artifacts.get("labels", prepared["labels"])
     cleaned = labels.manifest["summary"]
     rejected = pd.read_parquet(images.path / "rejected.parquet")
     return ReportInputs(

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from galaxy_tasks import artifacts
+from galaxy_tasks.durable import write_json
 from galaxy_tasks.errors import InputError, ResourceError
 
 MADE_FROM = {"content": "abc", "size": 3}
@@ -119,7 +120,7 @@ def test_a_missing_artifact_names_the_task_to_run():
 
 def test_json_is_replaced_in_one_piece(home):
     path = home / "state.json"
-    artifacts.write_json(path, {"epoch": 1})
-    artifacts.write_json(path, {"epoch": 2})
+    write_json(path, {"epoch": 1})
+    write_json(path, {"epoch": 2})
     assert json.loads(path.read_text()) == {"epoch": 2}
     assert [p.name for p in home.iterdir()] == ["state.json"]

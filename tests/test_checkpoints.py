@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from galaxy_tasks.checkpoints import (
+    CHECKPOINT_FILES,
     STATE_FILE,
     TrainingState,
     load_best,
     load_checkpoint,
-    remove_checkpoint,
     save_checkpoint,
 )
 from galaxy_tasks.errors import InputError
@@ -49,7 +49,7 @@ def test_equal_macro_f1_is_decided_by_the_lower_loss():
     assert state.after_epoch(record(0.5, loss=1.1)).best_epoch == 1
 
 
-def test_old_archives_are_removed_and_the_end_leaves_nothing(tmp_path):
+def test_old_archives_are_removed_and_the_patterns_name_all_files(tmp_path):
     state = TrainingState(epoch=0, batch_size=8)
     for macro_f1 in (0.1, 0.2, 0.3):
         state = state.after_epoch(record(macro_f1))
@@ -59,14 +59,14 @@ def test_old_archives_are_removed_and_the_end_leaves_nothing(tmp_path):
         STATE_FILE,
         "last-0003.npz",
     ]
-    remove_checkpoint(tmp_path)
-    assert not list(tmp_path.iterdir())
+    named = {path for pattern in CHECKPOINT_FILES for path in tmp_path.glob(pattern)}
+    assert named == set(tmp_path.iterdir())
 
 
 def test_a_half_written_archive_of_a_killed_attempt_is_not_read(tmp_path):
     state = TrainingState(epoch=0, batch_size=8).after_epoch(record(0.5))
     save_checkpoint(tmp_path, state, model=make_variables(1.0), optimizer=[])
-    (tmp_path / "last-0002.npz.part").write_bytes(b"half")
+    (tmp_path / ".last-0002.npz.77.part").write_bytes(b"half")
     (tmp_path / "last-0002.npz").write_bytes(b"whole, but not yet named by the state")
     model = make_variables(0.0)
     assert load_checkpoint(tmp_path, model=model, optimizer=[]) == state

@@ -1,7 +1,10 @@
 """Settings are refused by name, and the form is made from them."""
 
+from dataclasses import replace
+
 import pytest
 
+from galaxy_tasks.artifacts import key_of
 from galaxy_tasks.config import (
     ARCHITECTURES,
     FAMILIES,
@@ -16,6 +19,7 @@ from galaxy_tasks.lineage import (
     model_made_from,
 )
 from galaxy_tasks.presets import PRESETS, default_preset, form_schemas
+from galaxy_tasks.releases import RELEASES
 
 
 def test_every_setting_has_a_description_and_a_place_in_the_form():
@@ -82,9 +86,31 @@ def test_every_setting_determines_an_artifact_or_is_known_not_to():
         | set(images_made_from(config, "l"))
         | set(model_made_from(config, "i", "alexnet"))
     )
-    # Files are known by their content, workers change no result, the rest belongs to other keys.
+    # Files are known by their content, workers and the bound for refusals change no result, the
+    # rest belongs to other keys.
     elsewhere = {
         *("source", "catalogue_file", "images_folder", "image_workers"),
+        "max_rejected_fraction",
         *("architectures", "bootstrap_samples", "simulated_galaxies"),
     }
     assert set(RunConfig.model_fields) - used == elsewhere
+
+
+def test_a_changed_rule_gives_other_labels_a_name_of_their_own(monkeypatch):
+    files = ReleaseFiles(catalogue="", images="", mapping="", content="c")
+    config = RunConfig(release="galaxy_zoo_challenge", source="folder")
+    before = labels_made_from(config, files)
+    release = RELEASES["galaxy_zoo_challenge"]
+    monkeypatch.setitem(RELEASES, "galaxy_zoo_challenge", replace(release, schemes={}))
+    assert key_of(labels_made_from(config, files)) != key_of(before)
+
+
+def test_imagenet_weights_are_refused_before_anything_runs():
+    with pytest.raises(InputError, match="not published for alexnet, resnet18"):
+        parse_config({"weights": "imagenet", "architectures": ["alexnet", "resnet18", "resnet50"]})
+    assert parse_config({"weights": "imagenet", "architectures": ["resnet50", "densenet121"]})
+
+
+def test_a_source_needs_its_release_named():
+    with pytest.raises(InputError, match="'release' is 'simulated', which is drawn"):
+        parse_config({"source": "somewhere"})

@@ -11,7 +11,6 @@ import pytest
 from galaxy_tasks.config import RunConfig, parse_config
 from galaxy_tasks.errors import InputError, ResourceError
 from galaxy_tasks.presets import PRESETS
-from galaxy_tasks.process import EXIT_INPUT, EXIT_RESOURCE
 
 DAGS = Path(__file__).parents[1] / "dags"
 TRAINERS = {"train_alexnet", "train_resnet", "train_densenet"}
@@ -153,7 +152,8 @@ def test_bad_data_is_not_tried_again(policy):
 
 def test_bad_data_in_the_spark_application_is_not_tried_again(policy):
     assert (
-        decide(policy, RuntimeError(f"Cannot execute: x. Error code is: {EXIT_INPUT}.")) == "fail"
+        decide(policy, RuntimeError(f"Cannot execute: x. Error code is: {InputError.exit_code}."))
+        == "fail"
     )
 
 
@@ -162,7 +162,7 @@ def test_bad_data_in_the_spark_application_is_not_tried_again(policy):
     [
         ResourceError("the disk is full"),
         ChildProcessError("ended by signal 9"),
-        RuntimeError(f"Cannot execute: x. Error code is: {EXIT_RESOURCE}."),
+        RuntimeError(f"Cannot execute: x. Error code is: {ResourceError.exit_code}."),
         RuntimeError("Cannot execute: x. Error code is: 1."),
     ],
 )

@@ -14,7 +14,8 @@ import pytest
 from sklearn.metrics import f1_score
 
 from galaxy_tasks import steps
-from galaxy_tasks.artifacts import Artifact, read_json
+from galaxy_tasks.artifacts import Artifact
+from galaxy_tasks.durable import read_json
 from galaxy_tasks.errors import InputError
 
 pytestmark = pytest.mark.slow

@@ -178,7 +178,7 @@ def test_memory_that_runs_out_halves_the_batch(images_folder, tmp_path, capsys):
     features = keras.layers.Flatten()(Greedy()(keras.layers.Rescaling(1 / 255)(images)))
     model = keras.Model(images, keras.layers.Dense(2)(features))
     config = RunConfig(batch_size=48, epochs=2)
-    training._compile(model, config=config, device=Device("CPU", 0, "float32", is_xla=False))
+    training._compile(model, config=config, device=Device("CPU", "float32", is_xla=False))
     splits = [open_galaxies(images_folder, split) for split in ("train", "validation")]
     state = training._restore(model, config=config, folder=tmp_path)
 

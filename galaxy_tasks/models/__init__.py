@@ -49,11 +49,14 @@ def build_model(
     num_classes: int,
     weights: Literal["none", "imagenet"] = "none",
     seed: int,
+    is_restored: bool = False,
 ) -> keras.Model:
     """Return an uncompiled model from images (batch, size, size, 3) in [0, 1] to logits.
 
     The weights depend on the arguments only. With `weights="imagenet"` the seed is that of the
-    last layer, and the other weights come from Keras' cache folder or, once, from the network.
+    last layer, and the other weights come from Keras' cache folder or, once, from the network. A
+    model that is about to be restored from a file (`is_restored`) fetches none: it is only built
+    as the one that was trained, with the same normalisation.
 
     Raises:
         InputError: unknown architecture, a size below 32 px, fewer than two classes, no ImageNet
@@ -61,14 +64,17 @@ def build_model(
         ResourceError: the ImageNet weights could not be downloaded.
     """
     _check(architecture, image_size_px, num_classes, weights)
-    weights_file = fetch_imagenet_weights(architecture) if weights == "imagenet" else None
+    is_pretrained = weights == "imagenet"
+    weights_file = None
+    if is_pretrained and not is_restored:
+        weights_file = fetch_imagenet_weights(architecture)
     images: Any = keras.Input((image_size_px, image_size_px, 3), name="images")
     if architecture == "alexnet":
         features = alexnet.apply_alexnet(_standardise(images), seed=seed)
     else:
         is_resnet = architecture.startswith("resnet")
         family = resnet if is_resnet else densenet
-        normalise = _standardise if weights_file is None else family.normalise_for_imagenet
+        normalise = family.normalise_for_imagenet if is_pretrained else _standardise
         apply = resnet.apply_resnet if is_resnet else densenet.apply_densenet
         features = apply(normalise(images), architecture=architecture, weights_file=weights_file)
     logits = keras.layers.Dense(num_classes, dtype="float32", name="logits")(features)

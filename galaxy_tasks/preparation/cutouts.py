@@ -92,7 +92,6 @@ def prepare_cutouts(
             "galaxies": fingerprint(table),
             "images_folder": str(images_folder.resolve()),
             "settings": asdict(settings),
-            "max_rejected_fraction": max_rejected_fraction,
             "opencv": images.OPENCV_VERSION,
         }
     )

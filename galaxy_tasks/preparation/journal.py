@@ -1,12 +1,11 @@
 """What survives an interruption: which chunks are finished, and for which plan that holds."""
 
-import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from galaxy_tasks import artifacts
+from galaxy_tasks.durable import read_json, write_json
 from galaxy_tasks.preparation.workers import ChunkOutcome
 
 _PLAN = "plan.json"
@@ -24,26 +23,26 @@ class Journal:
         self.folder = folder
         self.plan = plan
         path = folder / _PLAN
-        if not path.is_file() or json.loads(path.read_text()) != plan:
+        if not path.is_file() or read_json(path) != plan:
             self.clear()
 
     def clear(self) -> None:
         """Begin anew."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
-        artifacts.write_json(self.folder / _PLAN, self.plan)
+        write_json(self.folder / _PLAN, self.plan)
 
     def record(self, outcomes: Sequence[ChunkOutcome]) -> None:
         """Remember chunks whose pixels are on disk."""
         path = self.folder / f"chunks-{min(outcome.number for outcome in outcomes):07d}.json"
-        artifacts.write_json(path, [asdict(outcome) for outcome in outcomes])
+        write_json(path, [asdict(outcome) for outcome in outcomes])
 
     def finished(self) -> dict[int, ChunkOutcome]:
         """Return the outcomes of the chunks that are done, by number."""
         return {
             outcome["number"]: ChunkOutcome(**outcome)
             for path in self.folder.glob("chunks-*.json")
-            for outcome in json.loads(path.read_text())
+            for outcome in read_json(path)
         }
 
     def forget_rejections(self) -> None:
