@@ -10,11 +10,14 @@ from typing import IO, Any
 def write_durably(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     """Let `write` fill a file, so that a reader, or a crash, never sees half of it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with temporary.open("wb") as file:
-        write(file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -5,20 +5,24 @@ file that lost its end can decode to a picture that is half grey. Both show here
 Formats: JPEG (ITU-T T.81, annex B) and PNG (W3C PNG, third edition, chapter 5).
 """
 
+import stat
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from galaxy_tasks.errors import InputError
 
-REASONS = {
-    "empty": "no bytes at all",
-    "not_an_image": "neither JPEG nor PNG",
-    "truncated": "the end is missing",
-    "wrong_channels": "not three colours of 8 bits",
-    "too_large": "larger than max_source_side_px",
-    "undecodable": "damaged inside",
-}
-"""Why an image can be refused; the keys are `RejectedImage.reason`."""
+Reason = Literal[
+    "missing",  # no such file
+    "unreadable",  # no permission, or no regular file
+    "empty",  # no bytes at all
+    "not_an_image",  # neither JPEG nor PNG
+    "truncated",  # the end is missing
+    "wrong_channels",  # not three colours of 8 bits
+    "too_large",  # larger than max_source_side_px
+    "undecodable",  # damaged inside
+]
+"""Why an image can be refused."""
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_COLOURS = {
@@ -34,9 +38,9 @@ _JPEG_START_OF_SCAN, _JPEG_END = 0xDA, 0xD9
 
 
 class RejectedImage(InputError):  # noqa: N818 - the word of tables and reports
-    """An image cannot be used: `reason` is a key of REASONS, `detail` says what was found."""
+    """An image cannot be used: `reason` says why in a word, `detail` what was found."""
 
-    def __init__(self, reason: str, detail: str) -> None:
+    def __init__(self, reason: Reason, detail: str) -> None:
         """Keep both apart, for tables."""
         super().__init__(reason, detail)
         self.reason = reason
@@ -60,7 +64,7 @@ def read_header(data: bytes, *, max_side_px: int) -> ImageHeader:
     """Return what a whole colour JPEG or PNG file claims to be.
 
     Raises:
-        RejectedImage: for every reason of REASONS; 'undecodable' here means a broken header.
+        RejectedImage: for every Reason but the first two; 'undecodable' here means a broken header.
     """
     if not data:
         raise RejectedImage("empty", "the file has no bytes")
@@ -127,3 +131,23 @@ def _read_png(data: bytes) -> ImageHeader:
         width_px=int.from_bytes(data[16:20], "big"),
         height_px=int.from_bytes(data[20:24], "big"),
     )
+
+
+def read_image_file(path: Path, *, max_side_px: int) -> bytes:
+    """Return a file's content, unless it is no readable file of a size that an image can have.
+
+    Raises:
+        RejectedImage: for 'missing', 'unreadable' or 'too_large'.
+    """
+    max_bytes = 4 * max_side_px**2
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+            raise RejectedImage("unreadable", "not a regular file")
+        if status.st_size > max_bytes:
+            raise RejectedImage("too_large", f"{status.st_size} bytes; {max_bytes} are allowed")
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise RejectedImage("missing", "no such file") from None
+    except PermissionError:
+        raise RejectedImage("unreadable", "no permission to read the file") from None

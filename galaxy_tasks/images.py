@@ -72,7 +72,7 @@ def prepare_image(data: bytes, settings: ImageSettings) -> NDArray[np.uint8]:
 
     Raises:
         RejectedImage: the content is no whole colour image of an acceptable size; its `reason` is
-            one of `image_headers.REASONS`.
+            an `image_headers.Reason`.
         InputError: the settings ask for OpenCL and OpenCV finds no device.
     """
     header = read_header(data, max_side_px=settings.max_source_side_px)

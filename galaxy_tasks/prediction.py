@@ -1,18 +1,25 @@
 """Any images through the preparation and a trained model, to class probabilities."""
 
 import csv
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
+from galaxy_tasks.durable import write_durably
 from galaxy_tasks.errors import InputError
+from galaxy_tasks.image_headers import read_image_file
 from galaxy_tasks.images import ImageSettings, RejectedImage, prepare_image
-from galaxy_tasks.trained_model import load_classifier, read_record
+from galaxy_tasks.releases.files import IMAGE_SUFFIXES, is_image
+from galaxy_tasks.trained_model import ModelRecord, load_classifier, read_record
+
+if TYPE_CHECKING:
+    import keras
 
 _GROUP = 256
-_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
 @dataclass(frozen=True)
@@ -32,14 +39,14 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            found += sorted(p for p in path.rglob("*") if p.suffix.lower() in _SUFFIXES)
+            found += sorted(p for p in path.rglob("*") if p.is_file() and is_image(p.name))
         elif path.is_file():
             found.append(path)
         else:
             raise InputError(f"{path} does not exist. Expected an image or a folder of images.")
     if not found:
         names = ", ".join(str(path) for path in paths)
-        raise InputError(f"No image ({', '.join(_SUFFIXES)}) found in: {names}")
+        raise InputError(f"No image ({', '.join(IMAGE_SUFFIXES)}) found in: {names}")
     return found
 
 
@@ -52,50 +59,56 @@ def predict_to_csv(images: Sequence[Path], *, model_folder: Path, output: Path) 
     Raises:
         InputError: the folder holds no whole model, or no image could be read.
     """
-    from galaxy_tasks.classifier import predict_probabilities
     from galaxy_tasks.devices import set_up_device
 
     record = read_record(model_folder)
-    settings, classes = ImageSettings.from_config(record.config), record.classes
     set_up_device(record.config)
     model = load_classifier(model_folder)
     counts = {"classified": 0, "rejected": 0}
-    partial = output.with_name(f".{output.name}.part")
-    with partial.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["id", "path", "class", *(f"p_{name}" for name in classes), "rejected"])
-        for group in _in_groups(images):
-            prepared = [_prepare(path, settings) for path in group]
-            good = [item for item in prepared if isinstance(item, np.ndarray)]
-            views = record.config.prediction_views
-            results = iter(
-                predict_probabilities(model, [np.stack(good)], views=views) if good else ()
-            )
-            for path, item in zip(group, prepared, strict=True):
-                if isinstance(item, str):
-                    counts["rejected"] += 1
-                    writer.writerow([path.stem, path, "", *([""] * len(classes)), item])
-                    continue
-                row = next(results)
-                counts["classified"] += 1
-                probabilities = [f"{p:.6f}" for p in row]
-                writer.writerow([path.stem, path, classes[int(row.argmax())], *probabilities, ""])
-            print(f"classified {counts['classified']:,} / {len(images):,}", flush=True)
-    if not counts["classified"]:
-        partial.unlink()
-        raise InputError(f"None of the {len(images)} images could be read; nothing was written.")
-    partial.replace(output)
+
+    def write(file: IO[bytes]) -> None:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+        writer = csv.writer(text)
+        columns = [f"p_{name}" for name in record.classes]
+        writer.writerow(["id", "path", "class", *columns, "rejected"])
+        for row in _classify(images, model=model, record=record):
+            counts["rejected" if row[-1] else "classified"] += 1
+            writer.writerow(row)
+        text.detach()
+        if not counts["classified"]:
+            raise InputError(f"None of the {len(images)} images could be read. Nothing is written.")
+
+    write_durably(output, write)
     return PredictionCount(**counts)
+
+
+def _classify(
+    images: Sequence[Path], *, model: "keras.Model", record: ModelRecord
+) -> Iterator[list[str]]:
+    """Yield the row of each image, in order."""
+    from galaxy_tasks.classifier import predict_probabilities
+
+    settings, views = ImageSettings.from_config(record.config), record.config.prediction_views
+    for start in range(0, len(images), _GROUP):
+        group = images[start : start + _GROUP]
+        prepared = [_prepare(path, settings) for path in group]
+        good = [item for item in prepared if isinstance(item, np.ndarray)]
+        found = iter(predict_probabilities(model, [np.stack(good)], views=views) if good else ())
+        for path, item in zip(group, prepared, strict=True):
+            if isinstance(item, str):
+                yield [path.stem, str(path), "", *([""] * len(record.classes)), item]
+                continue
+            probabilities = next(found)
+            name = record.classes[int(probabilities.argmax())]
+            yield [path.stem, str(path), name, *(f"{p:.6f}" for p in probabilities), ""]
+        print(f"classified {start + len(group):,} / {len(images):,} images", flush=True)
 
 
 def _prepare(path: Path, settings: ImageSettings) -> np.ndarray | str:
     """Return the network input, or why there is none."""
     try:
-        return prepare_image(path.read_bytes(), settings)
+        return prepare_image(
+            read_image_file(path, max_side_px=settings.max_source_side_px), settings
+        )
     except RejectedImage as problem:
-        return f"{problem.reason}: {problem.detail}"
-
-
-def _in_groups(paths: Sequence[Path]) -> Iterator[Sequence[Path]]:
-    for start in range(0, len(paths), _GROUP):
-        yield paths[start : start + _GROUP]
+        return str(problem)

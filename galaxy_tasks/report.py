@@ -77,11 +77,11 @@ class ReportInputs:
     """Rows dropped while cleaning, by reason."""
     rejected_images: tuple[RejectedImage, ...]
     artifacts: Mapping[str, str]
-    """What was made, and its key."""
+    """What was made, and its key or folder."""
     hardware: Mapping[str, str]
     """Where it ran: a word such as 'training' or 'processor', and what that was."""
     times_s: Mapping[str, float]
-    """Seconds that each task took."""
+    """Seconds that each training took, over all its attempts."""
     code_version: str
     written: str
     """When, as a person would write it, with the time zone."""

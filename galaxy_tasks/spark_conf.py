@@ -1,17 +1,28 @@
 """Spark settings that must be known before its virtual machine starts; imports no PySpark."""
 
+import os
 from pathlib import Path
 
+_LEAST_MIB, _MOST_MIB = 1024, 16384
 LOG_CONFIGURATION = Path(__file__).with_name("log4j2.properties")
 
 
 def spark_submit_conf() -> dict[str, str]:
-    """Return the `--conf` settings of spark-submit that keep Spark quiet and its ports closed.
+    """Return the `--conf` settings that must be given to spark-submit and not to a session.
 
-    Only a setting given to spark-submit reaches the virtual machine's first log lines.
+    They keep Spark quiet from its first line, its web page off, and give the driver memory: it is
+    the only process of a local Spark, and on a cluster the ids of all kept galaxies pass through.
     """
     return {
         "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={LOG_CONFIGURATION.as_uri()}",
+        "spark.driver.memory": f"{_driver_memory_mib()}m",
+        "spark.driver.maxResultSize": "0",  # bounded by the driver's memory alone
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
     }
+
+
+def _driver_memory_mib() -> int:
+    """Return a third of the machine's memory, within bounds; Spark's own default is 1 GiB."""
+    machine_mib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
+    return min(max(machine_mib // 3, _LEAST_MIB), _MOST_MIB)

@@ -157,7 +157,7 @@ def _gather_report(
         artifacts={
             "labels": labels.key,
             "images": images.key,
-            **{c.record.architecture: c.artifact.key for c in contestants},
+            **{c.record.architecture: str(c.artifact.path) for c in contestants},
         },
         hardware={
             "training": "; ".join(sorted({c.record.device for c in contestants})),

@@ -126,13 +126,15 @@ def test_predict_gives_the_same_probabilities_as_the_test(home, results, tmp_pat
     folder = tmp_path / "cutouts"
     shutil.copytree(images, folder)
     (folder / "broken.jpg").write_bytes(b"<html>not found</html>")
+    (folder / "empty.jpg").touch()
+    (folder / "folder.jpg").mkdir()
     output = tmp_path / "out.csv"
     result = galaxy_morphology("predict", folder, "--model", model, "-o", output)
     assert result.returncode == 0, result.stderr
-    assert "150 classified, 1 rejected" in result.stdout
+    assert "150 classified, 2 rejected" in result.stdout
     with output.open() as file:
         rows = {row["id"]: row for row in csv.DictReader(file)}
-    assert len(rows) == 151
+    assert len(rows) == 152
     assert rows["broken"]["rejected"].startswith("not_an_image")
     assert rows["broken"]["class"] == ""
     classes = read_json(model / "model.json")["classes"]

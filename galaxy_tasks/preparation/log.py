@@ -95,8 +95,8 @@ def rejection_message(rejected: pa.Table, *, total: int, problem: str) -> str:
             problem,
             f"Refused: {rejected.num_rows:,} of {total:,} images ({format_reasons(rejected)}):",
             *lines,
-            "Mend or remove these files and clear the task; images that were fine are not "
-            "prepared again.",
+            "Mend these files and clear the task, or remove them and clear prepare_release, or "
+            "raise max_rejected_fraction. Images that were fine are not prepared again.",
         ]
     )
 

@@ -10,7 +10,6 @@ import itertools
 import multiprocessing
 import os
 import signal
-import stat
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -21,7 +20,7 @@ from pathlib import Path
 
 from galaxy_tasks import images
 from galaxy_tasks.errors import ResourceError
-from galaxy_tasks.image_headers import RejectedImage
+from galaxy_tasks.image_headers import RejectedImage, read_image_file
 
 _YIELD_EVERY_S = 0.5
 """What is finished goes to the disk together: each flush costs some hundredths of a second."""
@@ -157,7 +156,9 @@ def _prepare_file(name: str, order: WorkOrder, output, outcome: ChunkOutcome) ->
     """Prepare one file, write it at the output's position, and add a row to the outcome."""
     sha256 = header = rejected = None
     try:
-        data = _read_file(order.images_folder / name, order.settings)
+        data = read_image_file(
+            order.images_folder / name, max_side_px=order.settings.max_source_side_px
+        )
         sha256 = hashlib.sha256(data).hexdigest()
         header = images.read_header(data, max_side_px=order.settings.max_source_side_px)
         pixels = images.prepare_image(data, order.settings)
@@ -172,19 +173,3 @@ def _prepare_file(name: str, order: WorkOrder, output, outcome: ChunkOutcome) ->
     outcome.height_px.append(header.height_px if header else None)
     outcome.reason.append(rejected.reason if rejected else None)
     outcome.detail.append(rejected.detail if rejected else None)
-
-
-def _read_file(path: Path, settings: images.ImageSettings) -> bytes:
-    """Return a file's content; reject what is no readable file of a size an image can have."""
-    max_bytes = 4 * settings.max_source_side_px**2
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
-            raise RejectedImage("unreadable", "not a regular file")
-        if status.st_size > max_bytes:
-            raise RejectedImage("too_large", f"{status.st_size} bytes; {max_bytes} are allowed")
-        return path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        raise RejectedImage("missing", "no such file") from None
-    except PermissionError:
-        raise RejectedImage("unreadable", "no permission to read the file") from None

@@ -191,11 +191,7 @@ def hash_content(tables: Iterable[Path], *, images: Path) -> str:
     digest = hashlib.sha256()
     for table in tables:
         digest.update(_hash_table(table))
-    with os.scandir(images) as entries:
-        listing = sorted(
-            f"{e.name}\0{e.stat().st_size}\n" for e in entries if e.is_file() and is_image(e.name)
-        )
-    for line in listing:
+    for line in sorted(f"{n}\0{(images / n).stat().st_size}\n" for n in list_file_names(images)):
         digest.update(line.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 

@@ -56,8 +56,11 @@ class Standalone:
         """Return what a task's log says, as the web page shows it."""
         path = f"{progress.run_path(DAG_ID, run_id or self.run_id)}/taskInstances/{task_id}"
         try_number = self.client.get(path)["try_number"]
-        entries = progress.read_log(self.client, path, try_number)
-        return "\n".join(entry["event"] for entry in entries)
+        lines = []
+        for entry in progress.read_log(self.client, path, try_number):
+            errors = [error["exc_value"] for error in entry.get("error_detail") or []]
+            lines += [entry["event"], *errors]
+        return "\n".join(lines)
 
     def result(self, task_id: str, run_id: str | None = None) -> Any:
         """Return what a task returned."""
