@@ -168,28 +168,35 @@ def test_predict_refuses_what_it_cannot_trust(results, tmp_path):
         assert not output.exists()
 
 
-def test_one_failed_family_does_not_spoil_the_others(home, results):
-    images = only(home, "images").as_reference()
-    alexnet = only(home, "models", architecture="alexnet").as_reference()
-    settings = read_json(Path(alexnet["path"]) / "model.json")["settings"]
-    outcome = steps.evaluate(
-        settings=settings,
+def evaluate(home, trainings, architectures) -> dict:
+    alexnet = only(home, "models", architecture="alexnet")
+    settings = read_json(alexnet.path / "model.json")["settings"]
+    return steps.evaluate(
+        settings={**settings, "architectures": architectures},
         release_files={"catalogue": "", "images": "", "mapping": "", "content": ""},
-        images=images,
-        trainings=[{"models": [alexnet], "failed": {}}, None, None],
+        images=only(home, "images").as_reference(),
+        trainings=trainings,
         run_id="test",
     )
+
+
+def test_one_failed_family_does_not_spoil_the_others(home, results):
+    alexnet = only(home, "models", architecture="alexnet").as_reference()
+    trainings = [{"models": [alexnet], "failed": {}}, None, None]
+    outcome = evaluate(home, trainings, ["alexnet", "resnet34"])
     assert outcome["winner"] == "alexnet"
     missing = read_json(Path(outcome["results"]))["missing"]
-    assert [m["architecture"] for m in missing if m["status"] == "failed"] == ["resnet18"]
+    assert [m["architecture"] for m in missing if m["status"] == "failed"] == ["resnet34"]
+
+
+def test_a_network_that_finished_before_its_task_failed_is_compared(home, results):
+    outcome = evaluate(home, [None, None], ["alexnet", "resnet18", "resnet34"])
+    assert {row["model"] for row in outcome["leaderboard"]} == {"alexnet", "resnet18"}
+
+
+def test_no_model_at_all_is_a_clear_failure(home, results):
     with pytest.raises(InputError, match="No model was trained"):
-        steps.evaluate(
-            settings=settings,
-            release_files={"catalogue": "", "images": "", "mapping": "", "content": ""},
-            images=images,
-            trainings=[None, None],
-            run_id="test",
-        )
+        evaluate(home, [None, None], ["resnet34"])
 
 
 def test_wrong_settings_end_with_one_clear_line():
