@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from galaxy_tasks.standalone.client import ApiError, Client
+from galaxy_tasks.standalone.client import ApiError, Client, NoAnswerError
 
 Json = dict[str, Any]
 
 UNFINISHED = ("queued", "running", "restarting")
 _POLL_S = 1.0
+_LOG_POLL_S = 4.0  # a log is read as a whole, and may be long
+_LOG_PATIENCE_S = 10.0  # progress goes on without it
 _STATES_WITH_LOG = ("running", "success", "failed", "up_for_retry", "skipped")
 _PRINTED_BY_TASK = ("task.stdout", "task.stderr")
 _SOURCES_GROUP = "::group::Log message source details"
@@ -25,6 +27,8 @@ class _TaskView:
     state: str | None = None
     lines_shown: dict[int, int] = field(default_factory=dict)
     """For each try, how many entries of its log have been read."""
+    next_log_at: float = 0.0
+    """When the log of the running task is due, on the monotonic clock."""
 
 
 def run_path(dag_id: str, run_id: str) -> str:
@@ -69,17 +73,26 @@ def read_log(client: Client, task_path: str, try_number: int) -> list[Json]:
     ends: it is left out.
     """
     query = f"{task_path}/logs/{try_number}?full_content=true"
-    entries = client.get(query).get("content") or []
+    entries = client.get(query, patience_s=_LOG_PATIENCE_S).get("content") or []
     events = [entry["event"] for entry in entries]
     has_group = events[:1] == [_SOURCES_GROUP]
     return entries[events.index("::endgroup::") + 1 :] if has_group else entries
 
 
 def _print_result(client: Client, path: str, task_id: str) -> None:
-    """Print what a task printed, without the time and the name before each line."""
-    task = client.get(f"{path}/taskInstances/{task_id}")
-    entries = read_log(client, f"{path}/taskInstances/{task_id}", task["try_number"])
-    print("\n" + "\n".join(filter(None, map(_telling, entries))), flush=True)
+    """Print what a task printed, without the time and the name before each line.
+
+    A run that was ended by hand may have no such task, or no log of it.
+    """
+    task_path = f"{path}/taskInstances/{task_id}"
+    try:
+        try_number = client.get(task_path)["try_number"]
+        entries = read_log(client, task_path, try_number) if try_number else []
+    except (ApiError, NoAnswerError) as error:
+        print(f"\nWhat {task_id} printed cannot be read: {error}", flush=True)
+        return
+    if lines := list(filter(None, map(_telling, entries))):
+        print("\n" + "\n".join(lines), flush=True)
 
 
 def _show_changes(
@@ -89,10 +102,11 @@ def _show_changes(
     has_changed, view.state = state != view.state, state
     if has_changed and state == "running":
         _print(name, "is running" + (f" (try {try_number})" if try_number > 1 else ""))
-    if has_lines and (state == "running" or (has_changed and state in _STATES_WITH_LOG)):
-        task_path = f"{path}/taskInstances/{name}"
-        for line in _read_new_lines(client, task_path, try_number, view):
+    is_due = state == "running" and time.monotonic() >= view.next_log_at
+    if has_lines and try_number and (is_due or (has_changed and state in _STATES_WITH_LOG)):
+        for line in _read_new_lines(client, f"{path}/taskInstances/{name}", try_number, view):
             _print(name, line)
+        view.next_log_at = time.monotonic() + _LOG_POLL_S
     if has_changed and state not in (None, "scheduled", "running"):
         _print(name, f"is {state.replace('_', ' ')}")
 
@@ -102,7 +116,7 @@ def _read_new_lines(
 ) -> Iterator[str]:
     try:
         entries = read_log(client, task_path, try_number)
-    except ApiError:  # a task that has only just started has no log yet
+    except (ApiError, NoAnswerError):  # a task that has only just started has no log yet
         return
     shown = view.lines_shown.get(try_number, 0)
     view.lines_shown[try_number] = max(shown, len(entries))

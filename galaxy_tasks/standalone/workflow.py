@@ -6,7 +6,7 @@ from typing import Any
 
 from galaxy_tasks.errors import GalaxyMorphologyError
 from galaxy_tasks.standalone import progress
-from galaxy_tasks.standalone.client import ApiError, Client
+from galaxy_tasks.standalone.client import ApiError, Client, NoAnswerError
 
 DAG_ID = "galaxy_morphology"
 _DAG_TIMEOUT_S = 300
@@ -39,7 +39,7 @@ class Workflow:
         try:
             state = progress.follow_run(self._client, DAG_ID, self._run_id, last_task="evaluate")
         except Interrupted:
-            with contextlib.suppress(OSError, ApiError):
+            with contextlib.suppress(NoAnswerError, ApiError):
                 progress.fail_run(self._client, DAG_ID, self._run_id)
             raise
         if state != "success":

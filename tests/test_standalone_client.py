@@ -1,0 +1,189 @@
+import json
+import threading
+import time
+from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from galaxy_tasks.errors import GalaxyMorphologyError
+from galaxy_tasks.standalone import progress
+from galaxy_tasks.standalone.client import ApiError, Client, NoAnswerError
+from galaxy_tasks.standalone.loopback import find_free_port
+from galaxy_tasks.standalone.workflow import DAG_ID
+
+RUN = f"/api/v2/{progress.run_path(DAG_ID, 'run_1')}"
+
+
+class Api(ThreadingHTTPServer):
+    """Answers as Airflow's REST API does: each path has a list of answers, the last one for ever.
+
+    An answer is JSON, an HTTP status, or "hang up", "be slow", "cut off".
+    """
+
+    def __init__(self, answers):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.answers = {"/auth/token": [{"access_token": "secret"}], **answers}
+        self.asked = Counter()
+
+    def client(self, **limits):
+        address = f"http://127.0.0.1:{self.server_port}"
+        return Client(address, user="admin", password="", **limits)
+
+
+class Handler(BaseHTTPRequestHandler):
+    def answer(self):
+        path = self.path.split("?")[0]
+        answers = self.server.answers.get(path, [404])
+        answer = answers[min(self.server.asked[path], len(answers) - 1)]
+        self.server.asked[path] += 1
+        if answer == "hang up":
+            return
+        if answer == "be slow":
+            time.sleep(0.6)
+        status = answer if isinstance(answer, int) else 200
+        body = json.dumps({"detail": "no"} if status != 200 else answer).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body) + (answer == "cut off")))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_POST = do_PATCH = answer  # noqa: N815
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def serve():
+    """Starts an API with the given answers."""
+    started = []
+
+    def start(answers):
+        api = Api(answers)
+        threading.Thread(target=api.serve_forever, args=(0.02,)).start()
+        started.append(api)
+        return api
+
+    yield start
+    for api in started:
+        api.shutdown()
+        api.server_close()
+
+
+@pytest.mark.parametrize("failure", [500, 503, "hang up", "be slow", "cut off"])
+def test_a_question_that_fails_twice_is_asked_again(serve, failure):
+    api = serve({"/api/v2/dags": [failure, failure, {"total": 1}]})
+    assert api.client(timeout_s=0.3).get("dags") == {"total": 1}
+    assert api.asked["/api/v2/dags"] >= 3  # a busy machine may be slow once more
+
+
+def test_a_login_that_fails_is_tried_again_with_the_question(serve):
+    api = serve({"/auth/token": [503, {"access_token": "x"}], "/api/v2/dags": [{"total": 1}]})
+    assert api.client().get("dags") == {"total": 1}
+
+
+def test_a_question_is_given_up_when_patience_ends_and_the_message_says_why(serve):
+    api = serve({"/api/v2/dags": [503]})
+    client = api.client(patience_s=1)
+    started = time.monotonic()
+    with pytest.raises(NoAnswerError, match=r"no answer for 1 s\. Last: HTTP 503: no") as raised:
+        client.get("dags")
+    assert 0.5 < time.monotonic() - started < 5
+    assert isinstance(raised.value, GalaxyMorphologyError)
+    assert api.asked["/api/v2/dags"] >= 2
+
+
+def test_a_server_that_is_not_there_is_named():
+    address = f"http://127.0.0.1:{find_free_port(0)}"
+    client = Client(address, user="admin", password="", patience_s=0.5)
+    with pytest.raises(NoAnswerError, match=rf"{address}/auth/token: URLError: .*refused"):
+        client.get("dags")
+    assert not client.is_healthy()
+
+
+def test_a_refusal_is_final_and_a_change_is_sent_once(serve):
+    api = serve({"/api/v2/dags": [404], "/api/v2/pools": [500]})
+    client = api.client()
+    with pytest.raises(ApiError, match="HTTP 404: no"):
+        client.get("dags")
+    with pytest.raises(ApiError, match="HTTP 500: no"):
+        client.call("POST", "pools", {"name": "gpu"})
+    assert (api.asked["/api/v2/dags"], api.asked["/api/v2/pools"]) == (1, 1)
+
+
+def task(name, state, *, try_number):
+    return {"task_id": name, "state": state, "try_number": try_number}
+
+
+def printed(*lines):
+    return {"content": [{"event": line, "logger": "task.stdout"} for line in lines]}
+
+
+def follow(api, **limits):
+    client = api.client(**limits)
+    return progress.follow_run(client, DAG_ID, "run_1", last_task="evaluate")
+
+
+def test_following_a_run_survives_failures_and_shows_each_line_once(serve, capsys):
+    trained = task("train_resnet", "success", try_number=1)
+    api = serve(
+        {
+            RUN: [{"state": "running"}, 503, "hang up", {"state": "success"}],
+            f"{RUN}/taskInstances": [
+                {"task_instances": [task("train_resnet", "running", try_number=1)]},
+                {"task_instances": [trained, task("evaluate", "success", try_number=1)]},
+            ],
+            f"{RUN}/taskInstances/train_resnet/logs/1": [
+                printed("epoch 1/2"),
+                printed("epoch 1/2", "epoch 2/2"),
+            ],
+            f"{RUN}/taskInstances/evaluate": [task("evaluate", "success", try_number=1)],
+            f"{RUN}/taskInstances/evaluate/logs/1": [printed("Winner: resnet18")],
+        }
+    )
+    assert follow(api) == "success"
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ", 1)[1] for line in lines[:-2]] == [
+        "train_resnet       is running",
+        "train_resnet       epoch 1/2",
+        "train_resnet       epoch 2/2",
+        "train_resnet       is success",
+        "evaluate           is success",
+    ]
+    assert lines[-2:] == ["", "Winner: resnet18"]
+
+
+@pytest.mark.parametrize(
+    ("evaluate", "said"),
+    [
+        (task("evaluate", None, try_number=0), ""),
+        (task("evaluate", "failed", try_number=1), "cannot be read: HTTP 404"),
+        (404, "cannot be read: HTTP 404"),
+    ],
+)
+def test_a_run_that_ends_before_its_last_task_starts_has_no_result(serve, capsys, evaluate, said):
+    api = serve(
+        {
+            RUN: [{"state": "failed"}],
+            f"{RUN}/taskInstances": [{"task_instances": [task("a", "skipped", try_number=0)]}],
+            f"{RUN}/taskInstances/evaluate": [evaluate],
+        }
+    )
+    assert follow(api) == "failed"
+    assert said in capsys.readouterr().out
+    assert api.asked[f"{RUN}/taskInstances/evaluate/logs/0"] == 0
+
+
+def test_the_log_of_a_running_task_is_read_less_often_than_its_state(serve):
+    running = {"task_instances": [task("train_resnet", "running", try_number=1)]}
+    api = serve(
+        {
+            RUN: [{"state": "running"}, {"state": "running"}, {"state": "failed"}],
+            f"{RUN}/taskInstances": [running],
+            f"{RUN}/taskInstances/train_resnet/logs/1": [printed("epoch 1/2")],
+        }
+    )
+    follow(api)
+    assert api.asked[RUN] == 3
+    assert api.asked[f"{RUN}/taskInstances/train_resnet/logs/1"] == 1
