@@ -43,6 +43,15 @@ def test_a_published_artifact_is_found_whole_and_verified():
     assert artifacts.Artifact.from_reference(artifact.as_reference()) == artifact
 
 
+def test_what_serves_only_to_go_on_is_no_part_of_the_artifact():
+    with artifacts.open_draft("models", MADE_FROM) as draft:
+        (draft.path / "weights").write_text("w")
+        (draft.path / "last-0001.npz").write_text("c")
+        artifact = draft.publish(discard=["*.npz"])
+    assert list(artifact.manifest["files"]) == ["weights"]
+    assert sorted(path.name for path in artifact.path.iterdir()) == ["manifest.json", "weights"]
+
+
 def test_a_changed_file_is_found_out():
     artifact = publish()
     (artifact.path / "part" / "file.txt").write_text("DATA")

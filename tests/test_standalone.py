@@ -103,6 +103,7 @@ def test_airflow_gets_settings_of_its_own_and_none_of_the_callers(tmp_path, monk
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
     monkeypatch.setenv("AIRFLOW_CONN_SPARK_DEFAULT", "spark://cluster:7077")
     monkeypatch.setenv("GALAXY_HOME", "results")
+    monkeypatch.setenv("SPARK_HOME", "/opt/an-older-spark")
 
     environment = server.make_environment(Place(ROOT, tmp_path), port=8080, preset="quick")
 
@@ -111,6 +112,7 @@ def test_airflow_gets_settings_of_its_own_and_none_of_the_callers(tmp_path, monk
     assert environment["AIRFLOW_HOME"] == str(tmp_path)
     assert environment["AIRFLOW_CONN_SPARK_DEFAULT"] == "spark://cluster:7077"
     assert environment["GALAXY_HOME"] == str(Path.cwd() / "results")
+    assert "SPARK_HOME" not in environment
 
 
 def test_password_and_key_are_made_once_for_the_owner_alone(tmp_path):
@@ -130,6 +132,31 @@ def test_number_of_networks_that_train_at_once_can_be_set(monkeypatch):
     assert count_gpu_slots() == 7
     monkeypatch.delenv("GALAXY_GPU_SLOTS")
     assert count_gpu_slots() >= 1
+
+
+def test_a_wrong_number_of_networks_is_refused_before_anything_starts(tmp_path):
+    for wrong in ("0", "-1", "two", "1.5"):
+        answer = run_command(home=tmp_path / "airflow", GALAXY_GPU_SLOTS=wrong)
+        assert answer.returncode == 1
+        assert f"GALAXY_GPU_SLOTS must be a whole number of at least 1. Received: '{wrong}'" in (
+            answer.stderr
+        )
+        assert "Traceback" not in answer.stderr
+        assert not (tmp_path / "airflow").exists()
+
+
+@pytest.mark.parametrize(
+    ("preset", "defaults"),
+    [
+        ("quick", ["Default with preset quick: 64.", "alexnet,resnet18,densenet121."]),
+        ("full", ["Default with preset full: 224."]),
+        ("fast", ["Default with preset full: 224."]),
+    ],
+)
+def test_help_shows_the_defaults_of_the_preset_that_is_taken(preset, defaults, tmp_path):
+    answer = run_command("--help", home=tmp_path, GALAXY_PRESET=preset, COLUMNS="400")
+    assert answer.returncode == 0, answer.stderr
+    assert [words for words in defaults if words not in answer.stdout] == []
 
 
 @pytest.mark.parametrize(
@@ -156,11 +183,11 @@ def test_command_names_an_option_that_does_not_exist(tmp_path):
     assert "Traceback" not in answer.stderr
 
 
-def run_command(*options, home):
+def run_command(*options, home, **environment):
     return subprocess.run(
         [sys.executable, "-m", "galaxy_tasks.standalone", *options],
         cwd=ROOT,
-        env={**os.environ, "GALAXY_AIRFLOW_HOME": str(home)},
+        env={**os.environ, "GALAXY_AIRFLOW_HOME": str(home), **environment},
         capture_output=True,
         text=True,
         check=False,

@@ -1,0 +1,64 @@
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def run_bash(project, program, **environment):
+    """Run a program in a copy of the scripts, whose project is `project`."""
+    if not (project / "scripts").exists():
+        shutil.copytree(ROOT / "scripts", project / "scripts")
+    return subprocess.run(
+        [
+            "bash",
+            "-c",
+            f'set -euo pipefail\nsource "{project}/scripts/lib/environment.sh"\n{program}',
+        ],
+        env={**os.environ, "GALAXY_PYTHON": sys.executable, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_an_environment_whose_making_was_interrupted_is_made_anew_and_a_whole_one_kept(tmp_path):
+    venv.create(tmp_path / ".venv", with_pip=False)
+    left = tmp_path / ".venv" / ".installed-requirements.lock"
+    left.touch()
+
+    made = run_bash(tmp_path, 'make_venv && "$PYTHON" -m pip --version')
+
+    assert made.returncode == 0, made.stderr
+    assert "Making a virtual environment" in made.stderr
+    assert str(tmp_path / ".venv") in made.stdout
+    assert not left.exists()
+
+    left.touch()
+    again = run_bash(tmp_path, "make_venv")
+    assert (again.returncode, again.stderr) == (0, "")
+    assert left.exists()
+
+
+def test_tests_are_run_where_no_package_can_be_installed(tmp_path):
+    """The package manager of a machine without network: it is there and always fails."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("bash", "dirname", "id", "sudo", "env"):
+        if found := shutil.which(name):
+            (programs / name).symlink_to(found)
+    (programs / "apt-get").write_text("#!/usr/bin/env bash\nexit 100\n")
+    (programs / "apt-get").chmod(0o700)
+    program = (
+        'source "$PROJECT/scripts/lib/java.sh"\n'
+        'source "$PROJECT/scripts/lib/test_programs.sh"\n'
+        f'PATH="{programs}"\nmake_test_programs\necho goes on'
+    )
+
+    answer = run_bash(tmp_path, program, CI="1")
+
+    assert (answer.returncode, answer.stdout) == (0, "goes on\n"), answer.stderr
+    assert "Could not install chromium; the tests that need it will be skipped." in answer.stderr

@@ -1,0 +1,50 @@
+import os
+
+import pytest
+
+from galaxy_tasks.spark_conf import spark_submit_environment
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project with two Javas of its own, in a machine without any other."""
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path / "programs"))
+    for age_s, home in ((100, "jdk-21-jre"), (200, "jdk-17-jre/Contents/Home")):
+        write_program(tmp_path / ".java" / home / "bin" / "java", age_s=age_s)
+    return tmp_path
+
+
+def write_program(path, *, age_s=0):
+    path.parent.mkdir(parents=True)
+    path.touch(mode=0o700)
+    changed_s = path.stat().st_mtime - age_s
+    os.utime(path, (changed_s, changed_s))
+
+
+def test_the_newest_java_of_the_project_is_taken_where_there_is_no_other(project):
+    expected = str(project / ".java" / "jdk-21-jre")
+    assert spark_submit_environment(project)["JAVA_HOME"] == expected
+
+    newest = project / ".java" / "jdk-25.jdk" / "Contents" / "Home"
+    write_program(newest / "bin" / "java")
+    assert spark_submit_environment(project)["JAVA_HOME"] == str(newest)
+
+
+def test_the_machines_java_comes_first(project, monkeypatch):
+    write_program(project / "programs" / "java")
+    assert "JAVA_HOME" not in spark_submit_environment(project)
+    monkeypatch.setenv("JAVA_HOME", "/opt/java")
+    assert spark_submit_environment(project)["JAVA_HOME"] == "/opt/java"
+
+
+def test_without_any_java_the_environment_says_nothing_of_it(project):
+    assert "JAVA_HOME" not in spark_submit_environment(project / "programs")
+
+
+def test_another_spark_of_the_machine_takes_no_part(project, monkeypatch):
+    monkeypatch.setenv("SPARK_HOME", "/opt/spark")
+    monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+    environment = spark_submit_environment(project)
+    assert "SPARK_HOME" not in environment
+    assert environment["SPARK_LOCAL_IP"] == "127.0.0.1"
