@@ -19,7 +19,7 @@ make_environment() {
   if [[ -x $PYTHON && -f $stamp && $(<"$stamp") == "$wanted" ]]; then
     return
   fi
-  [[ -x $PYTHON ]] || create_venv
+  make_venv
   say "Installing what $1 lists into $VENV. The first time, this downloads about 1 GB."
   "$PYTHON" -m pip install --quiet --disable-pip-version-check --require-hashes \
     --requirement "$PROJECT/requirements-installer.lock"
@@ -38,12 +38,17 @@ stamp_of() {
   cat "$PROJECT/$1" "$PROJECT/requirements-installer.lock" "$PROJECT/pyproject.toml" | cksum
 }
 
-create_venv() {
+# make_venv: an empty virtual environment with pip, unless there is one. One without pip is what an
+# interrupted start has left: it is made anew.
+make_venv() {
   local python
+  if [[ -x $PYTHON ]] && "$PYTHON" -m pip --version >/dev/null 2>&1; then
+    return
+  fi
   for python in "${GALAXY_PYTHON:-}" python3 python3.13 python3.12 python3.11; do
     if [[ -n $python ]] && is_usable "$python"; then
       say "Making a virtual environment in $VENV with $("$python" --version)."
-      "$python" -m venv "$VENV"
+      "$python" -m venv --clear "$VENV"
       return
     fi
   done

@@ -1,0 +1,28 @@
+# Programs that only the tests need. Sourced by scripts/test, after environment.sh and java.sh.
+# shellcheck shell=bash
+
+# make_test_programs: a browser for the end-to-end tests, and an OpenCL device that is no GPU. The
+# tests that need them skip with a reason where they are missing.
+make_test_programs() {
+  local missing=() package
+  has_browser || missing+=(chromium)
+  [[ -e /etc/OpenCL/vendors/pocl.icd ]] || missing+=(pocl-opencl-icd)
+  if ((${#missing[@]})) && command -v apt-get >/dev/null && [[ $(id -u) == 0 || -n ${CI:-} ]]; then
+    as_root apt-get update -qq || say "Could not update the list of packages; trying without."
+    for package in "${missing[@]}"; do
+      as_root apt-get install --yes -qq --no-install-recommends "$package" ||
+        say "Could not install $package; the tests that need it will be skipped."
+    done
+  fi
+}
+
+# has_browser: whether there is one that the end-to-end tests can drive.
+has_browser() {
+  local browser
+  for browser in chromium chromium-browser google-chrome; do
+    if command -v "$browser" >/dev/null; then
+      return 0
+    fi
+  done
+  return 1
+}
