@@ -18,7 +18,7 @@ from galaxy_tasks.errors import GalaxyMorphologyError, InputError
 from galaxy_tasks.options import complete_settings, with_setting_options
 from galaxy_tasks.presets import Preset, default_preset
 from galaxy_tasks.process import run_step
-from galaxy_tasks.spark_conf import spark_submit_conf
+from galaxy_tasks.spark_conf import spark_submit_conf, spark_submit_environment
 
 app = typer.Typer(
     help="Galaxy-morphology classifiers from Galaxy Zoo releases.",
@@ -115,7 +115,8 @@ def clean_labels(settings: dict[str, Any], release_files: dict[str, str]) -> Non
         *("--settings", json.dumps(settings), "--release-files", json.dumps(release_files)),
     ]
     # spark-submit looks for Spark with the first Python of the PATH.
-    environment = {**os.environ, "PATH": os.pathsep.join([scripts, os.environ["PATH"]])}
+    path = os.pathsep.join([scripts, os.environ.get("PATH", os.defpath)])
+    environment = {**spark_submit_environment(), "PATH": path}
     exit_code = subprocess.run(command, check=False, env=environment).returncode
     if exit_code == InputError.exit_code:
         raise InputError("The label job refused its input; its message is above.")

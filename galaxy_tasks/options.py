@@ -7,7 +7,8 @@ from typing import Annotated, Any, get_args
 import typer
 
 from galaxy_tasks.config import RunConfig, parse_config
-from galaxy_tasks.presets import PRESETS, Preset, form_schemas
+from galaxy_tasks.errors import InputError
+from galaxy_tasks.presets import PRESETS, Preset, default_preset, form_schemas
 
 
 def with_setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -18,7 +19,8 @@ def with_setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """
     own = list(inspect.signature(command).parameters.values())
     kept = [parameter for parameter in own if parameter.name != "settings"]
-    options = [_option(name, schema) for name, schema in form_schemas("full").items()]
+    preset = _preset_to_show()
+    options = [_option(name, schema, preset) for name, schema in form_schemas(preset).items()]
 
     def wrapper(**values: Any) -> Any:
         names = RunConfig.model_fields
@@ -40,10 +42,22 @@ def complete_settings(given: dict[str, Any], preset: Preset) -> dict[str, Any]:
     return parse_config({**PRESETS[preset], **given}).model_dump(mode="json")
 
 
-def _option(name: str, schema: dict[str, Any]) -> inspect.Parameter:
+def _preset_to_show() -> Preset:
+    """Return the preset whose values the help shows as defaults.
+
+    A wrong GALAXY_PRESET is refused when a command needs it, and not while its options are made.
+    """
+    try:
+        return default_preset()
+    except InputError:
+        return "full"
+
+
+def _option(name: str, schema: dict[str, Any], preset: Preset) -> inspect.Parameter:
+    where = f" with preset {preset}" if any(name in values for values in PRESETS.values()) else ""
     option = typer.Option(
         f"--{name.replace('_', '-')}",
-        help=f"{schema['description']} Default: {_show(schema['default'])}.",
+        help=f"{schema['description']} Default{where}: {_show(schema['default'])}.",
         metavar=_metavar(schema),
         rich_help_panel=schema["section"] or "Main settings",
         show_default=False,

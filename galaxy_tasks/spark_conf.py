@@ -1,10 +1,12 @@
 """Spark settings that must be known before its virtual machine starts; imports no PySpark."""
 
 import os
+import shutil
 from pathlib import Path
 
 _LEAST_MIB, _MOST_MIB = 1024, 16384
 LOG_CONFIGURATION = Path(__file__).with_name("log4j2.properties")
+_PROJECT = Path(__file__).parents[1]
 
 
 def spark_submit_conf() -> dict[str, str]:
@@ -20,6 +22,24 @@ def spark_submit_conf() -> dict[str, str]:
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
     }
+
+
+def spark_submit_environment(project: Path = _PROJECT) -> dict[str, str]:
+    """Return this process's environment as spark-submit needs it.
+
+    SPARK_HOME is left out: it would start the Spark of that place and not the installed one. Where
+    there is neither JAVA_HOME nor a java in the PATH, JAVA_HOME names the newest Java that
+    `scripts/run` has installed into the project.
+    """
+    environment = {name: value for name, value in os.environ.items() if name != "SPARK_HOME"}
+    if not environment.get("JAVA_HOME") and not shutil.which("java"):
+        folder = project / ".java"
+        # On macOS the home is the folder Contents/Home of what was installed.
+        found = [*folder.glob("*/bin/java"), *folder.glob("*/*/*/bin/java")]
+        if found:
+            newest = max(found, key=lambda java: java.stat().st_mtime)
+            environment["JAVA_HOME"] = str(newest.parents[1])
+    return environment
 
 
 def _driver_memory_mib() -> int:

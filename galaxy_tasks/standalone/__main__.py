@@ -9,7 +9,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from galaxy_tasks.errors import GalaxyMorphologyError
+from galaxy_tasks.errors import GalaxyMorphologyError, InputError
 from galaxy_tasks.options import complete_settings, with_setting_options
 from galaxy_tasks.presets import Preset, default_preset
 from galaxy_tasks.standalone.server import USER, Place, run_server
@@ -42,13 +42,13 @@ def run(
         settings["source"] = str(Path(settings["source"]).expanduser().absolute())
     chosen = preset or default_preset()
     values = complete_settings(settings, chosen)
-    place = Place.of_this_project()
+    place, gpu_slots = Place.of_this_project(), count_gpu_slots()
     _announce(chosen, values, is_asked=preset is not None)
     print(f"Starting Airflow; its log is {place.log}", flush=True)
     started = time.monotonic()
     with run_server(place, port=port, preset=chosen) as client:
         print(f"Airflow is up after {time.monotonic() - started:.0f} s.", flush=True)
-        workflow = Workflow(client, gpu_slots=count_gpu_slots())
+        workflow = Workflow(client, gpu_slots=gpu_slots)
         is_success = workflow.run(values)
         print(f"Web page: {workflow.page}\nLogin:    {USER} / {client.password}", flush=True)
         if not once:
@@ -58,8 +58,14 @@ def run(
 
 def count_gpu_slots() -> int:
     """Return how many networks train at once: GALAXY_GPU_SLOTS, else one a GPU or two cores."""
+    if named := os.environ.get("GALAXY_GPU_SLOTS"):
+        if not (named.isdecimal() and int(named) > 0):
+            raise InputError(
+                f"GALAXY_GPU_SLOTS must be a whole number of at least 1. Received: {named!r}"
+            )
+        return int(named)
     gpus = len(list(Path("/dev").glob("nvidia[0-9]*")))
-    return int(os.environ.get("GALAXY_GPU_SLOTS") or gpus or max(1, (os.cpu_count() or 1) // 2))
+    return gpus or max(1, (os.cpu_count() or 1) // 2)
 
 
 def main() -> None:

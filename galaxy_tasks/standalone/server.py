@@ -21,6 +21,7 @@ from pathlib import Path
 
 from galaxy_tasks.errors import GalaxyMorphologyError, InputError
 from galaxy_tasks.presets import Preset
+from galaxy_tasks.spark_conf import spark_submit_environment
 from galaxy_tasks.standalone import sessions
 from galaxy_tasks.standalone.client import Client
 from galaxy_tasks.standalone.loopback import HOST, find_free_port
@@ -78,7 +79,7 @@ def run_server(place: Place, *, port: int, preset: Preset) -> Iterator[Client]:
         InputError: another command already runs an Airflow here.
         StartError: it did not become healthy.
     """
-    place.home.mkdir(mode=0o700, exist_ok=True)
+    place.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (place.home / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -117,12 +118,35 @@ def make_environment(place: Place, *, port: int, preset: Preset) -> dict[str, st
     What the caller's environment says about Spark's connection, the artifacts' place and the
     number of GPU slots stands; everything else about Airflow is this project's own.
     """
-    signing_key = _keep(place.signing_key, secrets.token_hex(64))
     scripts = sysconfig.get_path("scripts")
     inherited = {
-        name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW__")
+        name: value
+        for name, value in spark_submit_environment().items()
+        if not name.startswith("AIRFLOW__")
     }
-    airflow = {
+    airflow = _airflow_settings(place, port=port)
+    return {
+        "AIRFLOW_CONN_SPARK_DEFAULT": '{"conn_type": "spark", "host": "local[*]"}',
+        "SPARK_LOCAL_IP": HOST,
+        **inherited,
+        **{f"AIRFLOW__{name}": str(value) for name, value in airflow.items()},
+        "AIRFLOW_HOME": str(place.home),
+        "GALAXY_HOME": str(
+            Path(os.environ.get("GALAXY_HOME") or place.project / "runs").absolute()
+        ),
+        "GALAXY_PRESET": preset,
+        "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY", ""), HOST])),
+        "PATH": os.pathsep.join([str(place.home / "bin"), scripts, os.environ.get("PATH", "")]),
+        "PYSPARK_PYTHON": sys.executable,
+        "PYTHONPATH": str(place.project),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _airflow_settings(place: Place, *, port: int) -> dict[str, object]:
+    """Return Airflow's configuration by the names `SECTION__KEY`."""
+    signing_key = _keep(place.signing_key, secrets.token_hex(64))
+    return {
         "CORE__DAGS_FOLDER": place.project / "dags",
         "CORE__LOAD_EXAMPLES": False,
         "CORE__EXECUTOR": "LocalExecutor",
@@ -144,22 +168,6 @@ def make_environment(place: Place, *, port: int, preset: Preset) -> dict[str, st
         "LOGGING__WORKER_LOG_SERVER_PORT": find_free_port(8793),
         "SCHEDULER__ENABLE_HEALTH_CHECK": False,
         "USAGE_DATA_COLLECTION__ENABLED": False,
-    }
-    return {
-        "AIRFLOW_CONN_SPARK_DEFAULT": '{"conn_type": "spark", "host": "local[*]"}',
-        "SPARK_LOCAL_IP": HOST,
-        **inherited,
-        **{f"AIRFLOW__{name}": str(value) for name, value in airflow.items()},
-        "AIRFLOW_HOME": str(place.home),
-        "GALAXY_HOME": str(
-            Path(os.environ.get("GALAXY_HOME") or place.project / "runs").absolute()
-        ),
-        "GALAXY_PRESET": preset,
-        "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY", ""), HOST])),
-        "PATH": os.pathsep.join([str(place.home / "bin"), scripts, os.environ.get("PATH", "")]),
-        "PYSPARK_PYTHON": sys.executable,
-        "PYTHONPATH": str(place.project),
-        "PYTHONUNBUFFERED": "1",
     }
 
 
