@@ -59,10 +59,8 @@ class RunConfig(BaseModel):
         min_length=1,
         json_schema_extra={"section": "", "examples": list(ARCHITECTURES)},
     )
-    image_size_px: int = setting(
-        224, "Side of the square network input, in pixels (32 to 512).", ge=32, le=512
-    )
-    epochs: int = setting(60, "Most passes over the training galaxies (1 to 1000).", ge=1, le=1000)
+    image_size_px: int = setting(224, "Side of the square network input, in pixels.", ge=32, le=512)
+    epochs: int = setting(60, "Most passes over the training galaxies.", ge=1, le=1000)
     seed: int = setting(
         2026, "Seed of everything random but the test split, which never moves.", ge=0, le=2**31 - 1
     )

@@ -36,9 +36,19 @@ def default_preset() -> Preset:
 def form_schemas(preset: Preset) -> dict[str, dict[str, Any]]:
     """Return for each setting the JSON schema of its field in the trigger form, with its default.
 
-    The default is the preset's. Keys follow RunConfig's order, which is the order of the form.
+    The default is the preset's, and the description ends with the bounds. Keys follow RunConfig's
+    order, which is the order of the form.
     """
     schemas = RunConfig.model_json_schema()["properties"]
     for name, value in PRESETS[preset].items():
         schemas[name]["default"] = list(value) if isinstance(value, tuple) else value
+    for schema in schemas.values():
+        schema["description"] = schema["description"].removesuffix(".") + _describe_bounds(schema)
     return schemas
+
+
+def _describe_bounds(schema: dict[str, Any]) -> str:
+    low, high = schema.get("minimum", schema.get("exclusiveMinimum")), schema.get("maximum")
+    if low is None or high is None:
+        return "."
+    return f" ({'above ' if 'exclusiveMinimum' in schema else ''}{low} to {high})."
