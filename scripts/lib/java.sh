@@ -61,5 +61,6 @@ install_private_java() {
   say "Installing a Java runtime into $PROJECT/.java."
   "$PYTHON" -m pip install --quiet --disable-pip-version-check --require-hashes \
     --requirement "$PROJECT/scripts/lib/requirements-java.lock" &&
-    "$PYTHON" -c 'import jdk, sys; jdk.install("21", jre=True, path=sys.argv[1])' "$PROJECT/.java"
+    "$PYTHON" -c 'import jdk, sys; jdk.install("21", jre=True, path=sys.argv[1])' "$PROJECT/.java" \
+      >/dev/null 2>&1 # without a network this fails, and make_java says what to do
 }
