@@ -108,16 +108,16 @@ class RunConfig(BaseModel):
         images_setting("gaussian", "OpenCV filter applied after scaling.")
     )
     gaussian_sigma_px: float = images_setting(
-        0.5, "Gaussian filter: standard deviation, in pixels.", gt=0, le=5
+        0.5, "Gaussian filter: standard deviation, in pixels.", ge=0.1, le=5
     )
     median_size_px: Literal[3, 5, 7] = images_setting(
         3, "Median filter: side of the window, in pixels."
     )
     bilateral_sigma_grey: float = images_setting(
-        15.0, "Bilateral filter: grey levels (of 255) that still count as alike.", gt=0, le=128
+        15.0, "Bilateral filter: grey levels (of 255) that still count as alike.", ge=1, le=128
     )
     non_local_means_strength_grey: float = images_setting(
-        5.0, "Non-local means: filter strength, in grey levels.", gt=0, le=50
+        5.0, "Non-local means: filter strength, in grey levels.", ge=0.5, le=50
     )
     opencv_device: Literal["cpu", "opencl"] = images_setting(
         "cpu", "Where OpenCV scales and filters; 'opencl' reaches a GPU."
@@ -135,7 +135,7 @@ class RunConfig(BaseModel):
     # Training
     batch_size: int = training_setting(64, "Galaxies in a batch.", ge=1, le=4096)
     learning_rate: float = training_setting(
-        1e-3, "Peak learning rate of AdamW, after warm-up.", gt=0, le=1
+        1e-3, "Peak learning rate of AdamW, after warm-up.", ge=1e-6, le=1
     )
     weight_decay: float = training_setting(0.02, "Weight decay of AdamW.", ge=0, le=1)
     warmup_epochs: float = training_setting(

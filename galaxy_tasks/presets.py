@@ -48,7 +48,5 @@ def form_schemas(preset: Preset) -> dict[str, dict[str, Any]]:
 
 
 def _describe_bounds(schema: dict[str, Any]) -> str:
-    low, high = schema.get("minimum", schema.get("exclusiveMinimum")), schema.get("maximum")
-    if low is None or high is None:
-        return "."
-    return f" ({'above ' if 'exclusiveMinimum' in schema else ''}{low} to {high})."
+    bounds = [schema.get(name) for name in ("minimum", "maximum")]
+    return "." if None in bounds else f" ({bounds[0]} to {bounds[1]})."
