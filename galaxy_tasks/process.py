@@ -7,6 +7,7 @@ stays in the task's process group, so that ending the task ends the step.
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,10 @@ from galaxy_tasks.durable import read_json
 from galaxy_tasks.errors import InputError, ResourceError
 
 _ERRORS = {error.exit_code: error for error in (InputError, ResourceError)}
+
+# What TensorFlow's libraries say while they load, before any log level is heard: information that
+# begins with I0000, and a remark about it. It would stand on top of every training's log.
+_CHATTER = re.compile(r"I0000 \S+ +\d+ \S+\.cc:\d+\] |WARNING: All log messages before absl::")
 
 
 def run_step(name: str, **arguments: Any) -> Any:
@@ -55,7 +60,8 @@ def _stream(command: list[str]) -> int:
         assert child.stdout is not None
         try:
             for line in child.stdout:
-                print(line.rstrip("\n"), flush=True)
+                if not _CHATTER.match(line):
+                    print(line.rstrip("\n"), flush=True)
         except BaseException:
             child.kill()
             raise
