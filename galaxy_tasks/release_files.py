@@ -1,5 +1,6 @@
 """Find a release on disk: which files it is read from, which columns, and what its content is."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -141,7 +142,8 @@ def scheme_columns(scheme: Scheme, *, minimum_votes: int) -> tuple[str, ...]:
 
 def _locate_catalogue(config: RunConfig, release: Release, folder: Path) -> Path:
     if config.catalogue_file:
-        return _require_file(folder / config.catalogue_file, "the catalogue")
+        path = _stay_inside(folder, config.catalogue_file, setting="catalogue_file")
+        return _require_file(path, "the catalogue")
     if release.catalogue_names:
         return _first_file(folder, release.catalogue_names, "the catalogue")
     tables = sorted(path for path in folder.iterdir() if path.is_file() and is_table(path))
@@ -168,8 +170,9 @@ def _has_columns(config: RunConfig, path: Path) -> bool:
 def _locate_images(config: RunConfig, release: Release, folder: Path) -> Path:
     names = (config.images_folder,) if config.images_folder else release.images_folders
     for name in names:
-        if (folder / name).is_dir():
-            return folder / name
+        path = _stay_inside(folder, name, setting="images_folder")
+        if path.is_dir():
+            return path
     if names:
         raise InputError(
             f"{folder} lacks the image folder {' or '.join(names)}. Set 'images_folder' if it is "
@@ -184,6 +187,16 @@ def _locate_images(config: RunConfig, release: Release, folder: Path) -> Path:
         f"{folder} must hold one folder with images. Set 'images_folder'. "
         f"Found with images: {shorten(path.name for path in holding)}"
     )
+
+
+def _stay_inside(folder: Path, name: str, *, setting: str) -> Path:
+    """Return folder / name; who may start a run may not read the machine's other files with it."""
+    path = Path(os.path.normpath(folder / name))
+    if not path.is_relative_to(os.path.normpath(folder)):
+        raise InputError(
+            f"{setting!r} must lie inside the source folder {folder}. Received: {name!r}"
+        )
+    return path
 
 
 def _has_images(folder: Path) -> bool:

@@ -18,6 +18,7 @@ from galaxy_tasks.durable import read_json
 from galaxy_tasks.errors import GalaxyMorphologyError, InputError
 from galaxy_tasks.lineage import ReleaseFiles
 from galaxy_tasks.process import run_step
+from galaxy_tasks.releases import RELEASES
 
 Json = dict[str, Any]
 _TRAINING_TIMEOUT_S = 2 * 24 * 3600
@@ -28,10 +29,9 @@ def prepare_release(settings: Json) -> Json:
     from galaxy_tasks.release_files import locate_release
 
     config = parse_config(settings)
-    if config.release == "simulated":
-        drawn = _draw_simulation(config)
-        config = config.model_copy(update={"source": str(drawn.path)})
-    files = locate_release(config)
+    source = _draw_simulation(config).path if config.release == "simulated" else None
+    files = locate_release(config, source=source)
+    print(f"Release {config.release}: {RELEASES[config.release].reference}", flush=True)
     print(f"Catalogue: {files.catalogue}\nImages: {files.images}", flush=True)
     return files.as_dict()
 

@@ -251,3 +251,15 @@ def test_floating_point_ids_of_parquet_are_refused(tmp_path):
     pq.write_table(table, tmp_path / "t.parquet")
     with pytest.raises(InputError, match="cannot tell ids of 18 digits apart"):
         plan_catalogue(class_table(tmp_path), tmp_path / "t.parquet")
+
+
+@pytest.mark.parametrize("setting", ["catalogue_file", "images_folder"])
+@pytest.mark.parametrize("outside", ["../secret.csv", "/etc/hostname"])
+def test_nothing_outside_the_source_folder_is_read(setting, outside, tmp_path):
+    source = tmp_path / "source"
+    (source / "images").mkdir(parents=True)
+    (source / "classes.csv").write_text("id,class\n1,spiral\n")
+    (source / "images" / "1.jpg").touch()
+    config = RunConfig(release="class_table", source=str(source), **{setting: outside})
+    with pytest.raises(InputError, match=f"'{setting}' must lie inside the source folder"):
+        locate_release(config)

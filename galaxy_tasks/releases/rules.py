@@ -111,7 +111,7 @@ class Release:
     id_columns: tuple[str, ...]
     """Names of the id's column, tried in turn."""
     schemes: Mapping[str, Scheme]
-    """The ways to labels by RunConfig.scheme; a release with only one always goes that way."""
+    """The ways to labels by RunConfig.scheme; 'as_given', where there is one, is the only way."""
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Other names of a column, tried in turn."""
     mapping: ImageMapping | None = None
