@@ -10,6 +10,7 @@ leaves a checkpoint that is whole. Keras's BackupAndRestore writes in place and 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,12 @@ CHECKPOINT_FILES = (STATE_FILE, "*.npz", ".*.part")
 """Patterns of a checkpoint's files, in the folder that it was saved to."""
 
 
+SMOOTHING_EPOCHS = 5
+"""Epochs whose mean macro-F1 is compared. Of a rare class validation has a handful of galaxies, and
+one of them moves a single epoch's macro-F1 by several points: the best of many epochs would be the
+luckiest."""
+
+
 @dataclass(frozen=True)
 class TrainingState:
     """How far a training is."""
@@ -31,10 +38,11 @@ class TrainingState:
     batch_size: int
     """Galaxies in a batch; below the setting if memory ran out."""
     best_epoch: int = 0
-    """The epoch, from 1, with the best validation macro-F1; 0 before the first."""
+    """The epoch, from 1, that ends the best stretch of validation macro-F1; 0 before the first."""
     best_macro_f1: float = -1.0
+    """Mean validation macro-F1 of that stretch."""
     best_loss: float = float("inf")
-    """Validation loss of the best epoch, in nats: decides between equal macro-F1."""
+    """Mean validation loss of that stretch, in nats: decides between equal macro-F1."""
     seconds: float = 0.0
     """Time spent in epochs so far, over all attempts."""
     history: tuple[dict[str, float], ...] = field(default=())
@@ -52,7 +60,9 @@ class TrainingState:
             seconds=self.seconds + record["seconds"],
             history=(*self.history, record),
         )
-        macro_f1, loss = record["val_macro_f1"], record["val_loss"]
+        stretch = done.history[-SMOOTHING_EPOCHS:]
+        macro_f1 = fmean(one["val_macro_f1"] for one in stretch)
+        loss = fmean(one["val_loss"] for one in stretch)
         if not self.is_better(macro_f1=macro_f1, loss=loss):
             return done
         return replace(done, best_epoch=done.epoch, best_macro_f1=macro_f1, best_loss=loss)

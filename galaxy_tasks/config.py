@@ -154,7 +154,10 @@ class RunConfig(BaseModel):
         le=1,
     )
     early_stopping_patience_epochs: int = training_setting(
-        15, "Epochs without a better validation macro-F1 after which training stops.", ge=1, le=1000
+        15,
+        "Epochs without a better validation macro-F1 (mean of five) that end the training.",
+        ge=1,
+        le=1000,
     )
     weights: Literal["none", "imagenet"] = training_setting(
         "none", "Start from random or from ImageNet weights."

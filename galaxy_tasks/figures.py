@@ -89,7 +89,10 @@ SCORE_PANEL = Panel(
 
 
 def find_best_epoch(history: History) -> Mapping[str, Any] | None:
-    """Return the first record with the highest val_macro_f1, or None where none has any."""
+    """Return the record that `is_kept`, else the first with the highest val_macro_f1, or None."""
+    kept = next((record for record in history if record.get("is_kept")), None)
+    if kept is not None:
+        return kept
     scored = [record for record in history if _number(record, "val_macro_f1") is not None]
     return max(scored, key=lambda record: record["val_macro_f1"]) if scored else None
 

@@ -78,7 +78,10 @@ def write_model(
     trained.model.save_weights(folder / WEIGHTS)
     (folder / "architecture.json").write_text(trained.model.to_json())
     write_json(folder / MODEL, asdict(record))
-    write_json(folder / "history.json", trained.state.history)
+    history = [
+        {**one, "is_kept": one["epoch"] == record.best_epoch} for one in trained.state.history
+    ]
+    write_json(folder / "history.json", history)
     np.save(folder / "test_probabilities.npy", trained.test_probabilities)
     pd.DataFrame(
         {

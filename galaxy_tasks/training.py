@@ -1,7 +1,8 @@
 """Trains one network on the prepared images: compile, fit, checkpoint, resume, predict.
 
 Every epoch ends with the validation scores, one line in the log and a checkpoint, so a training
-that is killed goes on from its last epoch. The best epoch by validation macro-F1 is kept.
+that is killed goes on from its last epoch. Kept are the weights at the end of the best stretch of
+epochs by validation macro-F1, see `checkpoints.SMOOTHING_EPOCHS`.
 """
 
 import math

@@ -34,10 +34,10 @@ def test_gives_back_state_model_and_optimizer(tmp_path):
 
 def test_best_weights_are_those_of_the_best_epoch(tmp_path):
     state = TrainingState(epoch=0, batch_size=8)
-    for macro_f1, value in [(0.2, 1.0), (0.7, 2.0), (0.6, 3.0)]:
+    for macro_f1, value in [(0.2, 1.0), (0.7, 2.0), (0.3, 3.0)]:
         state = state.after_epoch(record(macro_f1))
         save_checkpoint(tmp_path, state, model=make_variables(value), optimizer=[])
-    assert (state.best_epoch, state.best_macro_f1, state.epoch) == (2, 0.7, 3)
+    assert (state.best_epoch, state.best_macro_f1, state.epoch) == (2, pytest.approx(0.45), 3)
     model = make_variables(0.0)
     load_best(tmp_path, model=model)
     assert float(model[1]) == 2.0
@@ -47,6 +47,14 @@ def test_equal_macro_f1_is_decided_by_the_lower_loss():
     state = TrainingState(epoch=0, batch_size=8).after_epoch(record(0.5, loss=1.0))
     assert state.after_epoch(record(0.5, loss=0.9)).best_epoch == 2
     assert state.after_epoch(record(0.5, loss=1.1)).best_epoch == 1
+
+
+def test_one_lucky_epoch_is_not_the_best_but_a_good_stretch_is():
+    state = TrainingState(epoch=0, batch_size=8)
+    for macro_f1 in [0.5] * 5 + [0.9] + [0.5] * 5 + [0.7] * 5:
+        state = state.after_epoch(record(macro_f1))
+    assert state.best_epoch == 16
+    assert state.best_macro_f1 == pytest.approx(0.7)
 
 
 def test_old_archives_are_removed_and_the_patterns_name_all_files(tmp_path):

@@ -26,6 +26,10 @@ def test_the_best_epoch_is_the_first_with_the_highest_macro_f1():
     best = find_best_epoch(HISTORY)
     assert best is not None
     assert best["epoch"] == 2
+    assert find_best_epoch([*HISTORY, {"epoch": 99, "is_kept": True}]) == {
+        "epoch": 99,
+        "is_kept": True,
+    }
     assert find_best_epoch(BROKEN) is None
     assert find_best_epoch([]) is None
 
