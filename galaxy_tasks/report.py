@@ -50,7 +50,7 @@ class MissingModel:
 
 
 @dataclass(frozen=True)
-class RejectedImage:
+class RejectedFile:
     """An image file that could not be used."""
 
     file: str
@@ -75,7 +75,7 @@ class ReportInputs:
     """Labelled galaxies by split (train, validation, test), then by class."""
     dropped: Mapping[str, int]
     """Rows dropped while cleaning, by reason."""
-    rejected_images: tuple[RejectedImage, ...]
+    rejected_images: tuple[RejectedFile, ...]
     artifacts: Mapping[str, str]
     """What was made, and its key or folder."""
     hardware: Mapping[str, str]

@@ -27,7 +27,7 @@ from galaxy_tasks.evaluation import Comparison, compare_models
 from galaxy_tasks.examples import ExampleGalaxy, choose_examples
 from galaxy_tasks.report import (
     MissingModel,
-    RejectedImage,
+    RejectedFile,
     ReportInputs,
     render_leaderboard,
     render_report,
@@ -151,7 +151,7 @@ def _gather_report(
         class_counts=_count_by_split(cleaned["classes"]),
         dropped=cleaned["dropped"],
         rejected_images=tuple(
-            RejectedImage(row.source_file, row.reason)  # pyright: ignore[reportArgumentType]
+            RejectedFile(row.source_file, row.reason)  # pyright: ignore[reportArgumentType]
             for row in rejected.itertuples()
         ),
         artifacts={

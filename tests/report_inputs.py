@@ -5,7 +5,7 @@ import numpy as np
 from galaxy_tasks.config import parse_config
 from galaxy_tasks.evaluation import compare_models, evaluate_probabilities
 from galaxy_tasks.examples import ExampleGalaxy, choose_examples
-from galaxy_tasks.report import MissingModel, RejectedImage, ReportInputs
+from galaxy_tasks.report import MissingModel, RejectedFile, ReportInputs
 from galaxy_tasks.selection import Candidate, choose_winner
 
 CLASSES: tuple[str, ...] = (
@@ -108,7 +108,7 @@ def make_inputs() -> ReportInputs:
         num_rows=60_369,
         class_counts=counts,
         dropped={"no_image_file": 57_636, "class_ignored": 480},
-        rejected_images=(RejectedImage("100008.jpg", "truncated: 2,131 of 14,002 bytes"),),
+        rejected_images=(RejectedFile("100008.jpg", "truncated: 2,131 of 14,002 bytes"),),
         artifacts={"labels": "9f31c0de22aa7b14", "images": "0c55e1aa9b7d0f02"},
         hardware={"training": "NVIDIA H100 80GB HBM3", "processor": "16 cores"},
         times_s={"clean_labels": 21.4, "preprocess_images": 9.7, "train_resnet": 754.0},

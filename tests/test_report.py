@@ -12,7 +12,7 @@ from galaxy_tasks.errors import InputError
 from galaxy_tasks.examples import ExampleGalaxy
 from galaxy_tasks.report import (
     MissingModel,
-    RejectedImage,
+    RejectedFile,
     render_leaderboard,
     render_report,
 )
@@ -85,7 +85,7 @@ def test_names_from_user_tables_cannot_inject_markup(inputs):
             candidates=candidates,
             examples=(galaxy,),
             dropped={evil: 1},
-            rejected_images=(RejectedImage(evil, evil),),
+            rejected_images=(RejectedFile(evil, evil),),
             missing_models=(MissingModel("resnet18", "failed", evil),),
         )
     )
