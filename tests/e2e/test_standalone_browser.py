@@ -75,9 +75,9 @@ def test_form_shows_the_main_settings_and_folds_the_others(page):
     assert "Side of the square network input, in pixels (32 to 512)." in text
     for section in ("Labels", "Images", "Training", "Evaluation", "Simulation"):
         assert form.get_by_role("button", name=section, exact=True).is_visible()
-    assert not form.get_by_text("Weight decay of AdamW.").is_visible()
+    assert not form.get_by_text("Weight decay of AdamW (0 to 1).").is_visible()
     form.get_by_role("button", name="Training", exact=True).click()
-    form.get_by_text("Weight decay of AdamW.").wait_for()
+    form.get_by_text("Weight decay of AdamW (0 to 1).").wait_for()
 
 
 def test_form_takes_no_size_out_of_bounds(page):
