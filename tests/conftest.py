@@ -1,3 +1,4 @@
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,8 @@ from galaxy_tasks.spark import start_session
 @pytest.fixture(scope="session")
 def spark() -> Iterator[SparkSession]:
     """One Spark session for all tests, since starting it takes ten seconds and more."""
+    # At exit it tells a closed stream that it closes its connection.
+    logging.getLogger("py4j.clientserver").setLevel(logging.WARNING)
     session = start_session("tests", cores=2)
     yield session
     session.stop()
