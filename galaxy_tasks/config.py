@@ -162,7 +162,10 @@ class RunConfig(BaseModel):
     weights: Literal["none", "imagenet"] = training_setting(
         "none", "Start from random or from ImageNet weights."
     )
-    has_flips: bool = training_setting(True, "Augment with mirror images and quarter turns.")
+    has_flips: bool = training_setting(
+        True,
+        "Augment with mirror images and quarter turns; never where classes tell left from right.",
+    )
     max_rotation_degrees: float = training_setting(
         180.0, "Augment with rotations up to this angle, in degrees.", ge=0, le=180
     )

@@ -1,5 +1,6 @@
 """The morphologies that a galaxy can have: the vocabulary that all releases share."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 
@@ -17,3 +18,11 @@ class Morphology(StrEnum):
     SPIRAL_CLOCKWISE = "spiral_clockwise"
     SPIRAL_ANTICLOCKWISE = "spiral_anticlockwise"
     MERGER = "merger"
+
+
+def is_handed(classes: Iterable[str]) -> bool:
+    """Return whether a mirror image can change the class, as it does for the sense of spiral arms.
+
+    Known by the word "clockwise" in a class's name, as in "anticlockwise".
+    """
+    return any("clockwise" in name.lower() for name in classes)

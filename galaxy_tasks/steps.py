@@ -17,6 +17,7 @@ from galaxy_tasks.config import Architecture, Family, RunConfig, parse_config
 from galaxy_tasks.durable import read_json
 from galaxy_tasks.errors import GalaxyMorphologyError, InputError
 from galaxy_tasks.lineage import ReleaseFiles
+from galaxy_tasks.morphology import is_handed
 from galaxy_tasks.process import run_step
 from galaxy_tasks.releases import RELEASES
 
@@ -159,6 +160,7 @@ def train_network(settings: Json, images: Json, architecture: Architecture) -> J
 
         started = time.monotonic()
         classes = prepared.manifest["summary"]["classes"]
+        config = _keep_handedness(config, classes)
         trained = train_classifier(
             prepared.path,
             architecture=architecture,
@@ -182,6 +184,15 @@ def train_network(settings: Json, images: Json, architecture: Architecture) -> J
             flush=True,
         )
         return _publish(draft, summary, discard=CHECKPOINT_FILES)
+
+
+def _keep_handedness(config: RunConfig, classes: Sequence[str]) -> RunConfig:
+    """Return the settings without mirror images where these would turn one class into another."""
+    if not is_handed(classes):
+        return config
+    print("Classes tell clockwise from anticlockwise: no mirror images are used.", flush=True)
+    views = min(config.prediction_views, 4)
+    return config.model_copy(update={"has_flips": False, "prediction_views": views})
 
 
 def _check_rejected(images: Artifact, max_rejected_fraction: float) -> None:
