@@ -87,9 +87,8 @@ def train_classifier(
     probabilities = predict_probabilities(
         model, test.image_batches(state.batch_size), views=config.prediction_views
     )
-    images_per_s = sum(r["images"] for r in state.history) / sum(
-        r["fit_seconds"] for r in state.history
-    )
+    fit_s = sum(record["fit_seconds"] for record in state.history)
+    images_per_s = sum(record["images"] for record in state.history) / fit_s
     return TrainedModel(model, state, probabilities, test, images_per_s)
 
 
