@@ -35,7 +35,9 @@ def stubborn(tmp_path):
         leader = sessions.start_session(
             [sys.executable, "-c", STUBBORN], folder=tmp_path, environment=os.environ, log=log
         )
+    deadline = time.monotonic() + 30
     while (tmp_path / "log").read_text().count("ready") < 2:
+        assert time.monotonic() < deadline, (tmp_path / "log").read_text()
         time.sleep(0.05)
     yield leader
     sessions.end_sessions([leader.pid], grace_s=0)

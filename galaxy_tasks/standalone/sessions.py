@@ -49,7 +49,9 @@ def end_sessions(sessions: Iterable[int], *, grace_s: float = GRACE_S) -> int:
     deadline = time.monotonic() + grace_s
     while list_members(numbers) and time.monotonic() < deadline:
         time.sleep(0.1)
-    while remaining := list_members(numbers):
+    # A process that waits for a dead disk cannot even be killed: it must not keep us, too.
+    deadline = time.monotonic() + GRACE_S
+    while (remaining := list_members(numbers)) and time.monotonic() < deadline:
         _signal(remaining, signal.SIGKILL)
         time.sleep(0.1)
     return len(members)
