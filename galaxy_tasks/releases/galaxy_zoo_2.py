@@ -9,11 +9,10 @@ from galaxy_tasks.morphology import Morphology
 from galaxy_tasks.releases.rules import (
     Criterion,
     ImageMapping,
-    LabelRule,
     Release,
     ShorthandRule,
     ShorthandScheme,
-    VoteScheme,
+    make_clean5,
 )
 
 QUESTIONS: dict[str, tuple[str, ...]] = {
@@ -46,16 +45,15 @@ COMPLETELY_ROUND = _answer("t07_rounded", "a16_completely_round", 0.50)
 IN_BETWEEN = _answer("t07_rounded", "a17_in_between", 0.50)
 CIGAR_SHAPED = _answer("t07_rounded", "a18_cigar_shaped", 0.50)
 
-CLEAN5 = VoteScheme(
-    rules=(
-        LabelRule(
-            morphology=Morphology.COMPLETELY_ROUND_SMOOTH, criteria=(SMOOTH, COMPLETELY_ROUND)
-        ),
-        LabelRule(morphology=Morphology.IN_BETWEEN_SMOOTH, criteria=(SMOOTH, IN_BETWEEN)),
-        LabelRule(morphology=Morphology.CIGAR_SHAPED_SMOOTH, criteria=(SMOOTH, CIGAR_SHAPED)),
-        LabelRule(morphology=Morphology.EDGE_ON, criteria=(FEATURED, EDGE_ON)),
-        LabelRule(morphology=Morphology.SPIRAL, criteria=(FEATURED, NOT_EDGE_ON, SPIRAL)),
-    )
+CLEAN5 = make_clean5(
+    smooth=SMOOTH,
+    featured=FEATURED,
+    edge_on=EDGE_ON,
+    not_edge_on=NOT_EDGE_ON,
+    spiral=SPIRAL,
+    completely_round=COMPLETELY_ROUND,
+    in_between=IN_BETWEEN,
+    cigar_shaped=CIGAR_SHAPED,
 )
 
 # The shorthand of Willett et al. 2013, Appendix A, the most common answers in order: E and how

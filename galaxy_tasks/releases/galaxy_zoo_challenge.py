@@ -5,8 +5,7 @@ question, so that `Class7.1` is the share of all volunteers, not of those asked.
 as in the Galaxy Zoo 2 catalogue are therefore harder to reach, and classes come out smaller.
 """
 
-from galaxy_tasks.morphology import Morphology
-from galaxy_tasks.releases.rules import Criterion, LabelRule, Release, VoteScheme
+from galaxy_tasks.releases.rules import Criterion, Release, make_clean5
 
 # Willett et al. 2013 (MNRAS 435, 2835), Table 3: what the preceding answers must reach before an
 # answer counts, for at least 20 votes. The majority for the answer itself and the reuse of 0.602
@@ -20,16 +19,15 @@ COMPLETELY_ROUND = Criterion(column="Class7.1", minimum=0.50)
 IN_BETWEEN = Criterion(column="Class7.2", minimum=0.50)
 CIGAR_SHAPED = Criterion(column="Class7.3", minimum=0.50)
 
-CLEAN5 = VoteScheme(
-    rules=(
-        LabelRule(
-            morphology=Morphology.COMPLETELY_ROUND_SMOOTH, criteria=(SMOOTH, COMPLETELY_ROUND)
-        ),
-        LabelRule(morphology=Morphology.IN_BETWEEN_SMOOTH, criteria=(SMOOTH, IN_BETWEEN)),
-        LabelRule(morphology=Morphology.CIGAR_SHAPED_SMOOTH, criteria=(SMOOTH, CIGAR_SHAPED)),
-        LabelRule(morphology=Morphology.EDGE_ON, criteria=(FEATURED, EDGE_ON)),
-        LabelRule(morphology=Morphology.SPIRAL, criteria=(FEATURED, NOT_EDGE_ON, SPIRAL)),
-    )
+CLEAN5 = make_clean5(
+    smooth=SMOOTH,
+    featured=FEATURED,
+    edge_on=EDGE_ON,
+    not_edge_on=NOT_EDGE_ON,
+    spiral=SPIRAL,
+    completely_round=COMPLETELY_ROUND,
+    in_between=IN_BETWEEN,
+    cigar_shaped=CIGAR_SHAPED,
 )
 
 GALAXY_ZOO_CHALLENGE = Release(

@@ -122,5 +122,33 @@ class Release:
     """Declination where published: degrees, decimal or as '±dd:mm:ss.s'."""
 
 
+def make_clean5(
+    *,
+    smooth: Criterion,
+    featured: Criterion,
+    edge_on: Criterion,
+    not_edge_on: Criterion,
+    spiral: Criterion,
+    completely_round: Criterion,
+    in_between: Criterion,
+    cigar_shaped: Criterion,
+) -> VoteScheme:
+    """Return the five clean samples of Willett et al. 2013, from a release's own criteria.
+
+    Each morphology asks for the answers on the way to it through the decision tree.
+    """
+    return VoteScheme(
+        rules=(
+            LabelRule(
+                morphology=Morphology.COMPLETELY_ROUND_SMOOTH, criteria=(smooth, completely_round)
+            ),
+            LabelRule(morphology=Morphology.IN_BETWEEN_SMOOTH, criteria=(smooth, in_between)),
+            LabelRule(morphology=Morphology.CIGAR_SHAPED_SMOOTH, criteria=(smooth, cigar_shaped)),
+            LabelRule(morphology=Morphology.EDGE_ON, criteria=(featured, edge_on)),
+            LabelRule(morphology=Morphology.SPIRAL, criteria=(featured, not_edge_on, spiral)),
+        )
+    )
+
+
 def _unique(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
