@@ -198,7 +198,9 @@ def open_draft(
 
 
 def code_version() -> str:
-    """Return the package's version, with the commit where the code is a git checkout."""
+    """Return the package's version, with the commit: GALAXY_COMMIT, else the git checkout's."""
+    if named := os.environ.get("GALAXY_COMMIT"):
+        return f"{__version__}+{named}"
     folder = Path(__file__).parent
     described = shutil.which("git") and subprocess.run(
         ["git", "-C", str(folder), "describe", "--always", "--dirty", "--exclude=*"],

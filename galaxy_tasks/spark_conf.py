@@ -43,6 +43,14 @@ def spark_submit_environment(project: Path = _PROJECT) -> dict[str, str]:
 
 
 def _driver_memory_mib() -> int:
-    """Return a third of the machine's memory, within bounds; Spark's own default is 1 GiB."""
-    machine_mib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
-    return min(max(machine_mib // 3, _LEAST_MIB), _MOST_MIB)
+    """Return a third of the memory there is, within bounds; Spark's own default is 1 GiB."""
+    return min(max(_memory_mib() // 3, _LEAST_MIB), _MOST_MIB)
+
+
+def _memory_mib(control_group: Path = Path("/sys/fs/cgroup")) -> int:
+    """Return the machine's memory, or the container's limit if that is lower."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    # Version 2 and version 1 of Linux's control groups; 'max' or a huge number means no limit.
+    files = (control_group / "memory.max", control_group / "memory/memory.limit_in_bytes")
+    texts = [file.read_text().strip() for file in files if file.is_file()]
+    return min(machine, *(int(text) for text in texts if text.isdigit()), machine) >> 20

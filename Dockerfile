@@ -1,0 +1,60 @@
+# The control plane, Spark, and a trainer without a GPU, from one set of locked packages.
+# Targets: `airflow` (the default: no TensorFlow) and `trainer`.
+ARG BASE_IMAGE=python:3.12-slim-bookworm
+
+FROM ${BASE_IMAGE} AS dependencies
+ARG UID=50000
+RUN apt-get update -qq \
+    && mkdir -p /usr/share/man/man1 \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+        default-jre-headless \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --uid "$UID" --gid 0 --create-home --shell /bin/bash galaxy \
+    && install -d -o galaxy -g 0 -m 0775 \
+        /opt/airflow /opt/airflow/dags /opt/airflow/logs /opt/spark /data /runs
+ENV VIRTUAL_ENV=/opt/venv \
+    PATH=/opt/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    AIRFLOW_HOME=/opt/airflow \
+    AIRFLOW__CORE__DAGS_FOLDER=/opt/airflow/dags \
+    AIRFLOW__CORE__LOAD_EXAMPLES=false \
+    GALAXY_HOME=/runs \
+    SPARK_WORKER_DIR=/opt/spark
+COPY docker/install.sh requirements-installer.lock requirements-cluster.lock /opt/galaxy/
+# A network that needs a certificate or a pip configuration of its own gives them as build secrets.
+RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
+    --mount=type=secret,id=pip,target=/etc/pip.conf \
+    /opt/galaxy/install.sh /opt/galaxy/requirements-cluster.lock
+
+FROM dependencies AS trainer-dependencies
+COPY requirements.lock /opt/galaxy/
+RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
+    --mount=type=secret,id=pip,target=/etc/pip.conf \
+    /opt/galaxy/install.sh /opt/galaxy/requirements.lock
+
+# What changes with every commit comes last, so that the layers above survive it.
+FROM trainer-dependencies AS trainer
+COPY docker/healthcheck.py docker/init.sh /opt/galaxy/docker/
+COPY pyproject.toml README.md LICENSE /opt/galaxy/source/
+COPY galaxy_tasks/ /opt/galaxy/source/galaxy_tasks/
+RUN pip install --quiet --no-cache-dir --no-deps --no-build-isolation /opt/galaxy/source
+ARG GALAXY_COMMIT=
+ENV GALAXY_COMMIT=$GALAXY_COMMIT GALAXY_ROLE=trainer
+USER galaxy
+WORKDIR /opt/airflow
+HEALTHCHECK --interval=15s --timeout=20s --start-period=240s --retries=4 \
+    CMD ["python", "/opt/galaxy/docker/healthcheck.py"]
+CMD ["airflow", "celery", "worker", "--queues", "gpu", "--skip-serve-logs"]
+
+FROM dependencies AS airflow
+COPY docker/healthcheck.py docker/init.sh /opt/galaxy/docker/
+COPY pyproject.toml README.md LICENSE /opt/galaxy/source/
+COPY galaxy_tasks/ /opt/galaxy/source/galaxy_tasks/
+RUN pip install --quiet --no-cache-dir --no-deps --no-build-isolation /opt/galaxy/source
+ARG GALAXY_COMMIT=
+ENV GALAXY_COMMIT=$GALAXY_COMMIT
+USER galaxy
+WORKDIR /opt/airflow
+HEALTHCHECK --interval=15s --timeout=20s --start-period=240s --retries=4 \
+    CMD ["python", "/opt/galaxy/docker/healthcheck.py"]
+CMD ["airflow", "version"]

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Prepares what all services share, and can be run again at any time: folders, the database, the
+# first account, the pool. Runs as root for the folders' owner alone.
+set -euo pipefail
+
+case ",${COMPOSE_PROFILES:-}," in
+  *,gpu,*,cpu,* | *,cpu,*,gpu,*)
+    echo "COMPOSE_PROFILES is '$COMPOSE_PROFILES': expected one of gpu and cpu, not both." >&2
+    exit 1
+    ;;
+  *,gpu,* | *,cpu,*) ;;
+  *)
+    echo "COMPOSE_PROFILES is '${COMPOSE_PROFILES:-}': expected gpu or cpu in .env, as without" \
+      "one nobody would serve the queue gpu." >&2
+    exit 1
+    ;;
+esac
+
+owner=$(id -u galaxy)
+chown "$owner:0" /opt/airflow/logs /runs
+
+as_galaxy() { setpriv --reuid "$owner" --regid 0 --init-groups "$@"; }
+
+export HOME=/home/galaxy
+as_galaxy airflow db migrate
+as_galaxy airflow users create --role Admin --username "$ADMIN_USER" --password "$ADMIN_PASSWORD" \
+  --firstname Galaxy --lastname Admin --email "$ADMIN_USER@localhost"
+# The account may be of an earlier start: what .env says holds.
+as_galaxy airflow users reset-password --username "$ADMIN_USER" --password "$ADMIN_PASSWORD"
+as_galaxy airflow pools set gpu "$GPU_SLOTS" "Trainings at once: the trainer's slots"

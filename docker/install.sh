@@ -1,0 +1,18 @@
+#!/bin/sh
+# Installs into the image's virtual environment what a lock file lists, while an image is built.
+# Usage: install.sh LOCK
+set -eu
+
+if [ ! -x "$VIRTUAL_ENV/bin/pip" ]; then
+  python3 -m venv "$VIRTUAL_ENV"
+  "$VIRTUAL_ENV/bin/pip" install --quiet --disable-pip-version-check --no-cache-dir \
+    --require-hashes --requirement /opt/galaxy/requirements-installer.lock
+fi
+# uv knows neither the system's certificates nor pip's configuration, unless it is told.
+export SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
+index=$("$VIRTUAL_ENV/bin/pip" config get global.index-url 2>/dev/null || true)
+if [ -n "$index" ]; then
+  export UV_DEFAULT_INDEX="$index"
+fi
+exec "$VIRTUAL_ENV/bin/uv" pip install --quiet --no-cache --compile-bytecode --require-hashes \
+  --requirement "$1"
