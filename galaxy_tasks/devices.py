@@ -1,6 +1,7 @@
 """Which device trains, with which arithmetic: the TensorFlow-specific set-up of a process."""
 
 import fcntl
+import itertools
 import os
 import platform
 from dataclasses import dataclass
@@ -9,11 +10,14 @@ from typing import IO, Any, Literal
 
 from galaxy_tasks.artifacts import home
 from galaxy_tasks.config import RunConfig
+from galaxy_tasks.errors import InputError
 
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 
 _BFLOAT16_CAPABILITY = (8, 0)
 """CUDA compute capability from which tensor cores multiply bfloat16 (Ampere)."""
+_LEAST_GPU_MIB = 256
+"""Less holds no network."""
 _held: list[IO[str]] = []
 """Locks of the GPUs that this process uses; the system frees them when it ends."""
 
@@ -35,8 +39,9 @@ def set_up_device(config: RunConfig) -> Device:
     """Prepare this process for training or prediction and return what it will run on.
 
     Call once in a process, before the first model is built: seeds, precision and determinism are
-    process-wide in Keras and TensorFlow. Of several GPUs it takes one that no other training on
-    this machine uses; memory grows as needed, so that several processes can share a GPU.
+    process-wide in Keras and TensorFlow. Of several GPUs it takes the one that the fewest trainings
+    on this machine use; memory grows as needed, or has the limit that `gpu_memory_limit_mib` gives,
+    so that several processes can share a GPU.
     """
     # Without an NVIDIA driver TensorFlow logs errors about it, which would alarm for nothing.
     has_driver = Path("/dev/nvidiactl").exists()
@@ -49,7 +54,11 @@ def set_up_device(config: RunConfig) -> Device:
     if gpus:
         index = reserve_slot(home() / "gpus", count=len(gpus))
         tf.config.set_visible_devices(gpus[index], "GPU")
-        tf.config.experimental.set_memory_growth(gpus[index], True)
+        if limit_mib := gpu_memory_limit_mib():
+            limit = tf.config.LogicalDeviceConfiguration(memory_limit=limit_mib)
+            tf.config.set_logical_device_configuration(gpus[index], [limit])
+        else:
+            tf.config.experimental.set_memory_growth(gpus[index], True)
         details: dict[str, Any] = tf.config.experimental.get_device_details(gpus[index])
         name = f"GPU {index} of {len(gpus)} ({details.get('device_name', 'unknown')})"
         has_bfloat16 = details.get("compute_capability", (0, 0)) >= _BFLOAT16_CAPABILITY
@@ -67,21 +76,36 @@ def set_up_device(config: RunConfig) -> Device:
 
 
 def reserve_slot(folder: Path, *, count: int) -> int:
-    """Return the first slot, 0 to count - 1, that no living process of this machine has reserved.
-
-    With all of them taken, processes share: the slot then follows from the process id.
-    """
+    """Return the slot, 0 to count - 1, that the fewest living processes of this machine hold."""
     folder.mkdir(parents=True, exist_ok=True)
-    for slot in range(count):
-        lock = (folder / f"{platform.node()}-{slot}.lock").open("w")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.close()
-        else:
-            _held.append(lock)
-            return slot
-    return os.getpid() % count
+    for place in itertools.count():
+        for slot in range(count):
+            lock = (folder / f"{platform.node()}-{slot}-{place}.lock").open("w")
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.close()
+            else:
+                _held.append(lock)
+                return slot
+    raise AssertionError("counting does not end")
+
+
+def gpu_memory_limit_mib() -> int | None:
+    """Return how much of a GPU's memory this process may take, GALAXY_GPU_MEMORY_MIB; None: all.
+
+    Raises:
+        InputError: it is no whole number of at least 256.
+    """
+    named = os.environ.get("GALAXY_GPU_MEMORY_MIB", "")
+    if not named:
+        return None
+    if not named.isdecimal() or int(named) < _LEAST_GPU_MIB:
+        raise InputError(
+            f"GALAXY_GPU_MEMORY_MIB must be a whole number of MiB of at least {_LEAST_GPU_MIB}, "
+            f"or empty for no limit. Received: {named!r}"
+        )
+    return int(named)
 
 
 def is_out_of_memory(error: Exception) -> bool:

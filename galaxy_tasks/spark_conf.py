@@ -44,10 +44,10 @@ def spark_submit_environment(project: Path = _PROJECT) -> dict[str, str]:
 
 def _driver_memory_mib() -> int:
     """Return a third of the memory there is, within bounds; Spark's own default is 1 GiB."""
-    return min(max(_memory_mib() // 3, _LEAST_MIB), _MOST_MIB)
+    return min(max(memory_mib() // 3, _LEAST_MIB), _MOST_MIB)
 
 
-def _memory_mib(control_group: Path = Path("/sys/fs/cgroup")) -> int:
+def memory_mib(control_group: Path = Path("/sys/fs/cgroup")) -> int:
     """Return the machine's memory, or the container's limit if that is lower."""
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     # Version 2 and version 1 of Linux's control groups; 'max' or a huge number means no limit.

@@ -3,7 +3,10 @@
 import subprocess
 import sys
 
-from galaxy_tasks.devices import is_out_of_memory, reserve_slot
+import pytest
+
+from galaxy_tasks.devices import gpu_memory_limit_mib, is_out_of_memory, reserve_slot
+from galaxy_tasks.errors import InputError
 
 
 def hold_slot(folder) -> subprocess.Popen[str]:
@@ -24,10 +27,28 @@ def test_processes_take_different_slots_and_free_them(tmp_path):
         with hold_slot(tmp_path) as second:
             assert second.stdout is not None
             assert second.stdout.readline() == "1\n"
-            assert reserve_slot(tmp_path, count=2) in (0, 1)  # both taken: shared, no waiting
+            with hold_slot(tmp_path) as third:  # both taken: shared evenly, no waiting
+                assert third.stdout is not None
+                assert third.stdout.readline() == "0\n"
+                assert reserve_slot(tmp_path, count=2) == 1
+                third.kill()
             second.kill()
         assert reserve_slot(tmp_path, count=2) == 1
         first.kill()
+
+
+def test_memory_of_a_shared_gpu_can_be_limited(monkeypatch):
+    monkeypatch.delenv("GALAXY_GPU_MEMORY_MIB", raising=False)
+    assert gpu_memory_limit_mib() is None
+    monkeypatch.setenv("GALAXY_GPU_MEMORY_MIB", "8192")
+    assert gpu_memory_limit_mib() == 8192
+
+
+@pytest.mark.parametrize("named", ["8g", "-1", "100", "1.5"])
+def test_a_wrong_memory_limit_is_refused(monkeypatch, named):
+    monkeypatch.setenv("GALAXY_GPU_MEMORY_MIB", named)
+    with pytest.raises(InputError, match=f"at least 256.*Received: '{named}'"):
+        gpu_memory_limit_mib()
 
 
 def test_only_errors_of_memory_count_as_such():

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from galaxy_tasks.spark_conf import spark_submit_environment
+from galaxy_tasks.spark_conf import memory_mib, spark_submit_environment
 
 
 @pytest.fixture
@@ -48,3 +48,20 @@ def test_another_spark_of_the_machine_takes_no_part(project, monkeypatch):
     environment = spark_submit_environment(project)
     assert "SPARK_HOME" not in environment
     assert environment["SPARK_LOCAL_IP"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected_mib"),
+    [
+        ("memory.max", "67108864\n", 64),
+        ("memory/memory.limit_in_bytes", "67108864\n", 64),
+        ("memory.max", "max\n", None),
+        ("memory/memory.limit_in_bytes", "9223372036854771712\n", None),  # no limit either
+    ],
+)
+def test_memory_is_that_of_the_container(tmp_path, name, text, expected_mib):
+    machine_mib = memory_mib(tmp_path)
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(text)
+    assert memory_mib(tmp_path) == (expected_mib or machine_mib)

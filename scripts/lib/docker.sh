@@ -5,7 +5,8 @@
 DOCKER_LOG=/var/log/galaxy-morphology-dockerd.log
 
 # make_docker: makes sure that `docker compose` and `docker buildx` work. On a machine that only
-# runs tests (CI, as root, with apt) it installs and starts what is missing. Prints one line where
+# runs tests (CI, as root, with apt) it installs and starts what is missing, and debootstrap for
+# images that cannot be pulled. Prints one line where
 # no engine can be had; the tests of the stack then skip, or fail if REQUIRE_DOCKER is 1.
 make_docker() {
   has_docker && return
@@ -21,9 +22,10 @@ has_docker() {
 }
 
 install_engine() {
-  command -v dockerd >/dev/null && command -v iptables >/dev/null && return
+  command -v dockerd >/dev/null && command -v iptables >/dev/null &&
+    command -v debootstrap >/dev/null && return
   as_root apt-get update -qq &&
-    as_root apt-get install --yes -qq --no-install-recommends docker.io iptables >/dev/null
+    as_root apt-get install --yes -qq --no-install-recommends docker.io iptables debootstrap
 }
 
 # start_engine: in a session of its own, so that it outlives the tests and can be used by the next.

@@ -24,8 +24,47 @@ SETTINGS = {
 }
 
 
+class Airflow:
+    """An Airflow that can be asked over its API."""
+
+    client: Client
+    run_id: str
+    """The run that is meant where none is named."""
+
+    def task(self, task_id: str, run_id: str | None = None) -> dict[str, Any]:
+        return self.client.get(self._task_path(task_id, run_id))
+
+    def tasks(self, run_id: str | None = None) -> dict[str, dict[str, Any]]:
+        path = f"{progress.run_path(DAG_ID, run_id or self.run_id)}/taskInstances"
+        return {task["task_id"]: task for task in self.client.get(path)["task_instances"]}
+
+    def log(self, task_id: str, run_id: str | None = None) -> str:
+        """Return what a task's log says, as the web page shows it."""
+        path = self._task_path(task_id, run_id)
+        lines = []
+        for entry in progress.read_log(self.client, path, self.client.get(path)["try_number"]):
+            errors = [error["exc_value"] for error in entry.get("error_detail") or []]
+            lines += [entry["event"], *errors]
+        return "\n".join(lines)
+
+    def result(self, task_id: str, run_id: str | None = None) -> Any:
+        """Return what a task returned."""
+        path = f"{self._task_path(task_id, run_id)}/xcomEntries/return_value"
+        return self.client.get(path)["value"]
+
+    def wait_for_end(self, run_id: str, *, timeout_s: float = 300) -> str:
+        path = progress.run_path(DAG_ID, run_id)
+        return wait_for(
+            lambda: (state := self.client.get(path)["state"]) in ("success", "failed") and state,
+            timeout_s=timeout_s,
+        )
+
+    def _task_path(self, task_id: str, run_id: str | None) -> str:
+        return f"{progress.run_path(DAG_ID, run_id or self.run_id)}/taskInstances/{task_id}"
+
+
 @dataclass
-class Standalone:
+class Standalone(Airflow):
     """What `scripts/run` started, after its run has ended and while its page is up."""
 
     process: subprocess.Popen[bytes]
@@ -47,32 +86,6 @@ class Standalone:
     @property
     def settings(self) -> dict[str, Any]:
         return self.client.get(progress.run_path(DAG_ID, self.run_id))["conf"]
-
-    def tasks(self, run_id: str) -> dict[str, dict[str, Any]]:
-        path = f"{progress.run_path(DAG_ID, run_id)}/taskInstances"
-        return {task["task_id"]: task for task in self.client.get(path)["task_instances"]}
-
-    def log(self, task_id: str, run_id: str | None = None) -> str:
-        """Return what a task's log says, as the web page shows it."""
-        path = f"{progress.run_path(DAG_ID, run_id or self.run_id)}/taskInstances/{task_id}"
-        try_number = self.client.get(path)["try_number"]
-        lines = []
-        for entry in progress.read_log(self.client, path, try_number):
-            errors = [error["exc_value"] for error in entry.get("error_detail") or []]
-            lines += [entry["event"], *errors]
-        return "\n".join(lines)
-
-    def result(self, task_id: str, run_id: str | None = None) -> Any:
-        """Return what a task returned."""
-        path = f"{progress.run_path(DAG_ID, run_id or self.run_id)}/taskInstances/{task_id}"
-        return self.client.get(f"{path}/xcomEntries/return_value")["value"]
-
-    def wait_for_end(self, run_id: str, *, timeout_s: float = 300) -> str:
-        path = progress.run_path(DAG_ID, run_id)
-        return wait_for(
-            lambda: (state := self.client.get(path)["state"]) in ("success", "failed") and state,
-            timeout_s=timeout_s,
-        )
 
 
 def wait_for(condition: Callable[[], Any], *, timeout_s: float) -> Any:

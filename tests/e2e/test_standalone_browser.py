@@ -1,60 +1,43 @@
-import shutil
-
 import pytest
+from browsing import (
+    fill_number,
+    find_node,
+    needs_browser,
+    open_browser,
+    open_form,
+    open_page,
+    open_section,
+    send,
+    show_graph,
+    sync_api,
+)
 from harness import DAG_ID, SETTINGS, STEPS, TRAINERS
 
 from galaxy_tasks.standalone import progress
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright")
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
-)
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: apt-get install chromium"),
-]
-# Chromium asks its maker's servers for updates and more at every start; a root has no sandbox.
-ARGUMENTS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update"),
-]
+pytestmark = [pytest.mark.e2e, needs_browser]
 
 
 @pytest.fixture(scope="module")
 def browser():
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with open_browser() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
 def page(browser, standalone):
     """The DAG's page, logged in as the command's output says."""
-    page = browser.new_page(viewport={"width": 1500, "height": 1000})
-    page.set_default_timeout(60_000)
-    page.goto(f"{standalone.client.address}/dags/{DAG_ID}")
-    page.fill("input[name=username]", "admin")
-    page.fill("input[name=password]", standalone.password)
-    page.click("button[type=submit]")
+    address = f"{standalone.client.address}/dags/{DAG_ID}"
+    page = open_page(browser, address, user="admin", password=standalone.password)
     page.get_by_test_id("trigger-dag-button").wait_for()
     yield page
     page.close()
 
 
-def open_form(page):
-    page.get_by_test_id("trigger-dag-button").click()
-    form = page.get_by_role("dialog").filter(has_text="Trigger Dag")
-    form.locator("input[name=element_image_size_px]").wait_for()
-    return form
-
-
 def test_graph_shows_the_workflow(page):
-    page.get_by_role("button", name="Show Graph").click()
-    page.locator(".react-flow__node").first.wait_for()
-    page.get_by_role("button", name="Expand all task groups").click()
+    show_graph(page)
     for name in (*STEPS, *TRAINERS):
-        page.locator(f".react-flow__node[data-id={name}]").wait_for()
+        find_node(page, name).wait_for()
     edges = page.locator(".react-flow__edge").all()
     assert {edge.get_attribute("data-id") for edge in edges} == {
         "prepare_release-clean_labels",
@@ -76,7 +59,7 @@ def test_form_shows_the_main_settings_and_folds_the_others(page):
     for section in ("Labels", "Images", "Training", "Evaluation", "Simulation"):
         assert form.get_by_role("button", name=section, exact=True).is_visible()
     assert not form.get_by_text("Weight decay of AdamW (0 to 1).").is_visible()
-    form.get_by_role("button", name="Training", exact=True).click()
+    open_section(form, "Training")
     form.get_by_text("Weight decay of AdamW (0 to 1).").wait_for()
 
 
@@ -105,10 +88,9 @@ def test_form_starts_a_run_that_reuses_what_is_there(page, standalone):
     form = open_form(page)
     fill_number(form, "image_size_px", SETTINGS["image_size_px"])
     fill_number(form, "epochs", SETTINGS["epochs"])
-    form.get_by_role("button", name="Simulation", exact=True).click()
+    open_section(form, "Simulation")
     fill_number(form, "simulated_galaxies", SETTINGS["simulated_galaxies"])
-    form.get_by_role("button", name="Trigger", exact=True).click()
-    form.wait_for(state="hidden")
+    send(form)
 
     (run_id,) = {run["dag_run_id"] for run in list_runs(standalone)} - known
 
@@ -121,13 +103,6 @@ def test_form_starts_a_run_that_reuses_what_is_there(page, standalone):
 
 def list_runs(standalone):
     return standalone.client.get(f"dags/{DAG_ID}/dagRuns?limit=100")["dag_runs"]
-
-
-def fill_number(form, name, value):
-    field = form.locator(f"input[name=element_{name}]")
-    field.wait_for()
-    field.fill(str(value))
-    field.blur()
 
 
 def test_page_of_a_task_shows_its_log(page, standalone):

@@ -1,0 +1,75 @@
+"""A real browser, and what tests do with it on Airflow's page."""
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright")
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
+)
+needs_browser = pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: apt-get install chromium")
+# Chromium asks its maker's servers for updates and more at every start; a root has no sandbox.
+ARGUMENTS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+]
+
+
+@contextlib.contextmanager
+def open_browser() -> Iterator:
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+def open_page(browser, address: str, *, user: str, password: str):
+    """Open a page of Airflow, which asks for a login first."""
+    page = browser.new_page(viewport={"width": 1500, "height": 1000})
+    page.set_default_timeout(60_000)
+    page.goto(address)
+    log_in(page, user=user, password=password)
+    return page
+
+
+def log_in(page, *, user: str, password: str) -> None:
+    page.fill("input[name=username]", user)
+    page.fill("input[name=password]", password)
+    page.click("[type=submit]")
+
+
+def open_form(page):
+    """Open the DAG's trigger form."""
+    page.get_by_test_id("trigger-dag-button").click()
+    form = page.get_by_role("dialog").filter(has_text="Trigger Dag")
+    form.locator("input[name=element_image_size_px]").wait_for()
+    return form
+
+
+def fill_number(form, name: str, value: float) -> None:
+    field = form.locator(f"input[name=element_{name}]")
+    field.wait_for()
+    field.fill(str(value))
+    field.blur()
+
+
+def open_section(form, name: str) -> None:
+    form.get_by_role("button", name=name, exact=True).click()
+
+
+def send(form) -> None:
+    form.get_by_role("button", name="Trigger", exact=True).click()
+    form.wait_for(state="hidden")
+
+
+def show_graph(page) -> None:
+    page.get_by_role("button", name="Show Graph").click()
+    page.locator(".react-flow__node").first.wait_for()
+    page.get_by_role("button", name="Expand all task groups").click()
+
+
+def find_node(page, task_id: str):
+    return page.locator(f".react-flow__node[data-id={task_id}]")

@@ -1,0 +1,85 @@
+"""Parts of the stack are killed in the middle of a run, which ends as if nothing had been."""
+
+import pandas as pd
+import pytest
+from harness import wait_for
+
+pytestmark = pytest.mark.e2e
+SETTINGS = {
+    "architectures": ["alexnet", "resnet18"],
+    "epochs": 25,
+    "early_stopping_patience_epochs": 25,
+    "deterministic": True,
+}
+"""Long enough to be killed in the middle; deterministic, so that results can be compared."""
+EARLY = "epoch   3/25"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(stack):
+    """What a run without any failure leaves."""
+    stack.forget("models", "evaluations")
+    assert stack.wait_for_end(stack.trigger(**SETTINGS)) == "success"
+    outcomes = stack.outcomes()
+    assert set(outcomes) == set(SETTINGS["architectures"])
+    return outcomes
+
+
+def start_training(stack):
+    """Start a run that finds no models, and return it when a training is in its first epochs."""
+    stack.forget("models", "evaluations")
+    run_id = stack.trigger(**SETTINGS)
+    stack.wait_for_log(run_id, "train_resnet", EARLY)
+    return run_id
+
+
+def assert_same_end(stack, run_id, undisturbed):
+    assert stack.wait_for_end(run_id, timeout_s=600) == "success"
+    assert stack.outcomes() == undisturbed
+    assert stack.unfinished() == []
+    assert stack.result("evaluate", run_id)["winner"] in SETTINGS["architectures"]
+    wait_for(lambda: not unhealthy(stack), timeout_s=120)
+
+
+def unhealthy(stack):
+    return {
+        name: state
+        for name, state in stack.services().items()
+        if state != "running healthy" and name != "init"
+    }
+
+
+def test_trainer_goes_on_from_its_last_epoch(stack, undisturbed):
+    run_id = start_training(stack)
+    stack.crash("trainer-cpu")
+    assert_same_end(stack, run_id, undisturbed)
+    assert stack.task("train_resnet", run_id)["try_number"] == 2
+    assert "Going on after epoch" in stack.log("train_resnet", run_id)
+
+
+def test_spark_job_outlives_a_spark_worker(stack, undisturbed):
+    before = stack.labels()
+    known = len(stack.list_spark_applications())
+    stack.forget("labels")
+    run_id = stack.trigger(**SETTINGS)
+    wait_for(lambda: len(stack.list_spark_applications()) > known, timeout_s=120)
+    stack.crash("spark-worker")
+    assert_same_end(stack, run_id, undisturbed)
+    pd.testing.assert_frame_equal(stack.labels(), before)
+
+
+@pytest.mark.parametrize("service", ["scheduler", "redis", "postgres", "api-server"])
+def test_trainings_outlive(stack, undisturbed, service):
+    run_id = start_training(stack)
+    stack.crash(service)
+    assert_same_end(stack, run_id, undisturbed)
+    assert stack.task("train_resnet", run_id)["try_number"] == 1
+
+
+def test_run_goes_on_after_down_and_up(stack, undisturbed):
+    run_id = start_training(stack)
+    stack.compose("down")
+    assert not stack.services()
+    stack.up()
+    assert_same_end(stack, run_id, undisturbed)
+    assert "Going on after epoch" in stack.log("train_resnet", run_id)
