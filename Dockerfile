@@ -4,11 +4,13 @@ ARG BASE_IMAGE=python:3.12-slim-bookworm
 
 FROM ${BASE_IMAGE} AS dependencies
 ARG UID=50000
+# Some base images have a user with the number of the first user of many machines, 1000.
 RUN apt-get update -qq \
     && mkdir -p /usr/share/man/man1 \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
         default-jre-headless \
     && rm -rf /var/lib/apt/lists/* \
+    && { ! owner=$(id -nu "$UID" 2>/dev/null) || userdel --remove "$owner"; } \
     && useradd --uid "$UID" --gid 0 --create-home --shell /bin/bash galaxy \
     && install -d -o galaxy -g 0 -m 0775 \
         /opt/airflow /opt/airflow/dags /opt/airflow/logs /opt/spark /data /runs

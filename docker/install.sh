@@ -14,5 +14,6 @@ index=$("$VIRTUAL_ENV/bin/pip" config get global.index-url 2>/dev/null || true)
 if [ -n "$index" ]; then
   export UV_DEFAULT_INDEX="$index"
 fi
-exec "$VIRTUAL_ENV/bin/uv" pip install --quiet --no-cache --compile-bytecode --require-hashes \
+"$VIRTUAL_ENV/bin/uv" pip install --quiet --no-cache --compile-bytecode --require-hashes \
   --requirement "$1"
+rm -f /tmp/uv-*.lock

@@ -6,6 +6,7 @@ epochs by validation macro-F1, see `checkpoints.SMOOTHING_EPOCHS`.
 """
 
 import math
+import platform
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -70,7 +71,8 @@ def train_classifier(
         f"Training {architecture}: {model.count_params():,} parameters, {len(training):,} training "
         f"and {len(validation):,} validation galaxies at {config.image_size_px} px, batches of "
         f"{config.batch_size}, at most {config.epochs} epochs.\n"
-        f"Running on {device.describe()}{', deterministic' if config.deterministic else ''}.",
+        f"Running on {device.describe()}{', deterministic' if config.deterministic else ''}, "
+        f"host {platform.node()}.",
         flush=True,
     )
     state = _restore(model, config=config, folder=folder)
@@ -184,20 +186,18 @@ def _run_epoch(
         loss_weights=weights if config.class_balance == "weights" else np.ones(num_classes),
     )
     rate = LearningRateSetter(config, epoch=state.epoch, num_batches=len(dataset))
-    fitted = model.fit(
+    scores = model.fit(
         dataset,
         shuffle=False,
         verbose=0,  # pyright: ignore[reportArgumentType]
         callbacks=[rate],
-    )
-    scores = fitted.history
+    ).history
     fit_seconds = time.monotonic() - started
     record = {name: float(scores[name][0]) for name in ("loss", "accuracy", "macro_f1")}
     _check_finite(record["loss"], state, config)
     # The last update may have gone wrong after a finite mean loss; NaN would stop the scoring.
     _check_finite(float(np.sum([np.sum(weight) for weight in model.get_weights()])), state, config)
     record |= _validate(model, validation, state.batch_size)
-    seconds = time.monotonic() - started
     num_images = len(dataset) * min(state.batch_size, len(order))
     record |= {
         "epoch": state.epoch + 1,
@@ -205,7 +205,7 @@ def _run_epoch(
         "images": num_images,
         "images_per_s": num_images / fit_seconds,
         "fit_seconds": fit_seconds,
-        "seconds": seconds,
+        "seconds": time.monotonic() - started,
     }
     return state.after_epoch(record)
 

@@ -32,6 +32,7 @@ install_engine() {
 start_engine() {
   local second
   docker info >/dev/null 2>&1 && return
+  pgrep -x dockerd >/dev/null || rm -f /var/run/docker.pid # of an engine that was killed
   setsid dockerd >"$DOCKER_LOG" 2>&1 </dev/null &
   for ((second = 0; second < 60; second++)); do
     docker info >/dev/null 2>&1 && return

@@ -31,7 +31,7 @@ def stack(engine, tmp_path_factory) -> Iterator[Stack]:
     """The whole stack with a trainer without GPU and three slots, shared by all its tests."""
     folder = tmp_path_factory.mktemp("stack")
     started = Stack(folder, name="galaxy-morphology-test")
-    started.write_settings(COMPOSE_PROFILES="cpu", GPU_SLOTS=3, WORKER_LOST_AFTER_S=30)
+    started.write_settings(COMPOSE_PROFILES="cpu", GPU_SLOTS=3, WORKER_LOST_AFTER_S=60)
     started.remove()
     try:
         started.printed = started.up()

@@ -30,20 +30,24 @@ def page(stack):
 @pytest.fixture(scope="module")
 def run_id(page, stack):
     """A run that was started with the trigger form, watched until its graph is green."""
+    known = list_runs(stack)
     form = open_form(page)
     for name in ("image_size_px", "epochs"):
         fill_number(form, name, RUN_SETTINGS[name])
     open_section(form, "Simulation")
     fill_number(form, "simulated_galaxies", RUN_SETTINGS["simulated_galaxies"])
     send(form)
-    path = f"dags/{DAG_ID}/dagRuns"
-    (run,) = wait_for(lambda: stack.client.get(path)["dag_runs"], timeout_s=30)
-    stack.run_id = run["dag_run_id"]
+    (stack.run_id,) = wait_for(lambda: list_runs(stack) - known, timeout_s=30)
     page.goto(f"{page.url.split('/dags')[0]}/dags/{DAG_ID}/runs/{stack.run_id}")
     show_graph(page)
     for name in (*STEPS, *TRAINERS):
         sync_api.expect(find_node(page, name)).to_contain_text("success", timeout=400_000)
     return stack.run_id
+
+
+def list_runs(stack):
+    runs = stack.client.get(f"dags/{DAG_ID}/dagRuns?limit=100")["dag_runs"]
+    return {run["dag_run_id"] for run in runs}
 
 
 def test_run_ends_well_with_the_forms_settings(stack, run_id):
@@ -83,6 +87,8 @@ def test_trainings_ran_in_the_trainer_at_one_time(stack, run_id):
     assert {tasks[name]["hostname"] for name in TRAINERS} == {"trainer"}
     assert "trainer" not in {tasks[name]["hostname"] for name in STEPS}
     assert overlap(tasks)
+    for name in TRAINERS:
+        assert "host trainer." in stack.log(name, run_id)
 
 
 def test_report_opens_in_the_browser(page, stack, run_id):
