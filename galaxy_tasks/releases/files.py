@@ -133,7 +133,8 @@ def match_columns(
     missing = [c for c, name in found.items() if name is None and c not in set(optional)]
     if missing:
         expected = shorten(" or ".join(wanted[column]) for column in missing)
-        alike = [pair for c in missing if (pair := _find_alike(wanted[c], table.columns))]
+        spare = [column for column in table.columns if column not in found.values()]
+        alike = [pair for c in missing if (pair := _find_alike(wanted[c], spare))]
         raise InputError(
             f"{table.path} lacks {len(missing)} column(s). Expected: {expected}. "
             f"Found: {shorten(table.columns)}"
