@@ -1,8 +1,6 @@
 """Every release against its published header, on galaxies of known class cleaned by Spark."""
 
 import contextlib
-import csv
-import gzip
 import json
 import math
 import os
@@ -122,15 +120,20 @@ def find_spelling(release: Release, header: list[str], column: str) -> str:
 
 
 def write_catalogue(path: Path, header: list[str], rows: list[dict[str, object]]) -> None:
-    opened = gzip.open if path.suffix == ".gz" else open
-    with opened(path, "wt", newline="") as file:
-        writer = csv.DictWriter(file, header, restval="")
-        writer.writeheader()
-        writer.writerows(rows)
+    table = pd.DataFrame(rows, columns=pd.Index(header))
+    if path.suffix == ".parquet":
+        table.to_parquet(path, index=False)
+    else:
+        table.to_csv(path, index=False)  # gzipped where the name says so
 
 
-def build_source(folder: Path, name: str, *, galaxies: int, blank: object = 0) -> RunConfig:
-    """Write a release's folder: galaxies of each class in turn, and their images."""
+def build_source(
+    folder: Path, name: str, *, galaxies: int, table: str = "", blank: object = 0
+) -> RunConfig:
+    """Write a release's folder: galaxies of each class in turn, and their images.
+
+    The catalogue has the first name that the release looks for, or that of `table`.
+    """
     release, header = RELEASES[name], HEADERS[name]
     images = folder / release.images_folders[0]
     images.mkdir(parents=True)
@@ -147,17 +150,13 @@ def build_source(folder: Path, name: str, *, galaxies: int, blank: object = 0) -
         row |= {release.id_columns[0]: name_galaxy(name, number), "tile_index": 102}
         rows.append({column: value for column, value in row.items() if column in header})
         (images / f"{name_image(name, number)}.jpg").write_bytes(b"x")
-    write_catalogue(folder / release.catalogue_names[0].replace(".parquet", ".csv"), header, rows)
+    write_catalogue(folder / (table or release.catalogue_names[0]), header, rows)
     if name.startswith("galaxy_zoo_2"):
         lines = [f"{name_galaxy(name, n)},original,{n}" for n in range(galaxies)]
         (folder / "gz2_filename_mapping.csv").write_text(
             "\n".join(["objid,sample,asset_id", *lines])
         )
-    return RunConfig(
-        release=name,
-        source=str(folder),
-        catalogue_file=release.catalogue_names[0].replace(".parquet", ".csv"),
-    )
+    return RunConfig(release=name, source=str(folder), catalogue_file=table)
 
 
 def name_galaxy(release: str, number: int) -> str:
@@ -213,7 +212,7 @@ def test_only_releases_that_ask_by_branch_may_leave_blanks():
 def test_a_question_that_nobody_was_asked_meets_no_rule_and_is_no_fault(
     spark, tmp_path, name, blank
 ):
-    config = build_source(tmp_path, name, galaxies=10, blank=blank)
+    config = build_source(tmp_path, name, galaxies=10, table="t.csv.gz", blank=blank)
     judged = judge(spark, config)
     assert [judged[name_galaxy(name, n)] for n in range(10)] == [
         (CLASSES[n % 5], None) for n in range(10)
@@ -257,7 +256,7 @@ def test_blanks_and_faults_of_parquet_are_told_apart(spark, tmp_path):
 
 
 def test_a_galaxy_with_too_few_volunteers_on_one_question_has_no_class(spark, tmp_path):
-    config = build_source(tmp_path, "galaxy_zoo_decals", galaxies=5)
+    config = build_source(tmp_path, "galaxy_zoo_decals", galaxies=5, table="t.csv")
     path = tmp_path / config.catalogue_file
     table = pd.read_csv(path)
     table.loc[0, "how-rounded_total-votes"] = 19
@@ -325,7 +324,7 @@ def test_another_releases_header_is_refused_without_a_guess(tmp_path):
 
 
 def test_the_columns_that_make_an_images_name_are_asked_for_before_spark_starts(tmp_path):
-    config = build_source(tmp_path, "galaxy_zoo_euclid", galaxies=5)
+    config = build_source(tmp_path, "galaxy_zoo_euclid", galaxies=5, table="t.csv")
     table = pd.read_csv(tmp_path / config.catalogue_file).drop(columns="tile_index")
     table.to_csv(tmp_path / config.catalogue_file, index=False)
     with pytest.raises(InputError, match=r"lacks 1 column\(s\)\. Expected: tile_index"):
