@@ -6,7 +6,7 @@ positions), the boolean is_broken (the row has more or fewer cells than the head
 columns that the scheme names. No function needs Python on an executor.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from functools import reduce
 from operator import add, and_
@@ -183,32 +183,40 @@ def _judge_votes(scheme: VoteScheme, minimum_votes: int) -> _Verdict:
     counts = scheme.vote_columns if minimum_votes > 0 else ()
     highest = dict.fromkeys(scheme.fraction_columns, 1 + ROUNDING)
     highest |= dict.fromkeys(counts, float("inf"))
-    are_good = reduce(and_, (_is_good(name, limit) for name, limit in highest.items()))
-    faults = [F.when(~_is_good(name, limit), _quote(name)) for name, limit in highest.items()]
+    blank = scheme.blank_columns
+    good = {name: _is_good(name, limit, blank=blank) for name, limit in highest.items()}
+    faults = [F.when(~is_good, _quote(name)) for name, is_good in good.items()]
     labels = [
         F.when(
-            reduce(and_, (_meets(c, minimum_votes) for c in rule.criteria)),
+            reduce(and_, (_meets(c, minimum_votes, blank=blank) for c in rule.criteria)),
             F.lit(rule.morphology.value),
         )
         for rule in scheme.rules
     ]
     return _Verdict(
-        fault=F.when(~are_good, F.concat_ws("; ", *faults)),
+        fault=F.when(~reduce(and_, good.values()), F.concat_ws("; ", *faults)),
         labels=tuple(labels),
         is_artifact=F.lit(False),
     )
 
 
-def _meets(criterion: Criterion, minimum_votes: int) -> Column:
-    is_met = _number(criterion.column) >= criterion.minimum
+def _meets(criterion: Criterion, minimum_votes: int, *, blank: Container[str]) -> Column:
+    def known(name: str) -> Column:
+        # To Spark NaN is greater than every number: a blank would meet every minimum.
+        nothing = F.lit(None).cast("double")
+        return F.nanvl(_number(name), nothing) if name in blank else _number(name)
+
+    is_met = known(criterion.column) >= criterion.minimum
     if minimum_votes > 0 and criterion.vote_columns:
-        is_met &= reduce(add, map(_number, criterion.vote_columns)) >= minimum_votes
+        is_met &= reduce(add, map(known, criterion.vote_columns)) >= minimum_votes
     return is_met
 
 
-def _is_good(name: str, highest: float) -> Column:
+def _is_good(name: str, highest: float, *, blank: Container[str]) -> Column:
     number = _number(name)
-    return number.isNotNull() & ~F.isnan(number) & number.between(0.0, highest)
+    is_good = number.isNotNull() & ~F.isnan(number) & number.between(0.0, highest)
+    text = F.coalesce(F.trim(F.col(f"`{name}`").cast("string")), F.lit(""))
+    return is_good | (text == "") | F.isnan(number) if name in blank else is_good
 
 
 def _quote(name: str) -> Column:

@@ -18,6 +18,7 @@ from galaxy_tasks.errors import GalaxyMorphologyError, InputError
 from galaxy_tasks.options import complete_settings, with_setting_options
 from galaxy_tasks.presets import Preset, default_preset
 from galaxy_tasks.process import run_step
+from galaxy_tasks.releases_cli import releases_app
 from galaxy_tasks.spark_conf import spark_submit_conf, spark_submit_environment
 
 app = typer.Typer(
@@ -26,6 +27,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(releases_app, name="releases")
 
 
 def main() -> None:

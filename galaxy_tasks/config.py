@@ -13,8 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from galaxy_tasks.errors import InputError
 
 ReleaseName = Literal[
-    "simulated", "galaxy_zoo_challenge", "galaxy_zoo_2", "galaxy_zoo_1", "class_table"
-]
+    "simulated", "galaxy_zoo_challenge", "galaxy_zoo_2", "galaxy_zoo_2_main", "galaxy_zoo_1",
+    "galaxy_zoo_hubble", "galaxy_zoo_candels", "galaxy_zoo_decals", "galaxy_zoo_desi",
+    "galaxy_zoo_euclid", "class_table",
+]  # fmt: skip
 Scheme = Literal["clean5", "gz2_class", "as_given"]
 Architecture = Literal[
     "alexnet",

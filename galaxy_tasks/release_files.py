@@ -20,7 +20,7 @@ from galaxy_tasks.releases.files import (
     read_table_header,
     shorten,
 )
-from galaxy_tasks.releases.rules import GivenScheme, Release, Scheme, VoteScheme
+from galaxy_tasks.releases.rules import GivenScheme, ImageKey, Release, Scheme, VoteScheme
 
 ID, RA, DEC = "galaxy_id", "ra", "dec"
 """What the plan calls the columns that every release has, whatever the release calls them."""
@@ -59,7 +59,7 @@ def locate_release(config: RunConfig, *, source: str | Path | None = None) -> Re
     release = adapt_release(config)
     catalogue = _locate_catalogue(config, release, folder)
     images = _locate_images(config, release, folder)
-    mapping = _locate_mapping(release, folder)
+    mapping = _locate_mapping(release, folder, catalogue=catalogue)
     plan_catalogue(config, catalogue)
     if not list_images(images, pattern=release.image_name_pattern):
         raise InputError(
@@ -203,10 +203,13 @@ def _has_images(folder: Path) -> bool:
     return any(is_image(path.name) for path in folder.iterdir())
 
 
-def _locate_mapping(release: Release, folder: Path) -> Path | None:
-    if release.mapping is None:
-        return None
+def _locate_mapping(release: Release, folder: Path, *, catalogue: Path) -> Path | None:
     mapping = release.mapping
+    if mapping is None:
+        return None
+    if isinstance(mapping, ImageKey):
+        match_columns(read_table_header(catalogue), {name: (name,) for name in mapping.columns})
+        return None
     path = _first_file(folder, mapping.file_names, "the table that maps ids to images")
     wanted = {name: (name,) for name in (mapping.id_column, mapping.image_column)}
     match_columns(read_table_header(path), wanted)

@@ -11,7 +11,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from galaxy_tasks.lineage import ReleaseFiles
 from galaxy_tasks.releases.files import Table, list_images, match_columns, read_table_header
-from galaxy_tasks.releases.rules import Release
+from galaxy_tasks.releases.rules import ImageKey, ImageMapping, Release
 
 _BROKEN_ROW = "broken_row"
 BROADCAST_ROWS = 300_000
@@ -66,25 +66,46 @@ def read_images(spark: SparkSession, release: Release, release_files: ReleaseFil
     """Return the images that exist: columns galaxy_id and image_name, each galaxy once.
 
     The folder is listed once, here on the driver; no executor looks for a file. Of several images
-    that a mapping table gives one galaxy, the first by name counts.
+    that a mapping gives one galaxy, the first by name counts.
     """
     names = list_images(Path(release_files.images), pattern=release.image_name_pattern)
     image_names = pa.array(names.values(), pa.string())
     ids = pa.array(names.keys(), pa.string())
     if release.mapping is None:
         return create_small_table(spark, {"galaxy_id": ids, "image_name": image_names})
+    if isinstance(release.mapping, ImageKey):
+        ids = pa.array([image_id.rstrip("_") for image_id in names], pa.string())
+        image_ids = _join_image_ids(spark, release, release.mapping, release_files)
+    else:
+        image_ids = _look_up_image_ids(spark, release.mapping, release_files)
     listed = create_small_table(spark, {"image_id": ids, "image_name": image_names})
-    table = read_table_header(Path(release_files.mapping))
-    wanted = {
-        "galaxy_id": (release.mapping.id_column,),
-        "image_id": (release.mapping.image_column,),
-    }
-    mapping = read_rows(spark, table, match_columns(table, wanted))
     return (
-        mapping.select(F.trim("galaxy_id").alias("galaxy_id"), F.trim("image_id").alias("image_id"))
-        .join(listed, on="image_id", how="inner")
+        image_ids.join(listed, on="image_id", how="inner")
         .groupBy("galaxy_id")
         .agg(F.min("image_name").alias("image_name"))
+    )
+
+
+def _look_up_image_ids(
+    spark: SparkSession, mapping: ImageMapping, release_files: ReleaseFiles
+) -> DataFrame:
+    """Return galaxy_id and image_id as a table beside the catalogue has them."""
+    table = read_table_header(Path(release_files.mapping))
+    wanted = {"galaxy_id": (mapping.id_column,), "image_id": (mapping.image_column,)}
+    rows = read_rows(spark, table, match_columns(table, wanted))
+    return rows.select(F.trim("galaxy_id").alias("galaxy_id"), F.trim("image_id").alias("image_id"))
+
+
+def _join_image_ids(
+    spark: SparkSession, release: Release, key: ImageKey, release_files: ReleaseFiles
+) -> DataFrame:
+    """Return galaxy_id and the image_id that columns of the catalogue make up."""
+    table = read_table_header(Path(release_files.catalogue))
+    wanted = {"galaxy_id": release.id_columns, **{name: (name,) for name in key.columns}}
+    rows = read_rows(spark, table, match_columns(table, wanted))
+    parts = [F.replace(F.trim(name), F.lit("-"), F.lit(key.minus)) for name in key.columns]
+    return rows.select(
+        F.trim("galaxy_id").alias("galaxy_id"), F.concat_ws(key.separator, *parts).alias("image_id")
     )
 
 

@@ -10,4 +10,6 @@ CLASS_TABLE = Release(
     image_name_pattern="",
     id_columns=("GalaxyID", "dr7objid", "galaxy_id", "id", "objid", "iauname"),
     schemes={"as_given": GivenScheme(column="class")},
+    citation="the table's own",
+    image_source="{id}.jpg, .jpeg or .png in a folder that you have.",
 )

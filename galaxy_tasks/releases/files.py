@@ -4,6 +4,7 @@ Nothing here reads a table's rows, except to hash its bytes: that is Spark's par
 """
 
 import csv
+import difflib
 import gzip
 import hashlib
 import io
@@ -129,17 +130,26 @@ def match_columns(
         InputError: names the columns that are missing and those that are there.
     """
     found = {column: table.find(names) for column, names in wanted.items()}
-    missing = [
-        " or ".join(wanted[column])
-        for column, name in found.items()
-        if name is None and column not in set(optional)
-    ]
+    missing = [c for c, name in found.items() if name is None and c not in set(optional)]
     if missing:
+        expected = shorten(" or ".join(wanted[column]) for column in missing)
+        spare = [column for column in table.columns if column not in found.values()]
+        alike = [pair for c in missing if (pair := _find_alike(wanted[c], spare))]
         raise InputError(
-            f"{table.path} lacks {len(missing)} column(s). Expected: {shorten(missing)}. "
+            f"{table.path} lacks {len(missing)} column(s). Expected: {expected}. "
             f"Found: {shorten(table.columns)}"
+            + (f". Nearest to what is missing: {shorten(alike)}" if alike else "")
         )
     return {column: name for column, name in found.items() if name is not None}
+
+
+def _find_alike(names: Iterable[str], columns: Iterable[str]) -> str | None:
+    """Return 'column for name' of the column most like one of the names, if any is much alike."""
+    by_fold = {column.casefold(): column for column in columns}
+    for name in names:
+        if close := difflib.get_close_matches(name.casefold(), by_fold, n=1, cutoff=0.75):
+            return f"{by_fold[close[0]]} for {name}"
+    return None
 
 
 def shorten(names: Iterable[str]) -> str:

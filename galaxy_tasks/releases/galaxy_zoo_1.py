@@ -5,13 +5,31 @@ The release ships no images: put SDSS cutouts named by OBJID into `images`.
 """
 
 from galaxy_tasks.morphology import Morphology
-from galaxy_tasks.releases.rules import Criterion, LabelRule, Release, VoteScheme
+from galaxy_tasks.releases.rules import (
+    Criterion,
+    LabelRule,
+    Release,
+    RemoteFile,
+    VoteKind,
+    VoteScheme,
+)
+from galaxy_tasks.releases.vocabulary import Answer
 
 # Lintott et al. 2011, Table 2: a galaxy is flagged elliptical or spiral (the clean sample) with
 # 80 per cent of the debiased vote, and uncertain otherwise. P_CS is all spirals together:
 # clockwise, anticlockwise and edge-on.
 CLEAN_FRACTION = 0.8
 ANSWERED = ("NVOTE",)
+TYPES = {
+    "P_EL": "elliptical",
+    "P_CS": "spiral",
+    "P_CW": "spiral_clockwise",
+    "P_ACW": "spiral_anticlockwise",
+    "P_EDGE": "edge_on",
+    "P_DK": "dont_know",
+    "P_MG": "merger",
+}
+CATALOGUE = "GalaxyZoo1_DR_table2.csv.gz"
 
 GALAXY_ZOO_1 = Release(
     name="galaxy_zoo_1",
@@ -42,4 +60,23 @@ GALAXY_ZOO_1 = Release(
             )
         )
     },
+    citation="Lintott et al. 2011, MNRAS 410, 166, Table 2",
+    files=(
+        RemoteFile(
+            name=CATALOGUE,
+            addresses=(
+                f"https://galaxy-zoo-1.s3.amazonaws.com/{CATALOGUE}",
+                f"https://data.galaxyzoo.org/data/gz1/{CATALOGUE}",
+            ),
+            size_mb=20.4,
+        ),
+    ),
+    votes=VoteKind(weighting="debiased", base="cumulative"),
+    rows=667_944,
+    image_source=(
+        "None are published. Fetch SDSS cutouts by position and put them into 'images', named "
+        "{OBJID}.jpg."
+    ),
+    trees=({own: Answer(question="type", answer=name) for own, name in TYPES.items()},),
+    fraction_suffixes=("", "_DEBIASED"),
 )

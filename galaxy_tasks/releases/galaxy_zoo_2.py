@@ -10,25 +10,85 @@ from galaxy_tasks.releases.rules import (
     Criterion,
     ImageMapping,
     Release,
+    RemoteFile,
     ShorthandRule,
     ShorthandScheme,
+    VoteKind,
     make_clean5,
 )
+from galaxy_tasks.releases.vocabulary import name_answers
 
-QUESTIONS: dict[str, tuple[str, ...]] = {
-    "t01_smooth_or_features": ("a01_smooth", "a02_features_or_disk", "a03_star_or_artifact"),
-    "t02_edgeon": ("a04_yes", "a05_no"),
-    "t04_spiral": ("a08_spiral", "a09_no_spiral"),
-    "t07_rounded": ("a16_completely_round", "a17_in_between", "a18_cigar_shaped"),
+QUESTIONS: dict[str, tuple[str, dict[str, str]]] = {
+    "t01_smooth_or_features": (
+        "smooth_or_featured",
+        {
+            "a01_smooth": "smooth",
+            "a02_features_or_disk": "featured",
+            "a03_star_or_artifact": "artifact",
+        },
+    ),
+    "t02_edgeon": ("edge_on", {"a04_yes": "yes", "a05_no": "no"}),
+    "t03_bar": ("bar", {"a06_bar": "yes", "a07_no_bar": "no"}),
+    "t04_spiral": ("spiral", {"a08_spiral": "yes", "a09_no_spiral": "no"}),
+    "t05_bulge_prominence": (
+        "bulge_size",
+        {
+            "a10_no_bulge": "none",
+            "a11_just_noticeable": "just_noticeable",
+            "a12_obvious": "obvious",
+            "a13_dominant": "dominant",
+        },
+    ),
+    "t06_odd": ("odd", {"a14_yes": "yes", "a15_no": "no"}),
+    "t07_rounded": (
+        "roundness",
+        {
+            "a16_completely_round": "round",
+            "a17_in_between": "in_between",
+            "a18_cigar_shaped": "cigar",
+        },
+    ),
+    "t08_odd_feature": (
+        "odd_feature",
+        {
+            "a19_ring": "ring",
+            "a20_lens_or_arc": "lens_or_arc",
+            "a21_disturbed": "disturbed",
+            "a22_irregular": "irregular",
+            "a23_other": "other",
+            "a24_merger": "merger",
+            "a38_dust_lane": "dust_lane",
+        },
+    ),
+    "t09_bulge_shape": (
+        "edge_on_bulge",
+        {"a25_rounded": "rounded", "a26_boxy": "boxy", "a27_no_bulge": "none"},
+    ),
+    "t10_arms_winding": (
+        "winding",
+        {"a28_tight": "tight", "a29_medium": "medium", "a30_loose": "loose"},
+    ),
+    "t11_arms_number": (
+        "arm_count",
+        {
+            "a31_1": "1",
+            "a32_2": "2",
+            "a33_3": "3",
+            "a34_4": "4",
+            "a36_more_than_4": "more_than_4",
+            "a37_cant_tell": "cant_tell",
+        },
+    ),
 }
-"""The questions that the rules ask about, with all their answers (Willett et al. 2013, Table 2)."""
+"""The questions with all their answers (Willett et al. 2013, Table 2) and their canonical names."""
+TREE = name_answers(QUESTIONS)
 
 
 def _answer(question: str, answer: str, minimum: float) -> Criterion:
     return Criterion(
         column=f"{question}_{answer}_debiased",
         minimum=minimum,
-        vote_columns=tuple(f"{question}_{other}_count" for other in QUESTIONS[question]),
+        vote_columns=tuple(f"{question}_{other}_count" for other in QUESTIONS[question][1]),
     )
 
 
@@ -76,6 +136,25 @@ GZ2_CLASS = ShorthandScheme(
     ),
 )
 
+ZENODO = "https://zenodo.org/records/3565489/files"
+IMAGE_FILES = (
+    RemoteFile(
+        name="gz2_filename_mapping.csv",
+        addresses=(f"{ZENODO}/gz2_filename_mapping.csv",),
+        size_mb=13,
+        md5="7e28465e6dfbf96c0d828c595a5bbd80",
+        role="mapping",
+    ),
+    RemoteFile(
+        name="images_gz2.zip",
+        addresses=(f"{ZENODO}/images_gz2.zip",),
+        size_mb=3400,
+        md5="bc647032d31e50c798770cf4430525c7",
+        role="images",
+    ),
+)
+"""The published images, of which one archive serves every catalogue of Galaxy Zoo 2."""
+
 GALAXY_ZOO_2 = Release(
     name="galaxy_zoo_2",
     reference="https://doi.org/10.1093/mnras/stw1588",
@@ -96,4 +175,20 @@ GALAXY_ZOO_2 = Release(
         id_column="objid",
         image_column="asset_id",
     ),
+    citation="Hart et al. 2016, MNRAS 461, 3663; Willett et al. 2013, MNRAS 435, 2835",
+    files=(
+        RemoteFile(
+            name="gz2_hart16.csv.gz",
+            addresses=("https://gz2hart.s3.amazonaws.com/gz2_hart16.csv.gz",),
+        ),
+        *IMAGE_FILES,
+    ),
+    votes=VoteKind(weighting="debiased", base="conditional"),
+    rows=239_695,
+    image_source=(
+        "images/{asset_id}.jpg in images_gz2.zip, where gz2_filename_mapping.csv gives the "
+        "asset_id of dr7objid (243,434 images)."
+    ),
+    trees=(TREE,),
+    fraction_suffixes=("_fraction", "_weighted_fraction", "_debiased"),
 )

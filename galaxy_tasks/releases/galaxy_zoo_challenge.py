@@ -5,7 +5,12 @@ question, so that `Class7.1` is the share of all volunteers, not of those asked.
 as in the Galaxy Zoo 2 catalogue are therefore harder to reach, and classes come out smaller.
 """
 
-from galaxy_tasks.releases.rules import Criterion, Release, make_clean5
+from collections import Counter
+from collections.abc import Mapping
+
+from galaxy_tasks.releases.galaxy_zoo_2 import TREE as GALAXY_ZOO_2_TREE
+from galaxy_tasks.releases.rules import Criterion, Release, RemoteFile, VoteKind, make_clean5
+from galaxy_tasks.releases.vocabulary import Answer
 
 # Willett et al. 2013 (MNRAS 435, 2835), Table 3: what the preceding answers must reach before an
 # answer counts, for at least 20 votes. The majority for the answer itself and the reuse of 0.602
@@ -30,6 +35,18 @@ CLEAN5 = make_clean5(
     cigar_shaped=CIGAR_SHAPED,
 )
 
+
+def _number_answers(tree: Mapping[str, Answer]) -> dict[str, Answer]:
+    """Name the answers of Galaxy Zoo 2 as the challenge does: question and place in its order."""
+    places: Counter[int] = Counter()
+    numbered = {}
+    for stem, answer in tree.items():
+        question = int(stem[1:3])  # t07_rounded_…
+        places[question] += 1
+        numbered[f"Class{question}.{places[question]}"] = answer
+    return numbered
+
+
 GALAXY_ZOO_CHALLENGE = Release(
     name="galaxy_zoo_challenge",
     reference="https://www.kaggle.com/c/galaxy-zoo-the-galaxy-challenge",
@@ -38,4 +55,16 @@ GALAXY_ZOO_CHALLENGE = Release(
     image_name_pattern="{id}.jpg",
     id_columns=("GalaxyID",),
     schemes={"clean5": CLEAN5},
+    citation="Willett et al. 2013, MNRAS 435, 2835; Kaggle, The Galaxy Challenge, 2013",
+    files=(
+        RemoteFile(name="training_solutions_rev1.csv", addresses=()),
+        RemoteFile(name="images_training_rev1.zip", addresses=(), role="images"),
+    ),
+    votes=VoteKind(weighting="unstated", base="cumulative"),
+    rows=61_578,  # as the winner counts them: Dieleman et al. 2015 (MNRAS 450, 1441)
+    image_source=(
+        "{GalaxyID}.jpg in images_training_rev1.zip. Kaggle gives it to who has an account and "
+        "has accepted the rules: fetch it by hand and unpack it."
+    ),
+    trees=(_number_answers(GALAXY_ZOO_2_TREE),),
 )

@@ -7,8 +7,10 @@ the published files do not always agree with their own descriptions.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from galaxy_tasks.morphology import Morphology
+from galaxy_tasks.releases.vocabulary import Answer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +22,14 @@ class Criterion:
     """Smallest fraction that meets it, 0 to 1, inclusive."""
     vote_columns: tuple[str, ...] = ()
     """Columns whose sum is the number of volunteers who answered the question, if published."""
+
+
+class BranchCriterion(Criterion):
+    """A criterion on a question that only some galaxies get to, in tables that say so by a blank.
+
+    An empty cell or NaN means that the question was not asked: the criterion is not met, and the
+    row is not malformed, as it would be where every cell is published.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +63,18 @@ class VoteScheme:
     def vote_columns(self) -> tuple[str, ...]:
         """The vote counts that the rules read, each once."""
         return _unique(v for rule in self.rules for c in rule.criteria for v in c.vote_columns)
+
+    @property
+    def blank_columns(self) -> frozenset[str]:
+        """The columns whose cells may be blank: of questions that only some galaxies get to."""
+        criteria = [c for rule in self.rules for c in rule.criteria]
+        required = {
+            name
+            for c in criteria
+            if not isinstance(c, BranchCriterion)
+            for name in (c.column, *c.vote_columns)
+        }
+        return frozenset({*self.fraction_columns, *self.vote_columns} - required)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,8 +118,50 @@ class ImageMapping:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ImageKey:
+    """Catalogue columns that together are the image's name, where the id alone is not.
+
+    Each value has '-' replaced by `minus`; underscores at the end of an image's name are ignored.
+    """
+
+    columns: tuple[str, ...]
+    separator: str
+    minus: str
+    """What stands for '-' in the image's name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoteFile:
+    """A file of the release as its publishers offer it; None is what they do not say."""
+
+    name: str
+    """Name under which it is looked for on disk."""
+    addresses: tuple[str, ...]
+    """Where it can be fetched, the best first; empty: only by hand."""
+    size_mb: float | None = None
+    """Size in megabytes (10^6 bytes), as rounded by the page that offers it."""
+    md5: str | None = None
+    """MD5 in hexadecimal."""
+    role: Literal["catalogue", "mapping", "images"] = "catalogue"
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoteKind:
+    """What the vote fractions of the rules are."""
+
+    weighting: Literal["raw", "weighted", "debiased", "predicted", "unstated"]
+    """As counted; weighted by the volunteers' consistency; corrected for distance; by a network."""
+    base: Literal["conditional", "cumulative"]
+    """Share of those who were asked the question, or of all volunteers of the galaxy."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Release:
-    """A Galaxy Zoo release: its files, its columns, and its ways from votes to labels."""
+    """A Galaxy Zoo release: its files, its columns, and its ways from votes to labels.
+
+    What determines labels is in its repr, which names the artifacts made from it; what only
+    describes the release is not, so that a corrected address makes nobody train again.
+    """
 
     name: str
     reference: str
@@ -114,12 +178,35 @@ class Release:
     """The ways to labels by RunConfig.scheme; 'as_given', where there is one, is the only way."""
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Other names of a column, tried in turn."""
-    mapping: ImageMapping | None = None
+    mapping: ImageMapping | ImageKey | None = None
     """How images are found where their names do not hold the catalogue's id."""
     ra_column: str = "ra"
     """Right ascension where published: decimal degrees, or hours as 'hh:mm:ss.s'."""
     dec_column: str = "dec"
     """Declination where published: degrees, decimal or as '±dd:mm:ss.s'."""
+    citation: str = field(default="", repr=False)
+    """The paper to cite, and the table in it."""
+    licence: str | None = field(default=None, repr=False)
+    """The licence of the catalogue as its publishers name it; None: they name none."""
+    files: tuple[RemoteFile, ...] = field(default=(), repr=False)
+    votes: VoteKind | None = field(default=None, repr=False)
+    """None: there are no votes, only classes."""
+    rows: int | None = field(default=None, repr=False)
+    """Rows of the catalogue as published; None: it depends."""
+    image_source: str = field(default="", repr=False)
+    """How an id becomes an image, or that none are published and what to do."""
+    trees: tuple[Mapping[str, Answer], ...] = field(default=(), repr=False)
+    """The canonical answer by column stem, one tree for each of its differing tables."""
+    fraction_suffixes: tuple[str, ...] = field(default=("",), repr=False)
+    """What follows a stem in the names of columns with vote fractions."""
+
+    def find_answer(self, column: str) -> Answer | None:
+        """Return the canonical answer that a column with vote fractions is about, if any."""
+        for tree in self.trees:
+            for stem, answer in tree.items():
+                if any(column == stem + suffix for suffix in self.fraction_suffixes):
+                    return answer
+        return None
 
 
 def make_clean5(
@@ -132,11 +219,14 @@ def make_clean5(
     completely_round: Criterion,
     in_between: Criterion,
     cigar_shaped: Criterion,
+    not_clumpy: Criterion | None = None,
 ) -> VoteScheme:
     """Return the five clean samples of Willett et al. 2013, from a release's own criteria.
 
-    Each morphology asks for the answers on the way to it through the decision tree.
+    Each morphology asks for the answers on the way to it through the decision tree. Where that
+    asks after clumps between the features and the disk, `not_clumpy` is on the way, too.
     """
+    disk = (featured,) if not_clumpy is None else (featured, not_clumpy)
     return VoteScheme(
         rules=(
             LabelRule(
@@ -144,8 +234,8 @@ def make_clean5(
             ),
             LabelRule(morphology=Morphology.IN_BETWEEN_SMOOTH, criteria=(smooth, in_between)),
             LabelRule(morphology=Morphology.CIGAR_SHAPED_SMOOTH, criteria=(smooth, cigar_shaped)),
-            LabelRule(morphology=Morphology.EDGE_ON, criteria=(featured, edge_on)),
-            LabelRule(morphology=Morphology.SPIRAL, criteria=(featured, not_edge_on, spiral)),
+            LabelRule(morphology=Morphology.EDGE_ON, criteria=(*disk, edge_on)),
+            LabelRule(morphology=Morphology.SPIRAL, criteria=(*disk, not_edge_on, spiral)),
         )
     )
 

@@ -4,4 +4,12 @@ from dataclasses import replace
 
 from galaxy_tasks.releases.galaxy_zoo_challenge import GALAXY_ZOO_CHALLENGE
 
-SIMULATED = replace(GALAXY_ZOO_CHALLENGE, name="simulated", reference="galaxy_tasks.simulation")
+SIMULATED = replace(
+    GALAXY_ZOO_CHALLENGE,
+    name="simulated",
+    reference="galaxy_tasks.simulation",
+    citation="galaxy_tasks.simulation",
+    files=(),
+    rows=None,
+    image_source="{GalaxyID}.jpg, drawn beside its votes.",
+)

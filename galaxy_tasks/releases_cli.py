@@ -1,0 +1,158 @@
+"""The commands `galaxy-morphology releases list` and `releases show`: what is known of each."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from galaxy_tasks.errors import InputError
+from galaxy_tasks.releases import RELEASES
+from galaxy_tasks.releases.files import is_image, list_file_names
+from galaxy_tasks.releases.rules import (
+    Criterion,
+    GivenScheme,
+    ImageMapping,
+    Release,
+    RemoteFile,
+    Scheme,
+    VoteScheme,
+)
+
+releases_app = typer.Typer(
+    help="The Galaxy Zoo releases: what they are, and what of them is on disk.",
+    no_args_is_help=True,
+)
+Folder = Annotated[
+    Path | None,
+    typer.Option(help="Folder with the files, or with one folder for each release, by its name."),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilesOnDisk:
+    """What a folder holds of a release."""
+
+    folder: Path
+    names: tuple[str, ...]
+    """Catalogue, mapping and archives that are there, in the release's order."""
+    images: int
+    """Images in the release's image folder; 0 without a table, as they may be another's."""
+    is_complete: bool
+    """Whether the workflow finds all that it reads."""
+
+
+@releases_app.command("list")
+def list_releases(*, folder: Folder = None) -> None:
+    """List the releases: rows, size, licence, and what of each lies in a folder."""
+    lines = [("release", "rows", "size", "licence", "on disk" if folder else "")]
+    for release in RELEASES.values():
+        rows = f"{release.rows:,}" if release.rows else "-"
+        on_disk = _describe_disk(find_files(release, folder)) if folder else ""
+        lines.append((release.name, rows, _describe_size(release), _licence(release), on_disk))
+    widths = [max(len(line[column]) for line in lines) for column in range(5)]
+    for name, rows, *rest in lines:
+        cells = [cell.ljust(width) for cell, width in zip(rest, widths[2:], strict=True)]
+        print("  ".join([name.ljust(widths[0]), rows.rjust(widths[1]), *cells]).rstrip())
+
+
+@releases_app.command("show")
+def show_release(name: str, *, folder: Folder = None) -> None:
+    """Show a release: citation, files, how an id becomes an image, and its label rules."""
+    if name not in RELEASES:
+        raise InputError(f"No release {name!r}. Choose among: {', '.join(RELEASES)}")
+    release = RELEASES[name]
+    votes = f"{release.votes.weighting}, {release.votes.base}" if release.votes else "none"
+    facts = {
+        "cite": release.citation,
+        "reference": release.reference,
+        "licence": _licence(release),
+        "rows": f"{release.rows:,}" if release.rows else "it depends",
+        "vote fractions": votes,
+        "id column": " or ".join(release.id_columns),
+        "position columns": f"{release.ra_column}, {release.dec_column}, where there are any",
+        "images": release.image_source,
+    }
+    if folder:
+        facts["on disk"] = _describe_disk(find_files(release, folder))
+    print(release.name)
+    for fact, text in facts.items():
+        print(f"  {fact + ':':18}{text}")
+    print("  files:" if release.files else "  files:            your own")
+    for file in release.files:
+        print(f"    {_describe_file(file)}")
+    for scheme_name, scheme in release.schemes.items():
+        print(f"  scheme {scheme_name}:")
+        for line in describe_scheme(release, scheme):
+            print(f"    {line}")
+
+
+def find_files(release: Release, folder: Path) -> FilesOnDisk:
+    """Return what lies of a release in the folder, or in its subfolder of the release's name.
+
+    Raises:
+        InputError: the folder does not exist.
+    """
+    if not folder.is_dir():
+        raise InputError(f"The folder {folder} does not exist or is no folder.")
+    own = folder / release.name
+    place = own if own.is_dir() else folder
+    mapping = release.mapping.file_names if isinstance(release.mapping, ImageMapping) else ()
+    wanted = dict.fromkeys(
+        (*release.catalogue_names, *mapping, *(file.name for file in release.files))
+    )
+    names = tuple(name for name in wanted if (place / name).is_file())
+    folders = [place / name for name in release.images_folders if (place / name).is_dir()]
+    images = sum(map(is_image, list_file_names(folders[0]))) if names and folders else 0
+    has_mapping = not mapping or bool(set(names) & set(mapping))
+    has_catalogue = bool(set(names) & set(release.catalogue_names))
+    return FilesOnDisk(
+        folder=place,
+        names=names,
+        images=images,
+        is_complete=has_catalogue and has_mapping and images > 0,
+    )
+
+
+def describe_scheme(release: Release, scheme: Scheme) -> list[str]:
+    """Return the rules as lines: a class, then each criterion with its canonical meaning."""
+    if isinstance(scheme, GivenScheme):
+        return [f"the class is in column {scheme.column!r}"]
+    if not isinstance(scheme, VoteScheme):
+        rules = [f"{rule.morphology}: {scheme.column} like {rule.pattern}" for rule in scheme.rules]
+        return [*rules, f"no galaxy: {scheme.column} like {scheme.artifact_pattern}"]
+    lines = []
+    for rule in scheme.rules:
+        lines.append(f"{rule.morphology}, if all hold:")
+        lines += [f"  {_describe_criterion(release, criterion)}" for criterion in rule.criteria]
+    return lines
+
+
+def _describe_criterion(release: Release, criterion: Criterion) -> str:
+    answer = release.find_answer(criterion.column)
+    meaning = f"  ({answer.question}: {answer.answer})" if answer else ""
+    return f"{criterion.column} >= {criterion.minimum:g}{meaning}"
+
+
+def _describe_file(file: RemoteFile) -> str:
+    size = f"{file.size_mb:,g} MB" if file.size_mb else "size not stated"
+    md5 = f", md5 {file.md5}" if file.md5 else ""
+    return f"{file.name} ({size}{md5}): {' or '.join(file.addresses) or 'only by hand'}"
+
+
+def _describe_size(release: Release) -> str:
+    sizes = [file.size_mb for file in release.files]
+    known = sum(size for size in sizes if size)
+    if not known:
+        return "not stated" if sizes else "-"
+    return f"{'' if all(sizes) else 'over '}{known:,.0f} MB"
+
+
+def _describe_disk(found: FilesOnDisk) -> str:
+    parts = [*found.names, *([f"{found.images:,} images"] if found.images else [])]
+    state = "" if found.is_complete or not parts else " (incomplete)"
+    return (", ".join(parts) or "nothing") + state
+
+
+def _licence(release: Release) -> str:
+    return release.licence or ("not stated" if release.files else "-")

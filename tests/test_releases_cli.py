@@ -1,0 +1,88 @@
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from galaxy_tasks.cli import app
+from galaxy_tasks.errors import InputError
+from galaxy_tasks.releases import RELEASES
+from galaxy_tasks.releases.rules import VoteScheme
+from galaxy_tasks.releases_cli import find_files
+
+
+def run(*arguments: str) -> str:
+    result = CliRunner().invoke(app, ["releases", *arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def put_galaxy_zoo_2(folder: Path, *, images: int = 3) -> Path:
+    (folder / "images").mkdir(parents=True)
+    for number in range(images):
+        (folder / "images" / f"{number}.jpg").touch()
+    (folder / "images" / "README.txt").touch()
+    for name in ("gz2_hart16.csv.gz", "gz2_filename_mapping.csv", "notes.txt"):
+        (folder / name).touch()
+    return folder
+
+
+def test_the_list_has_a_line_for_each_release_with_rows_size_and_licence():
+    lines = {line.split()[0]: line.split() for line in run("list").splitlines()}
+    assert set(lines) == {"release", *RELEASES}
+    assert lines["galaxy_zoo_desi"][1:] == ["8,670,000", "659", "MB", "CC", "BY", "4.0"]
+    assert lines["galaxy_zoo_2"][1:] == ["239,695", "over", "3,413", "MB", "not", "stated"]
+    assert lines["simulated"][1:] == ["-", "-", "-"]
+
+
+@pytest.mark.parametrize("own_folder", ["", "galaxy_zoo_2"])
+def test_the_list_says_what_lies_in_a_folder_or_in_the_releases_own(tmp_path, own_folder):
+    put_galaxy_zoo_2(tmp_path / own_folder)
+    output = run("list", "--folder", str(tmp_path))
+    lines = {line.split()[0]: line for line in output.splitlines()}
+    assert lines["galaxy_zoo_2"].endswith("gz2_hart16.csv.gz, gz2_filename_mapping.csv, 3 images")
+    assert lines["galaxy_zoo_hubble"].endswith("nothing")
+
+
+def test_what_the_workflow_would_miss_makes_it_incomplete(tmp_path):
+    release = RELEASES["galaxy_zoo_2"]
+    assert find_files(release, put_galaxy_zoo_2(tmp_path / "whole")).is_complete
+    without_images = find_files(release, put_galaxy_zoo_2(tmp_path / "a", images=0))
+    assert (without_images.images, without_images.is_complete) == (0, False)
+    folder = put_galaxy_zoo_2(tmp_path / "b")
+    (folder / "gz2_filename_mapping.csv").unlink()
+    assert not find_files(release, folder).is_complete
+    assert "(incomplete)" in run("show", "galaxy_zoo_2", "--folder", str(folder))
+
+
+def test_images_without_a_table_are_nobodys(tmp_path):
+    (put_galaxy_zoo_2(tmp_path) / "gz2_hart16.csv.gz").unlink()
+    assert find_files(RELEASES["galaxy_zoo_desi"], tmp_path).images == 0
+
+
+@pytest.mark.parametrize("name", RELEASES)
+def test_a_release_is_shown_with_its_citation_and_every_threshold(name):
+    output = run("show", name)
+    release = RELEASES[name]
+    assert release.citation in output
+    assert release.image_source in output
+    assert all(file.name in output for file in release.files)
+    for scheme in release.schemes.values():
+        if isinstance(scheme, VoteScheme):
+            for criterion in (c for rule in scheme.rules for c in rule.criteria):
+                assert f"{criterion.column} >= {criterion.minimum:g}  (" in output
+
+
+def test_addresses_and_checksums_are_shown():
+    output = run("show", "galaxy_zoo_2")
+    address = "https://zenodo.org/records/3565489/files/images_gz2.zip"
+    assert f"images_gz2.zip (3,400 MB, md5 bc647032d31e50c798770cf4430525c7): {address}" in output
+    assert "training_solutions_rev1.csv (size not stated): only by hand" in run(
+        "show", "galaxy_zoo_challenge"
+    )
+
+
+def test_an_unknown_release_is_refused_with_those_there_are(tmp_path):
+    with pytest.raises(InputError, match=r"No release 'galaxy_zoo_9'\. Choose among: simulated,"):
+        run("show", "galaxy_zoo_9")
+    with pytest.raises(InputError, match="does not exist"):
+        run("list", "--folder", str(tmp_path / "no"))
