@@ -3,8 +3,9 @@
 **What** Spark turns votes into one label per galaxy, OpenCV prepares the images, TensorFlow trains
 an AlexNet, a ResNet and a DenseNet; the best macro-F1 on galaxies none of them has seen wins.
 
-**When** Triggered by hand or over the REST API, with the settings of the form. Left alone, it
-draws a *simulated* release, and so runs without a download.
+**When** By itself when a manifest announces a release in the watched folder, with the manifest's
+settings. Or triggered by hand or over the REST API, with those of the form; left alone, it draws a
+*simulated* release, and so runs without a download. One run at a time.
 
 **Needs** The connection `spark_default`, the pool `gpu`, and a worker that serves the queue `gpu`.
 
@@ -19,6 +20,7 @@ from pathlib import Path
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import DAG, TaskGroup, chain
 from galaxy_form import make_params
+from galaxy_release_asset import make_schedule
 from galaxy_retries import FailOnBadData
 from galaxy_steps import evaluate, prepare_release, preprocess_images, train_family
 
@@ -32,9 +34,9 @@ with DAG(
     description="From a Galaxy Zoo release to the best of three kinds of networks",
     doc_md=__doc__,
     tags=["galaxy-zoo", "opencv", "spark", "tensorflow"],
-    schedule=None,
+    schedule=make_schedule(),
     catchup=False,
-    max_active_runs=2,
+    max_active_runs=1,
     params=make_params(default_preset()),
     default_args={
         "retries": 2,
@@ -49,8 +51,8 @@ with DAG(
         name="clean_labels",
         application=str(Path(galaxy_tasks.__file__).with_name("labels.py")),
         application_args=[
-            *("--settings", "{{ params | tojson }}"),
-            *("--release-files", "{{ ti.xcom_pull('prepare_release') | tojson }}"),
+            *("--settings", "{{ ti.xcom_pull('prepare_release')['settings'] | tojson }}"),
+            *("--release-files", "{{ ti.xcom_pull('prepare_release')['release_files'] | tojson }}"),
         ],
         conf=spark_submit_conf(),
     )

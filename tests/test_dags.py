@@ -13,6 +13,7 @@ from galaxy_tasks.errors import InputError, ResourceError
 from galaxy_tasks.presets import PRESETS
 
 DAGS = Path(__file__).parents[1] / "dags"
+PLUGINS = DAGS.parent / "plugins"
 TRAINERS = {"train_alexnet", "train_resnet", "train_densenet"}
 HEAVY = ["tensorflow", "keras", "pyspark", "cv2", "pandas", "matplotlib", "sklearn"]
 
@@ -27,6 +28,7 @@ def airflow_home(tmp_path_factory):
         patch.setenv("AIRFLOW_HOME", str(home))
         patch.setenv("GALAXY_PRESET", "quick")
         patch.syspath_prepend(str(DAGS))
+        patch.syspath_prepend(str(PLUGINS))
         yield home
 
 
@@ -66,10 +68,13 @@ def test_only_the_trainers_need_the_gpu(dag):
     assert set(dag.task_group_dict["train"].children) == TRAINERS
 
 
-def test_dag_is_started_by_hand_and_says_what_it_does(dag):
-    assert (dag.dag_id, dag.schedule, dag.catchup) == ("galaxy_morphology", None, False)
+def test_dag_is_started_by_releases_one_at_a_time_and_says_what_it_does(dag):
+    assert (dag.dag_id, dag.catchup, dag.max_active_runs) == ("galaxy_morphology", False, 1)
+    (asset,) = dag.schedule
+    (watcher,) = asset.watchers
+    assert asset.name == "galaxy_zoo_release"
+    assert watcher.trigger.folder.endswith("/announced")
     assert dag.tags >= {"galaxy-zoo", "spark", "tensorflow"}
-    assert dag.max_active_runs == 2
     for heading in ("What", "When", "Needs", "Result"):
         assert f"**{heading}**" in dag.doc_md
 
@@ -100,9 +105,9 @@ def test_settings_and_release_reach_the_submitted_application_as_json(dag):
 
     class Pulls:
         def xcom_pull(self, task_id):
-            return {"prepare_release": files}[task_id]
+            return {"prepare_release": {"settings": settings, "release_files": files}}[task_id]
 
-    context = {"params": settings, "ti": Pulls()}
+    context = {"params": {}, "ti": Pulls()}
     rendered = task.render_template(task.application_args, context, task.get_template_env())
 
     assert rendered[0::2] == ["--settings", "--release-files"]
@@ -146,6 +151,15 @@ def test_form_lets_a_text_without_default_stay_empty(dag):
     assert parse_config(dict(params)) == RunConfig(**PRESETS["quick"])
 
 
+def test_times_can_be_set_beside_the_releases(airflow_home, monkeypatch):
+    from galaxy_release_asset import galaxy_zoo_release, make_schedule
+
+    monkeypatch.setenv("GALAXY_SCHEDULE", "0 3 * * 0")
+    schedule = make_schedule()
+    assert schedule.timetable.expression == "0 3 * * 0"
+    assert schedule.asset_condition.objects == (galaxy_zoo_release,)
+
+
 def test_bad_data_is_not_tried_again(policy):
     assert decide(policy, InputError("no such column")) == "fail"
 
@@ -183,7 +197,7 @@ def test_reading_the_dag_imports_no_heavy_library_and_is_quick(airflow_home):
     )
     answer = subprocess.run(
         [sys.executable, "-c", program],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(DAGS), str(DAGS.parent)])},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (DAGS, PLUGINS, DAGS.parent)))},
         capture_output=True,
         text=True,
         check=True,

@@ -149,6 +149,7 @@ def _airflow_settings(place: Place, *, port: int) -> dict[str, object]:
     return {
         "CORE__DAGS_FOLDER": place.project / "dags",
         "CORE__LOAD_EXAMPLES": False,
+        "CORE__PLUGINS_FOLDER": place.project / "plugins",
         "CORE__EXECUTOR": "LocalExecutor",
         "CORE__PARALLELISM": 4,
         "CORE__AUTH_MANAGER": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager"

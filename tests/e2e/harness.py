@@ -1,9 +1,12 @@
 """A running `scripts/run`, as the end-to-end tests see it."""
 
+import contextlib
+import os
 import re
+import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,10 @@ import psutil
 
 from galaxy_tasks.standalone import progress
 from galaxy_tasks.standalone.client import Client
+from galaxy_tasks.standalone.loopback import find_free_port
 
+ROOT = Path(__file__).parents[2]
+START_TIMEOUT_S = 900
 DAG_ID = "galaxy_morphology"
 STEPS = ("prepare_release", "clean_labels", "preprocess_images", "evaluate")
 TRAINERS = ("train_alexnet", "train_resnet", "train_densenet")
@@ -86,6 +92,46 @@ class Standalone(Airflow):
     @property
     def settings(self) -> dict[str, Any]:
         return self.client.get(progress.run_path(DAG_ID, self.run_id))["conf"]
+
+
+@contextlib.contextmanager
+def start_standalone(folder: Path) -> Iterator[Standalone]:
+    """Run `scripts/run` with all it keeps in this folder; yield it when its run has ended."""
+    options = [
+        part
+        for name, value in SETTINGS.items()
+        for part in (f"--{name.replace('_', '-')}", as_option(value))
+    ]
+    environment = {
+        **os.environ,
+        "GALAXY_AIRFLOW_HOME": str(folder / "airflow"),
+        "GALAXY_HOME": str(folder / "runs"),
+        "GALAXY_GPU_SLOTS": "3",
+        "GALAXY_RELEASES_POLL_S": "1",
+    }
+    command = [ROOT / "scripts" / "run", "--preset", "quick", "--port", str(find_free_port(0))]
+    printed = folder / "printed.txt"
+    with printed.open("wb") as output:
+        process = subprocess.Popen(
+            [*command, *options], cwd=folder, env=environment, stdout=output, stderr=output
+        )
+    try:
+        started = Standalone(process, printed, folder / "airflow", folder / "runs")
+        wait_for(
+            lambda: "until Ctrl-C" in printed.read_text() or process.poll() is not None,
+            timeout_s=START_TIMEOUT_S,
+        )
+        assert process.poll() is None, printed.read_text()
+        started.read_login()
+        yield started
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        process.wait(timeout=60)
+
+
+def as_option(value: object) -> str:
+    return ",".join(value) if isinstance(value, list) else str(value)
 
 
 def wait_for(condition: Callable[[], Any], *, timeout_s: float) -> Any:

@@ -2,7 +2,7 @@ import signal
 
 import psutil
 import pytest
-from harness import DAG_ID, list_alive, wait_for
+from harness import DAG_ID, list_alive, start_standalone, wait_for
 
 pytestmark = pytest.mark.e2e
 
@@ -20,6 +20,20 @@ def test_ctrl_c_while_a_network_trains_leaves_no_process(standalone):
 
     assert standalone.process.wait(timeout=60) == 0  # the command's own run had succeeded
     assert list_alive(family) == []
+
+
+def test_another_start_remembers_the_runs_and_repeats_none_for_an_old_manifest(standalone):
+    assert standalone.process.poll() is not None  # the test above has ended it
+    announced = [path.name for path in (standalone.runs / "announced").glob("*.toml")]
+    assert "first.toml" in announced  # and those before have dropped it
+    with start_standalone(standalone.home.parent) as again:
+        runs = again.client.get(f"dags/{DAG_ID}/dagRuns?limit=100")["dag_runs"]
+        assert again.client.is_healthy()
+        log = again.home / "standalone.log"
+        wait_for(lambda: "wrong.toml: expected a 'name'" in log.read_text(), timeout_s=60)
+        after = again.client.get(f"dags/{DAG_ID}/dagRuns?limit=100")["dag_runs"]
+    assert standalone.run_id in [run["dag_run_id"] for run in runs]
+    assert len(after) == len(runs)
 
 
 def read_log_so_far(standalone, run_id):

@@ -1,0 +1,69 @@
+"""A manifest in the watched folder starts one retraining by itself."""
+
+import json
+
+import pytest
+from harness import DAG_ID, SETTINGS, wait_for
+
+pytestmark = pytest.mark.e2e
+
+
+def list_own_runs(airflow):
+    """Return the runs that no person has triggered, the oldest first."""
+    runs = airflow.client.get(f"dags/{DAG_ID}/dagRuns?limit=100&order_by=id")["dag_runs"]
+    return [run["dag_run_id"] for run in runs if run["run_type"] == "asset_triggered"]
+
+
+def announce(airflow, *, name, file_name, **settings):
+    folder = airflow.runs / "announced"
+    folder.mkdir(exist_ok=True)
+    lines = [f"{key} = {json.dumps(value)}" for key, value in (SETTINGS | settings).items()]
+    text = "\n".join([f"name = {json.dumps(name)}", "[settings]", *lines])
+    (folder / file_name).write_text(text)
+
+
+def wait_for_runs(airflow, count):
+    return wait_for(lambda: len(runs := list_own_runs(airflow)) >= count and runs, timeout_s=120)
+
+
+@pytest.fixture(scope="module")
+def announced(standalone):
+    """The one run that a manifest has started, after its end."""
+    announce(standalone, name="first", file_name="first.toml", bootstrap_samples=150)
+    (run_id,) = wait_for_runs(standalone, 1)
+    assert standalone.wait_for_end(run_id) == "success"
+    return run_id
+
+
+def test_a_manifest_starts_a_run_with_its_settings(standalone, announced):
+    settings = standalone.result("prepare_release", announced)["settings"]
+    assert {name: settings[name] for name in SETTINGS} == SETTINGS
+    assert settings["bootstrap_samples"] == 150
+    assert "Release announced: first" in standalone.log("prepare_release", announced)
+
+
+def test_what_is_trained_already_is_not_trained_again(standalone, announced):
+    for name in ("train_alexnet", "train_resnet", "train_densenet"):
+        assert standalone.result(name, announced) == standalone.result(name)
+
+
+def test_the_same_manifest_again_and_a_wrong_one_start_nothing(standalone, announced):
+    announce(standalone, name="first", file_name="again.toml", bootstrap_samples=150)
+    (standalone.runs / "announced" / "wrong.toml").write_text("name = 'wrong'")
+    log = standalone.home / "standalone.log"
+    wait_for(lambda: "wrong.toml: expected a 'name'" in log.read_text(), timeout_s=60)
+    assert list_own_runs(standalone) == [announced]
+
+
+def test_two_at_once_are_trained_on_one_after_the_other(standalone, announced):
+    for name in ("second", "third"):
+        announce(standalone, name=name, file_name=f"{name}.toml", bootstrap_samples=160)
+    runs = wait_for_runs(standalone, 3)[1:]
+    assert [standalone.wait_for_end(run_id) for run_id in runs] == ["success"] * 2
+    names = [standalone.log("prepare_release", run_id) for run_id in runs]
+    assert ["Release announced: second" in names[0], "Release announced: third" in names[1]] == [
+        True,
+        True,
+    ]
+    first, second = (standalone.tasks(run_id) for run_id in runs)
+    assert first["evaluate"]["end_date"] <= second["prepare_release"]["start_date"]

@@ -1,0 +1,110 @@
+"""Manifests in a folder become announcements, each once, and wrong ones are told."""
+
+import pytest
+
+from galaxy_tasks.announcements import (
+    Announcement,
+    Folder,
+    choose_announcement,
+    read_announcement,
+)
+from galaxy_tasks.errors import InputError
+
+MANIFEST = """
+name = "Galaxy Zoo 1"
+
+[settings]
+release = "class_table"
+source = "/data/galaxy_zoo_1"
+ignored_classes = ["dont_know"]
+"""
+SETTINGS = {
+    "release": "class_table",
+    "source": "/data/galaxy_zoo_1",
+    "ignored_classes": ["dont_know"],
+}
+
+
+def read_twice(folder):
+    """A file counts when it has not changed between two looks."""
+    folder.read()
+    return folder.read()
+
+
+def test_a_manifest_announces_a_release_with_its_settings(tmp_path):
+    path = tmp_path / "one.toml"
+    path.write_text(MANIFEST)
+    assert read_announcement(path) == Announcement("Galaxy Zoo 1", SETTINGS)
+
+
+def test_the_same_manifest_is_the_same_announcement_wherever_it_lies(tmp_path):
+    paths = [tmp_path / "one.toml", tmp_path / "copy.toml"]
+    for path in paths:
+        path.write_text(MANIFEST)
+    first, second = map(read_announcement, paths)
+    assert first.key == second.key
+    assert first.key != Announcement("Galaxy Zoo 1", {**SETTINGS, "epochs": 9}).key
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("name = ", "cannot be read as TOML"),
+        ('name = "x"\nsettings = 3', "expected a 'name'"),
+        ("[settings]\nrelease = 'simulated'", "expected a 'name'"),
+        ('name = "x"\nurl = "y"\n[settings]', "Received: name, settings, url"),
+        ('name = "x"\n[settings]\nepochs = 0', "epochs"),
+        ('name = "x"\n[settings]\nepoch = 3', "epoch"),
+        ('name = "x"\n[settings]\nrelease = "class_table"', "needs 'source'"),
+        ("#" * 70_000, "more than 65536 bytes"),
+    ],
+)
+def test_a_wrong_manifest_is_refused_with_its_path(tmp_path, text, told):
+    path = tmp_path / "wrong.toml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"wrong\.toml") as caught:
+        read_announcement(path)
+    assert told in str(caught.value)
+
+
+def test_a_file_counts_only_when_it_has_stopped_changing(tmp_path):
+    folder, path = Folder(tmp_path), tmp_path / "one.toml"
+    assert folder.read() == ([], [])
+    path.write_text(MANIFEST[:20])
+    assert folder.read() == ([], [])
+    path.write_text(MANIFEST)
+    assert folder.read() == ([], [])
+    assert folder.read() == ([Announcement("Galaxy Zoo 1", SETTINGS)], [])
+
+
+def test_a_problem_is_told_once_and_again_after_a_change(tmp_path):
+    folder, path = Folder(tmp_path), tmp_path / "wrong.toml"
+    path.write_text("name = ")
+    (problem,) = read_twice(folder)[1]
+    assert "wrong.toml" in problem
+    assert folder.read() == ([], [])
+    path.write_text("name = 'still wrong'")
+    assert len(read_twice(folder)[1]) == 1
+
+
+def test_a_wrong_manifest_does_not_keep_others_from_being_read(tmp_path):
+    (tmp_path / "a.toml").write_text("name = ")
+    (tmp_path / "b.toml").write_text(MANIFEST)
+    announced, problems = read_twice(Folder(tmp_path))
+    assert [one.name for one in announced] == ["Galaxy Zoo 1"]
+    assert len(problems) == 1
+
+
+def test_a_missing_folder_announces_nothing(tmp_path):
+    assert read_twice(Folder(tmp_path / "none")) == ([], [])
+
+
+def test_of_several_announcements_the_first_is_chosen_and_none_is_lost():
+    one, two, three = (Announcement(name, {}) for name in ("one", "two", "three"))
+    payloads = [
+        {"announcements": [one.as_payload()]},
+        {"announcements": [two.as_payload(), one.as_payload(), three.as_payload()]},
+    ]
+    assert choose_announcement(payloads) == (one, [two, three])
+    assert choose_announcement(payloads[:1]) == (one, [])
+    assert choose_announcement([]) == (None, [])
