@@ -1,27 +1,15 @@
 """From the network to the partial file: try, keep what came, wait, go on from there."""
 
-import shutil
 import threading
 import time
-from pathlib import Path
 
 from galaxy_tasks.downloads.connection import Answer, RangeRefusedError, TryError, ask
+from galaxy_tasks.downloads.disk import check_free_space
 from galaxy_tasks.downloads.mirrors import Mirror, Mirrors
 from galaxy_tasks.downloads.partial import PartialFile
 from galaxy_tasks.downloads.progress import Progress, format_bytes, say
 from galaxy_tasks.downloads.records import DownloadSettings, RemoteFile
 from galaxy_tasks.errors import ResourceError
-
-
-def check_free_space(folder: Path, needed_bytes: int, *, settings: DownloadSettings) -> None:
-    """Raise ResourceError unless the folder's disk has room for this, and the reserve."""
-    free_bytes = shutil.disk_usage(folder).free
-    if needed_bytes and free_bytes - settings.reserve_bytes < needed_bytes:
-        raise ResourceError(
-            f"{folder} has too little space: {format_bytes(needed_bytes)} needed (and "
-            f"{format_bytes(settings.reserve_bytes)} left to others), {format_bytes(free_bytes)} "
-            "free. Free some, or choose a folder on another disk, and run again to go on."
-        )
 
 
 class Transfer:
@@ -108,7 +96,8 @@ class Transfer:
             total_bytes = self._total_bytes
             if total_bytes is not None:
                 needed_bytes = total_bytes - self.part.length_bytes
-                check_free_space(self.part.path.parent, needed_bytes, settings=self.settings)
+                reserve_bytes = self.settings.reserve_bytes
+                check_free_space(self.part.path.parent, needed_bytes, reserve_bytes=reserve_bytes)
             size = "unknown size" if total_bytes is None else format_bytes(total_bytes)
             here = f", {format_bytes(answer.start_byte)} already here" if answer.start_byte else ""
             say(f"{self.remote.name}: fetching from {mirror.address} ({size}{here})")
