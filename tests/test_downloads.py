@@ -234,6 +234,33 @@ def test_ten_killed_processes_cost_at_most_two_percent(server, tmp_path):
     assert server.sent_bytes <= 1.02 * len(content)
 
 
+KILL_AT_RENAME = """
+import os, signal, sys
+left = int(sys.argv.pop())
+def kill_at(event, arguments):
+    global left
+    left -= event == "os.rename"
+    if event == "os.rename" and not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(kill_at)
+"""
+
+
+@pytest.mark.parametrize("count", [1, 2, 3], ids=["sidecar", "record", "file"])
+def test_a_process_killed_at_any_rename_leaves_nothing_half(server, tmp_path, count):
+    address = server.serve("/a", CONTENT)
+    script = KILL_AT_RENAME + DOWNLOAD
+    command = [sys.executable, "-c", script, address, str(tmp_path), "", str(count)]
+    killed = subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
+    assert killed.returncode == -signal.SIGKILL
+    assert not (tmp_path / "galaxies.zip").exists()
+
+    assert fetch(address, tmp_path).path.read_bytes() == CONTENT
+
+    assert len(server.requests) == (2 if count == 1 else 1)
+    assert visible_files(tmp_path) == ["galaxies.zip", "galaxies.zip.sha256"]
+
+
 def test_after_a_failure_of_the_machine_only_flushed_bytes_are_believed(server, tmp_path):
     """As a power failure leaves it: the tail of the part has its length, but zeros in it."""
     settings = replace(FAST, flush_every_bytes=100_000, tries=1)
@@ -254,7 +281,7 @@ def test_after_a_failure_of_the_machine_only_flushed_bytes_are_believed(server, 
 
 
 def test_two_processes_at_once_fetch_once(server, tmp_path):
-    address = server.serve("/a", CONTENT, Manner(piece_pause_s=0.05))
+    address = server.serve("/a", CONTENT, Manner(piece_pause_s=0.15))
     processes = [start_download(address, tmp_path, MD5) for _ in range(2)]
 
     lines = [process.communicate(timeout=30)[0].split() for process in processes]
@@ -336,7 +363,7 @@ def test_what_a_server_does_wrong_for_ever_is_named(
     server, tmp_path, manner, known, error, message
 ):
     address = server.serve("/a", CONTENT, *[manner] * 40)
-    settings = replace(FAST, timeout_s=0.2)
+    settings = replace(FAST, timeout_s=0.5)
 
     with pytest.raises(error, match=message) as raised:
         fetch(address, tmp_path, settings=settings, **known)
@@ -351,7 +378,7 @@ def test_a_server_that_drips_is_left(server, tmp_path):
     slow = [Manner(piece_pause_s=0.15)] * 10
     address = server.serve("/a", CONTENT, *slow)
     quick = server.serve("/b", CONTENT)
-    settings = replace(FAST, timeout_s=0.4, slowest_bytes_per_s=1_000_000)
+    settings = replace(FAST, timeout_s=0.4, slowest_bytes_per_s=150_000)
 
     fetched = fetch((address, quick), tmp_path, settings=settings, sha256=SHA256)
 
@@ -374,7 +401,7 @@ def test_a_date_in_retry_after_is_waited_for(server, tmp_path):
     address = server.serve("/a", CONTENT, Manner(status=429, headers={"Retry-After": at}))
     began_s = time.monotonic()
     fetch(address, tmp_path)
-    assert 0.9 < time.monotonic() - began_s < 5
+    assert time.monotonic() - began_s > 0.9
 
 
 @pytest.mark.parametrize("known", [{}, {"sha256": hashlib.sha256(OTHER).hexdigest()}])
@@ -609,7 +636,7 @@ def test_an_interrupt_ends_several_downloads_at_once(server, tmp_path):
         .replace("md5=md5 or None),", "md5=md5 or None), RemoteFile('b', (address,))],")
         .replace("fetch_file\n", "fetch_files\n")
     )
-    address = server.serve("/a", CONTENT, *[Manner(piece_pause_s=0.1)] * 2)
+    address = server.serve("/a", CONTENT, *[Manner(piece_pause_s=0.5)] * 2)
     with subprocess.Popen(
         [sys.executable, "-c", script, address, str(tmp_path), ""], stderr=subprocess.PIPE
     ) as process:
@@ -618,7 +645,7 @@ def test_an_interrupt_ends_several_downloads_at_once(server, tmp_path):
         process.send_signal(signal.SIGINT)
         errors = process.communicate(timeout=10)[1]
     assert b"KeyboardInterrupt" in errors
-    assert time.monotonic() - began_s < 1.5
+    assert time.monotonic() - began_s < 5  # of 9
     assert size_of(tmp_path / "b.part") > 0
 
 
@@ -648,7 +675,9 @@ def test_sizes_and_durations_read_as_words():
 
 def test_progress_lines_come_at_most_every_so_often(server, tmp_path, capsys):
     address = server.serve("/a", CONTENT, Manner(piece_pause_s=0.03))
+    began_s = time.monotonic()
     fetch(address, tmp_path, settings=replace(FAST, progress_every_s=0.2))
+    passed_s = time.monotonic() - began_s
     lines = [line for line in capsys.readouterr().out.splitlines() if " left" in line]
-    assert 1 <= len(lines) <= 4
+    assert 1 <= len(lines) <= passed_s / 0.2
     assert all("MB/s" in line or "kB/s" in line for line in lines)

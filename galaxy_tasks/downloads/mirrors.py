@@ -74,10 +74,6 @@ class Mirrors:
             f"{mirror.failures} of {settings.tries}); {what}"
         )
 
-    def note_success(self, mirror: Mirror) -> None:
-        """Learn that an answer was complete."""
-        mirror.failures = 0
-
     def note_wrong_file(self, address: str, error: InputError, *, is_doubtful: bool) -> None:
         """Learn that what an address sent is another file; once, that may be for how it came."""
         for mirror in self._mirrors:

@@ -55,8 +55,6 @@ class Transfer:
                 self._receive(mirror)
             except TryError as failure:
                 self.mirrors.note_failure(mirror, failure, has_progressed=self._has_progressed())
-            else:
-                self.mirrors.note_success(mirror)
 
     def _has_progressed(self) -> bool:
         """Return whether the part is longer than ever, by more than the slowest server sends.
