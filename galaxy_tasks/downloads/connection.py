@@ -1,0 +1,219 @@
+"""One request for a file, or for the rest of it, and what the answer means.
+
+Only the standard library: what a download needs of HTTP is one GET, and every byte that has come
+must be kept when the connection ends, which `read1` does.
+"""
+
+import email.utils
+import http.client
+import re
+import ssl
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from galaxy_tasks import __version__
+
+Kind = Literal["interrupted", "wrong_content", "refused"]
+
+_CHUNK_BYTES = 2**20
+_MAY_PASS = {408, 425, 429}  # and every 5xx
+
+
+class TryError(Exception):
+    """One try that brought no whole file.
+
+    `kind` says what may help: 'interrupted' another try, 'wrong_content' hardly, 'refused' nothing.
+    """
+
+    def __init__(self, reason: str, *, kind: Kind, retry_after_s: float = 0.0) -> None:
+        """Keep the reason, and how long the server wants to be left alone."""
+        super().__init__(reason)
+        self.kind: Kind = kind
+        self.retry_after_s = retry_after_s
+
+
+class RangeRefusedError(TryError):
+    """The server has nothing from that byte on; `total_bytes` is the size it claims, if any."""
+
+    def __init__(self, total_bytes: int | None) -> None:
+        """Keep the size."""
+        super().__init__("has nothing from there on (416)", kind="interrupted")
+        self.total_bytes = total_bytes
+
+
+@dataclass(frozen=True)
+class Version:
+    """Which content of an address an answer belongs to."""
+
+    address: str
+    etag: str | None
+    last_modified: str | None
+    total_bytes: int | None
+
+    @property
+    def validator(self) -> str | None:
+        """What If-Range takes: a strong ETag, else the date; None if the server gives neither."""
+        if self.etag and not self.etag.startswith("W/"):
+            return self.etag
+        return self.last_modified
+
+
+class Answer:
+    """The bytes of a file from `start_byte` on, as they come."""
+
+    def __init__(
+        self, response: Any, version: Version, *, start_byte: int, has_visible_end: bool
+    ) -> None:
+        """Wrap an open response."""
+        self.version = version
+        self.start_byte = start_byte
+        self.has_visible_end = has_visible_end
+        """Whether an end of the bytes can be told from a cut."""
+        self._response = response
+
+    def __enter__(self) -> "Answer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._response.close()
+
+    def read_chunk(self) -> bytes:
+        """Return what has come, at most a MiB; nothing at the end, which may be a cut."""
+        try:
+            return self._response.read1(_CHUNK_BYTES)
+        except (OSError, http.client.HTTPException) as error:
+            raise _no_answer(error, "the connection broke") from None
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str):
+        """Follow to another host, but never from https to what anybody on the way can change."""
+        if urlsplit(newurl).scheme not in ({"https"} if req.type == "https" else {"http", "https"}):
+            fp.close()
+            raise TryError(f"redirects from {req.type} to {_host(newurl)}", kind="refused")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def ask(address: str, *, from_byte: int, validator: str | None, timeout_s: float) -> Answer:
+    """Return the answer to a request for a file from `from_byte` on; close it after use.
+
+    Raises:
+        TryError: no usable answer came.
+    """
+    headers = {
+        "User-Agent": f"galaxy-morphology/{__version__}",
+        "Accept-Encoding": "identity",
+        **({"Range": f"bytes={from_byte}-"} if from_byte else {}),
+        **({"If-Range": validator} if from_byte and validator else {}),
+    }
+    request = urllib.request.Request(address, headers=headers)
+    try:
+        response = _opener().open(request, timeout=timeout_s)
+    except urllib.error.HTTPError as error:
+        with error:
+            raise _bad_status(error) from None
+    except (OSError, http.client.HTTPException, UnicodeError) as error:
+        raise _no_answer(error, "no answer") from None
+    try:
+        return _understand(response, address, from_byte=from_byte)
+    except TryError:
+        response.close()
+        raise
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    # Not build_opener: that would also open ftp:, file: and data: addresses after a redirect.
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.UnknownHandler(),
+        _Redirects(),
+    ):
+        opener.add_handler(handler)
+    return opener
+
+
+def _understand(response: Any, address: str, *, from_byte: int) -> Answer:
+    encoding = (response.headers.get("Content-Encoding") or "identity").lower()
+    # Some servers state how a .gz file was made, and mean the file as it is.
+    is_gzip_itself = encoding in ("gzip", "x-gzip") and address.endswith((".gz", ".tgz"))
+    if encoding != "identity" and not is_gzip_itself:
+        raise TryError(
+            f"expected the file as it is, received it as Content-Encoding {encoding!r}",
+            kind="wrong_content",
+        )
+    length = response.length  # None if the body is chunked or ends with the connection
+    total_bytes = length
+    start_byte = 0
+    if response.status == 206:
+        start_byte, total_bytes = _read_content_range(response, from_byte)
+    elif response.status != 200:
+        raise TryError(f"expected status 200, received {response.status}", kind="wrong_content")
+    version = Version(
+        address, response.headers.get("ETag"), response.headers.get("Last-Modified"), total_bytes
+    )
+    is_chunked = bool(getattr(response, "chunked", False))
+    return Answer(
+        response, version, start_byte=start_byte, has_visible_end=is_chunked or length is not None
+    )
+
+
+def _read_content_range(response: Any, from_byte: int) -> tuple[int, int | None]:
+    stated = response.headers.get("Content-Range") or ""
+    match = re.fullmatch(r"bytes\s+(\d{1,18})-\d{1,18}/(\d{1,18}|\*)", stated.strip())
+    if not match or int(match[1]) != from_byte:
+        raise TryError(
+            f"expected the bytes from {from_byte}, received Content-Range {stated!r}",
+            kind="wrong_content",
+        )
+    return from_byte, None if match[2] == "*" else int(match[2])
+
+
+def _bad_status(error: urllib.error.HTTPError) -> TryError:
+    if error.code == 416:
+        stated = error.headers.get("Content-Range") or ""
+        match = re.fullmatch(r"bytes\s+\*/(\d{1,18})", stated.strip())
+        return RangeRefusedError(int(match[1]) if match else None)
+    if 300 <= error.code < 400:
+        # The library's own words name the whole target, which may hold a signature.
+        return TryError(
+            f"redirects ({error.code}) in circles or to {_host(error.headers.get('Location'))}",
+            kind="refused",
+        )
+    reason = f"answers {error.code} {error.reason}"
+    if error.code in _MAY_PASS or error.code >= 500:
+        wait_s = _read_retry_after(error.headers.get("Retry-After"))
+        return TryError(reason, kind="interrupted", retry_after_s=wait_s)
+    return TryError(reason, kind="refused")
+
+
+def _no_answer(error: Exception, what: str) -> TryError:
+    cause = error.reason if isinstance(error, urllib.error.URLError) else error
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return TryError(f"its certificate is not trusted: {cause}", kind="refused")
+    return TryError(f"{what}: {cause or type(cause).__name__}", kind="interrupted")
+
+
+def _read_retry_after(value: str | None) -> float:
+    """Return the pause that a server asks for: seconds, or until a date; 0 if it asks for none."""
+    if not value:
+        return 0.0
+    if value.strip().isdecimal():
+        return float(value)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except ValueError:
+        return 0.0
+
+
+def _host(address: str | None) -> str:
+    parts = urlsplit(address or "")
+    return f"{parts.scheme}://{parts.hostname or ''}"
