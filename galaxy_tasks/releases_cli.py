@@ -1,4 +1,4 @@
-"""The commands `galaxy-morphology releases list` and `releases show`: what is known of each."""
+"""The commands `galaxy-morphology releases …`: what is known of each, fetched and checked."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from galaxy_tasks.errors import InputError
+from galaxy_tasks.release_fetching import check_release, fetch_release
 from galaxy_tasks.releases import RELEASES
 from galaxy_tasks.releases.files import is_image, list_file_names
 from galaxy_tasks.releases.rules import (
@@ -26,6 +27,10 @@ releases_app = typer.Typer(
 Folder = Annotated[
     Path | None,
     typer.Option(help="Folder with the files, or with one folder for each release, by its name."),
+]
+
+Target = Annotated[
+    Path, typer.Option(help="Folder that holds, or will hold, one folder for each release.")
 ]
 
 
@@ -59,9 +64,7 @@ def list_releases(*, folder: Folder = None) -> None:
 @releases_app.command("show")
 def show_release(name: str, *, folder: Folder = None) -> None:
     """Show a release: citation, files, how an id becomes an image, and its label rules."""
-    if name not in RELEASES:
-        raise InputError(f"No release {name!r}. Choose among: {', '.join(RELEASES)}")
-    release = RELEASES[name]
+    release = _find_release(name)
     votes = f"{release.votes.weighting}, {release.votes.base}" if release.votes else "none"
     facts = {
         "cite": release.citation,
@@ -85,6 +88,41 @@ def show_release(name: str, *, folder: Folder = None) -> None:
         print(f"  scheme {scheme_name}:")
         for line in describe_scheme(release, scheme):
             print(f"    {line}")
+
+
+@releases_app.command("fetch")
+def fetch(name: str, *, folder: Target) -> None:
+    """Fetch a release into a folder of its name, verify it and unpack its images.
+
+    Interrupted, it goes on from where it was when run again. Files that lie there are verified.
+    """
+    release = _find_release(name)
+    place = folder / release.name
+    fetch_release(release, folder=place)
+    found = find_files(release, place)
+    print(f"{place}: {_describe_disk(found)}")
+    if found.is_complete:
+        print(f"Train on it: scripts/run --release {release.name} --source {place}")
+    else:
+        print(f"Images are still missing. {release.image_source}")
+
+
+@releases_app.command("check")
+def check(name: str, *, folder: Target) -> None:
+    """Compare what lies in a folder with what is published; exit code 1 if a file is not right."""
+    release = _find_release(name)
+    place = find_files(release, folder).folder
+    checked = check_release(release, folder=place)
+    for file in checked:
+        print(f"{file.name}: {file.problem or 'right, SHA-256 ' + str(file.sha256)}")
+    if any(file.problem for file in checked):
+        raise typer.Exit(1)
+
+
+def _find_release(name: str) -> Release:
+    if name not in RELEASES:
+        raise InputError(f"No release {name!r}. Choose among: {', '.join(RELEASES)}")
+    return RELEASES[name]
 
 
 def find_files(release: Release, folder: Path) -> FilesOnDisk:

@@ -12,7 +12,9 @@ from galaxy_tasks.downloads.disk import check_free_space, name_disk_trouble
 from galaxy_tasks.downloads.locking import hold_lock
 from galaxy_tasks.downloads.members import (
     WORK_FOLDER,
+    Layout,
     Member,
+    arrange,
     check_members,
     iterate_members,
     name_damage,
@@ -44,6 +46,7 @@ def unpack_archive(
     *,
     max_total_bytes: int,
     max_ratio: float,
+    layout: Layout = "as_archived",
     settings: DownloadSettings = _DEFAULTS,
 ) -> UnpackedArchive:
     """Unpack a zip, tar or tar.gz into a folder; what is there already and the same stays.
@@ -57,6 +60,7 @@ def unpack_archive(
         folder: created where it is missing.
         max_total_bytes: most that all files may have together.
         max_ratio: most that they may have for each byte of the archive; not judged below 1 MiB.
+        layout: 'flat' puts all files into `folder` itself, without the archive's own folders.
         settings: of these `reserve_bytes`, `lock_timeout_s` and `progress_every_s` count.
 
     Raises:
@@ -68,7 +72,7 @@ def unpack_archive(
     with name_disk_trouble(folder), name_damage(archive):
         files = check_members(
             archive,
-            iterate_members(archive, max_ratio=max_ratio),
+            arrange(iterate_members(archive, max_ratio=max_ratio), layout),
             max_total_bytes=max_total_bytes,
             max_ratio=max_ratio,
         )
@@ -79,7 +83,7 @@ def unpack_archive(
             check_free_space(folder, missing_bytes, reserve_bytes=settings.reserve_bytes)
             total_bytes = sum(size for _, size in files)
             unpacking = _Unpacking(archive, folder, total_bytes, settings.progress_every_s)
-            unpacking.bring_all(iterate_members(archive, max_ratio=max_ratio))
+            unpacking.bring_all(arrange(iterate_members(archive, max_ratio=max_ratio), layout))
     say(
         f"{archive.name}: {len(files)} files, {format_bytes(unpacking.total_bytes)}, "
         f"{unpacking.written_files} of them new"

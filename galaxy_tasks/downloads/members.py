@@ -13,9 +13,9 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 from galaxy_tasks.downloads.progress import format_bytes
 from galaxy_tasks.errors import InputError
@@ -37,6 +37,10 @@ _DAMAGE = (
     NotImplementedError,
     UnicodeError,
 )
+
+
+Layout = Literal["as_archived", "flat"]
+"""Where files go: where the archive has them, or all into one folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,15 @@ def iterate_members(archive: Path, *, max_ratio: float) -> Iterator[Member]:
                 f"{archive}: expected a zip, tar or tar.gz archive, received a file that begins "
                 f"with {start[:16]!r}."
             )
+
+
+def arrange(members: Iterable[Member], layout: Layout) -> Iterator[Member]:
+    """Yield the members under the names that they get in this layout."""
+    for member in members:
+        if layout == "as_archived":
+            yield member
+        elif not member.is_folder:
+            yield replace(member, name=member.name.rpartition("/")[2])
 
 
 def check_members(

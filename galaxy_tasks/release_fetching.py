@@ -1,0 +1,82 @@
+"""Brings a published release to this disk: fetched, verified, its images unpacked."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from galaxy_tasks import downloads
+from galaxy_tasks.downloads import DownloadSettings, FetchedFile
+from galaxy_tasks.errors import InputError
+from galaxy_tasks.releases.rules import Release, RemoteFile
+
+MAX_UNPACKED_BYTES = 400 * 10**9
+"""More than any release publishes; the largest are the 100 GB of DECaLS."""
+MAX_RATIO = 20
+"""JPEG and PNG hardly shrink any more; a table of zeros does."""
+_DEFAULTS = DownloadSettings()
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckedFile:
+    """A file of a release on disk, compared with what is published and recorded."""
+
+    name: str
+    sha256: str | None
+    """None: it is missing or another one, as `problem` says."""
+    problem: str = ""
+
+
+def fetch_release(
+    release: Release, *, folder: Path, settings: DownloadSettings = _DEFAULTS
+) -> list[FetchedFile]:
+    """Fetch every file of a release into the folder and unpack its images; return the files.
+
+    A file that nobody offers for download must have been placed there by hand. What is there and
+    right stays, and what an interrupted call left is gone on from. All images of the archives come
+    into one folder, the first of `release.images_folders`, without the archives' own folders.
+
+    Raises:
+        InputError: a file must be placed by hand and is not there, or a file is another one.
+        ResourceError: network or disk failed; a later call goes on.
+    """
+    if not release.files:
+        raise InputError(
+            f"Of {release.name} there is nothing to fetch. Images: {release.image_source or 'none'}"
+        )
+    missing = [f for f in release.files if not f.addresses and not (folder / f.name).is_file()]
+    if missing:
+        raise InputError(
+            f"{release.name}: {', '.join(f.name for f in missing)} cannot be fetched by a program. "
+            f"Put it into {folder} and run this again. {release.image_source}"
+        )
+    fetched = downloads.fetch_files(
+        [_as_download(file) for file in release.files], folder=folder, settings=settings
+    )
+    for file in release.files:
+        if file.role == "images":
+            downloads.unpack_archive(
+                folder / file.name,
+                folder / release.images_folders[0],
+                max_total_bytes=MAX_UNPACKED_BYTES,
+                max_ratio=MAX_RATIO,
+                layout="flat",
+                settings=settings,
+            )
+    return fetched
+
+
+def check_release(release: Release, *, folder: Path) -> list[CheckedFile]:
+    """Compare the release's files in the folder with what is published; change nothing."""
+    return [_check_file(file, folder) for file in release.files]
+
+
+def _check_file(file: RemoteFile, folder: Path) -> CheckedFile:
+    try:
+        found = downloads.check_file(_as_download(file), folder=folder)
+    except InputError as error:
+        return CheckedFile(name=file.name, sha256=None, problem=str(error))
+    return CheckedFile(name=file.name, sha256=found.sha256)
+
+
+def _as_download(file: RemoteFile) -> downloads.RemoteFile:
+    """Return the file for the downloader; its size is only known in rounded megabytes."""
+    return downloads.RemoteFile(file.name, addresses=file.addresses, md5=file.md5)

@@ -1,0 +1,125 @@
+"""A whole release comes from a server onto the disk, and trains from there."""
+
+import hashlib
+import io
+import zipfile
+from dataclasses import replace
+
+import pytest
+from download_server import DownloadServer
+from typer.testing import CliRunner
+
+from galaxy_tasks.cli import app
+from galaxy_tasks.errors import InputError
+from galaxy_tasks.release_fetching import check_release, fetch_release
+from galaxy_tasks.releases import RELEASES
+from galaxy_tasks.releases.rules import RemoteFile
+from galaxy_tasks.releases_cli import find_files
+
+CATALOGUE = b"dr7objid,gz2_class\n587722981741363294,Sb\n"
+MAPPING = b"objid,sample,asset_id\n587722981741363294,original,7\n"
+
+
+def make_archive() -> bytes:
+    """Images in folders of their own, as some publishers have them."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as opened:
+        opened.writestr("images/J00/7.jpg", b"seven" * 100)
+        opened.writestr("images/J01/8.jpg", b"eight" * 100)
+    return archive.getvalue()
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+    server = DownloadServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def release(server):
+    """Galaxy Zoo 2 as a server on this machine offers it."""
+    contents = {
+        "gz2_hart16.csv": (CATALOGUE, "catalogue"),
+        "gz2_filename_mapping.csv": (MAPPING, "mapping"),
+        "images_gz2.zip": (make_archive(), "images"),
+    }
+    files = []
+    for name, (content, role) in contents.items():
+        address = server.serve(f"/{name}", content)
+        md5 = hashlib.md5(content).hexdigest()
+        files.append(RemoteFile(name=name, addresses=(address,), md5=md5, role=role))
+    return replace(RELEASES["galaxy_zoo_2"], files=tuple(files))
+
+
+def test_all_of_a_release_is_fetched_and_its_images_lie_in_one_folder(release, tmp_path):
+    fetched = fetch_release(release, folder=tmp_path)
+    assert [file.origin for file in fetched] == ["downloaded"] * 3
+    assert (tmp_path / "images" / "7.jpg").read_bytes() == b"seven" * 100
+    assert sorted(path.name for path in (tmp_path / "images").iterdir()) == ["7.jpg", "8.jpg"]
+    assert find_files(release, tmp_path).is_complete
+
+
+def test_a_second_time_nothing_is_fetched(release, server, tmp_path):
+    fetch_release(release, folder=tmp_path)
+    asked = len(server.requests)
+    fetched = fetch_release(release, folder=tmp_path)
+    assert [file.origin for file in fetched] == ["already_there"] * 3
+    assert len(server.requests) == asked
+
+
+def test_a_check_names_the_file_that_was_changed_and_the_one_that_is_missing(release, tmp_path):
+    fetch_release(release, folder=tmp_path)
+    assert [file.problem for file in check_release(release, folder=tmp_path)] == ["", "", ""]
+    (tmp_path / "gz2_hart16.csv").write_bytes(CATALOGUE + b"1,Sc\n")
+    (tmp_path / "images_gz2.zip").unlink()
+    first, second, third = check_release(release, folder=tmp_path)
+    assert "gz2_hart16.csv" in first.problem
+    assert (second.problem, bool(second.sha256)) == ("", True)
+    assert "is not there" in third.problem
+
+
+def test_what_only_people_may_fetch_is_asked_for_by_name(tmp_path):
+    challenge = RELEASES["galaxy_zoo_challenge"]
+    with pytest.raises(
+        InputError, match=r"training_solutions_rev1\.csv, images_training_rev1\.zip"
+    ):
+        fetch_release(challenge, folder=tmp_path)
+
+
+def test_a_release_without_files_says_so(tmp_path):
+    with pytest.raises(InputError, match="Of class_table there is nothing to fetch"):
+        fetch_release(RELEASES["class_table"], folder=tmp_path)
+
+
+def test_the_commands_fetch_check_and_say_how_to_train(release, monkeypatch, tmp_path):
+    monkeypatch.setitem(RELEASES, "galaxy_zoo_2", release)
+    fetched = CliRunner().invoke(
+        app, ["releases", "fetch", "galaxy_zoo_2", "--folder", str(tmp_path)]
+    )
+    assert fetched.exit_code == 0, fetched.output
+    place = tmp_path / "galaxy_zoo_2"
+    assert f"scripts/run --release galaxy_zoo_2 --source {place}" in fetched.output
+    arguments = ["releases", "check", "galaxy_zoo_2", "--folder", str(tmp_path)]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    (place / "gz2_filename_mapping.csv").write_bytes(b"another")
+    checked = CliRunner().invoke(app, arguments)
+    assert checked.exit_code == 1
+    assert "gz2_filename_mapping.csv" in checked.output
+
+
+def test_images_of_one_name_in_two_folders_are_refused_and_none_is_written(
+    release, server, tmp_path
+):
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as opened:
+        opened.writestr("J00/7.jpg", b"one")
+        opened.writestr("J01/7.jpg", b"two")
+    (images,) = (file for file in release.files if file.role == "images")
+    server.serve("/images_gz2.zip", archive.getvalue())
+    others = [file for file in release.files if file is not images]
+    changed = replace(release, files=(*others, replace(images, md5=None)))
+    with pytest.raises(InputError, match=r"7\.jpg.*twice"):
+        fetch_release(changed, folder=tmp_path)
+    assert not (tmp_path / "images").exists()
