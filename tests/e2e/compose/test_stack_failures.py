@@ -7,12 +7,12 @@ from harness import wait_for
 pytestmark = pytest.mark.e2e
 SETTINGS = {
     "architectures": ["alexnet", "resnet18"],
-    "epochs": 25,
-    "early_stopping_patience_epochs": 25,
+    "epochs": 12,
+    "early_stopping_patience_epochs": 12,
     "deterministic": True,
 }
 """Long enough to be killed in the middle; deterministic, so that results can be compared."""
-EARLY = "epoch   3/25"
+EARLY = "epoch   3/12"
 
 
 @pytest.fixture(scope="module")
