@@ -11,31 +11,43 @@ from typing import Any
 from airflow.sdk import TriggerRule, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from galaxy_release_asset import galaxy_zoo_release, waiting_releases
+from galaxy_watch import ANNOUNCED, TAKEN
 
-from galaxy_tasks.announcements import choose_announcement
+from galaxy_tasks.announcements import take_turn
 from galaxy_tasks.config import FAMILIES, Family, parse_config
 from galaxy_tasks.process import run_step
 
+IDLE = "idle"
+"""Key of the XCom that says that a run found nothing to do."""
 
-@task(outlets=[waiting_releases])
+
+@task(inlets=[galaxy_zoo_release], outlets=[waiting_releases])
 def prepare_release(
-    params: Any = None, triggering_asset_events: Any = None, outlet_events: Any = None
+    params: Any = None,
+    ti: Any = None,
+    run_id: Any = None,
+    triggering_asset_events: Any = None,
+    asset_state_store: Any = None,
+    outlet_events: Any = None,
 ) -> Any:
     """Find the release's files, or draw the simulated release; return them with the settings.
 
-    The settings are those of the form, or of the release whose announcement started this run. What
-    else has been announced meanwhile starts the next run.
+    The settings are those of the form or, in a run that an announcement has started, those of the
+    oldest announcement that no run has taken. Where more wait, the next run is started.
     """
-    events = [event for found in triggering_asset_events.values() for event in found]
-    announced, waiting = choose_announcement([event.extra["payload"] for event in events])
-    settings = dict(params) | (announced.settings if announced else {})
-    if announced:
-        print(f"Release announced: {announced.name}", flush=True)
+    settings = dict(params)
+    if triggering_asset_events:
+        store = asset_state_store[galaxy_zoo_release]
+        turn = take_turn(store.get(ANNOUNCED, []), taken=store.get(TAKEN, {}), run_id=run_id)
+        if turn.announcement is None:
+            ti.xcom_push(IDLE, True)
+            raise AirflowSkipException("Other runs have taken all that was announced.")
+        store.set(TAKEN, turn.taken)
+        if turn.are_more_waiting:
+            outlet_events[waiting_releases].add(galaxy_zoo_release)
+        print(f"Release announced: {turn.announcement.name}", flush=True)
+        settings |= turn.announcement.settings
     files = run_step("prepare_release", settings=settings)
-    if waiting:
-        print(f"Next: {', '.join(one.name for one in waiting)}", flush=True)
-        payload = {"announcements": [one.as_payload() for one in waiting]}
-        outlet_events[waiting_releases].add(galaxy_zoo_release, extra={"payload": payload})
     return {"settings": settings, "release_files": files}
 
 
@@ -59,6 +71,8 @@ def train_family(family: Family, ti: Any = None) -> Any:
 def evaluate(ti: Any = None, run_id: Any = None) -> Any:
     """Compare the trained models on the test galaxies and name the winner."""
     images = ti.xcom_pull("preprocess_images")
+    if ti.xcom_pull("prepare_release", key=IDLE):
+        raise AirflowSkipException("There was nothing to do.")
     if images is None:
         raise AirflowFailException(
             "There are no prepared images, so no model either. The first failed task says why."

@@ -15,7 +15,7 @@ Settings that it leaves out are those of the trigger form.
 import hashlib
 import json
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,9 +46,20 @@ class Announcement:
         return {"name": self.name, "settings": self.settings}
 
     @staticmethod
-    def from_payload(payload: dict[str, Any]) -> "Announcement":
+    def from_payload(payload: Mapping[str, Any]) -> "Announcement":
         """Return the announcement of a JSON form."""
         return Announcement(payload["name"], payload["settings"])
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Which announcement a run works on, as `take_turn` decides."""
+
+    announcement: Announcement | None
+    """None: others have taken all there are."""
+    taken: dict[str, str]
+    """The run that has taken an announcement, by the announcement's key, this one included."""
+    are_more_waiting: bool
 
 
 @dataclass
@@ -108,21 +119,26 @@ def read_announcement(path: Path) -> Announcement:
     return Announcement(name, settings)
 
 
-def choose_announcement(
-    payloads: Sequence[dict[str, Any]],
-) -> tuple[Announcement | None, list[Announcement]]:
-    """Return the first announcement of the events that started a run, and those that wait.
+def take_turn(
+    announced: Sequence[Mapping[str, Any]], *, taken: Mapping[str, str], run_id: str
+) -> Turn:
+    """Return what this run works on: what it had taken before, else the oldest that nobody has.
 
-    Airflow starts one run for all events that have come since the last; each announcement once,
-    in the order they came.
+    Airflow may start one run for several announcements, or none for the last of several that come
+    at once. So a run does not work on what has started it but on the first that waits.
+
+    Args:
+        announced: the JSON forms of all announcements so far, the oldest first.
+        taken: which run has taken which, by the announcements' keys.
+        run_id: the run whose turn it is; a task of it that is tried again finds its own.
     """
-    announced = {one.key: one for one in map(Announcement.from_payload, _flatten(payloads))}
-    first, *others = [*announced.values()] or [None]
-    return first, [one for one in others if one]
-
-
-def _flatten(payloads: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [one for payload in payloads for one in payload["announcements"]]
+    announcements = {one.key: one for one in map(Announcement.from_payload, announced)}
+    own = [key for key in announcements if taken.get(key) == run_id]
+    waiting = [key for key in announcements if key not in taken]
+    chosen, *more = [*own, *waiting] or [None]
+    if chosen is None:
+        return Turn(None, dict(taken), are_more_waiting=False)
+    return Turn(announcements[chosen], {**taken, chosen: run_id}, are_more_waiting=bool(more))
 
 
 def _measure(path: Path) -> tuple[int, int]:

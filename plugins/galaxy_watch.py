@@ -7,18 +7,18 @@ from typing import Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-from galaxy_tasks.announcements import Folder
+from galaxy_tasks.announcements import Announcement, Folder
 
-_SEEN = "announced"
-"""Key of the asset's state: the announcements that have been handed on, by their keys."""
+ANNOUNCED, TAKEN = "announced", "taken"
+"""Keys of the asset's state, in Airflow's database: all announcements so far, and which run has
+taken which. The trigger writes the first and the runs write the second."""
 
 
 class ReleaseManifestTrigger(BaseEventTrigger):
     """Fires once for each release that a manifest in a folder announces, whatever restarts.
 
-    What has fired is remembered in the asset's state, in Airflow's database. An announcement is
-    remembered after it has been handed on: killed in between, it fires once more, and the run finds
-    all its work done.
+    An announcement is remembered before it is handed on. Killed in between, the next start sees
+    that no run has taken it and hands it on.
     """
 
     def __init__(self, *, folder: str, poll_interval_s: float = 10.0) -> None:
@@ -33,19 +33,25 @@ class ReleaseManifestTrigger(BaseEventTrigger):
         return "galaxy_watch.ReleaseManifestTrigger", options
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield an event for each announcement that has not been handed on."""
-        assert self.asset_state_store is not None  # the triggerer sets it for assets' watchers
+        """Yield an event for each announcement that no run has taken."""
+        store = self.asset_state_store
+        assert store is not None  # the triggerer sets it for assets' watchers
+        announced: Any = await store.aget(ANNOUNCED, [])
+        taken: Any = await store.aget(TAKEN, {})
+        known = {Announcement.from_payload(payload).key: payload for payload in announced}
+        for key, payload in known.items():
+            if key not in taken:
+                yield TriggerEvent(payload)
         folder = Folder(Path(self.folder))
-        seen = list(await self.asset_state_store.aget(_SEEN, []))  # pyright: ignore[reportArgumentType]
         self.log.info("Watching %s for manifests of releases.", self.folder)
         while True:
-            announced, problems = await asyncio.to_thread(folder.read)
+            found, problems = await asyncio.to_thread(folder.read)
             for problem in problems:
                 self.log.error("A manifest was refused. %s", problem)
-            for announcement in announced:
-                if announcement.key not in seen:
+            for announcement in found:
+                if announcement.key not in known:
                     self.log.info("Release announced: %s", announcement.name)
-                    yield TriggerEvent({"announcements": [announcement.as_payload()]})
-                    seen.append(announcement.key)
-                    await self.asset_state_store.aset(_SEEN, seen)
+                    known[announcement.key] = announcement.as_payload()
+                    await store.aset(ANNOUNCED, list(known.values()))
+                    yield TriggerEvent(announcement.as_payload())
             await asyncio.sleep(self.poll_interval_s)

@@ -5,8 +5,8 @@ import pytest
 from galaxy_tasks.announcements import (
     Announcement,
     Folder,
-    choose_announcement,
     read_announcement,
+    take_turn,
 )
 from galaxy_tasks.errors import InputError
 
@@ -99,12 +99,27 @@ def test_a_missing_folder_announces_nothing(tmp_path):
     assert read_twice(Folder(tmp_path / "none")) == ([], [])
 
 
-def test_of_several_announcements_the_first_is_chosen_and_none_is_lost():
-    one, two, three = (Announcement(name, {}) for name in ("one", "two", "three"))
-    payloads = [
-        {"announcements": [one.as_payload()]},
-        {"announcements": [two.as_payload(), one.as_payload(), three.as_payload()]},
-    ]
-    assert choose_announcement(payloads) == (one, [two, three])
-    assert choose_announcement(payloads[:1]) == (one, [])
-    assert choose_announcement([]) == (None, [])
+ONE, TWO, THREE = (Announcement(name, {}) for name in ("one", "two", "three"))
+ALL = [each.as_payload() for each in (ONE, TWO, THREE)]
+
+
+def test_a_run_takes_the_oldest_that_nobody_has_taken():
+    first = take_turn(ALL, taken={}, run_id="a")
+    assert (first.announcement, first.taken, first.are_more_waiting) == (ONE, {ONE.key: "a"}, True)
+    second = take_turn(ALL, taken=first.taken, run_id="b")
+    assert (second.announcement, second.are_more_waiting) == (TWO, True)
+    third = take_turn(ALL, taken=second.taken, run_id="c")
+    assert (third.announcement, third.are_more_waiting) == (THREE, False)
+    assert third.taken == {ONE.key: "a", TWO.key: "b", THREE.key: "c"}
+
+
+def test_a_run_that_is_tried_again_finds_its_own():
+    taken = {ONE.key: "a", TWO.key: "b"}
+    turn = take_turn(ALL, taken=taken, run_id="a")
+    assert (turn.announcement, turn.taken, turn.are_more_waiting) == (ONE, taken, True)
+
+
+def test_a_run_that_finds_all_taken_has_nothing_to_do():
+    taken = {each.key: "a" for each in (ONE, TWO, THREE)}
+    assert take_turn(ALL, taken=taken, run_id="b").announcement is None
+    assert take_turn([], taken={}, run_id="b").announcement is None
