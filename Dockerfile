@@ -11,7 +11,7 @@ RUN apt-get update -qq \
         default-jre-headless \
     && rm -rf /var/lib/apt/lists/* \
     && { ! owner=$(id -nu "$UID" 2>/dev/null) || userdel --remove "$owner"; } \
-    && useradd --uid "$UID" --gid 0 --create-home --shell /bin/bash galaxy \
+    && useradd --no-log-init --uid "$UID" --gid 0 --create-home --shell /bin/bash galaxy \
     && install -d -o galaxy -g 0 -m 0775 \
         /opt/airflow /opt/airflow/dags /opt/airflow/logs /opt/spark /data /runs
 ENV VIRTUAL_ENV=/opt/venv \

@@ -3,9 +3,8 @@
 **What** Spark turns votes into one label per galaxy, OpenCV prepares the images, TensorFlow trains
 an AlexNet, a ResNet and a DenseNet; the best macro-F1 on galaxies none of them has seen wins.
 
-**When** By itself when a manifest announces a release in the watched folder, with the manifest's
-settings. Or triggered by hand or over the REST API, with those of the form; left alone, it draws a
-*simulated* release, and so runs without a download. One run at a time.
+**When** By itself when a manifest announces a release in the watched folder, with its settings. Or
+by hand or over the REST API, with the form's; left alone, it draws a *simulated* release.
 
 **Needs** The connection `spark_default`, the pool `gpu`, and a worker that serves the queue `gpu`.
 
@@ -17,12 +16,12 @@ fails at once; everything else is tried three times.
 from datetime import timedelta
 from pathlib import Path
 
+import galaxy_steps as steps
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import DAG, TaskGroup, chain
 from galaxy_form import make_params
 from galaxy_release_asset import make_schedule
 from galaxy_retries import FailOnBadData
-from galaxy_steps import evaluate, prepare_release, preprocess_images, train_family
 
 import galaxy_tasks
 from galaxy_tasks.config import FAMILIES
@@ -51,11 +50,13 @@ with DAG(
         name="clean_labels",
         application=str(Path(galaxy_tasks.__file__).with_name("labels.py")),
         application_args=[
-            *("--settings", "{{ ti.xcom_pull('prepare_release')['settings'] | tojson }}"),
-            *("--release-files", "{{ ti.xcom_pull('prepare_release')['release_files'] | tojson }}"),
+            *("--settings", "{{ ti.xcom_pull('choose_release') | tojson }}"),
+            *("--release-files", "{{ ti.xcom_pull('prepare_release') | tojson }}"),
         ],
         conf=spark_submit_conf(),
     )
     with TaskGroup("train", prefix_group_id=False):
-        trainings = [train_family.override(task_id=f"train_{name}")(name) for name in FAMILIES]
-    chain(prepare_release(), clean_labels, preprocess_images(), trainings, evaluate())
+        train = steps.train_family
+        trainings = [train.override(task_id=f"train_{name}")(name) for name in FAMILIES]
+    start = [steps.choose_release(), steps.prepare_release()]
+    chain(*start, clean_labels, steps.preprocess_images(), trainings, steps.evaluate())

@@ -17,50 +17,57 @@ from galaxy_tasks.announcements import take_turn
 from galaxy_tasks.config import FAMILIES, Family, parse_config
 from galaxy_tasks.process import run_step
 
-IDLE = "idle"
-"""Key of the XCom that says that a run found nothing to do."""
-
 
 @task(inlets=[galaxy_zoo_release], outlets=[waiting_releases])
-def prepare_release(
+def choose_release(
     params: Any = None,
-    ti: Any = None,
-    run_id: Any = None,
+    dag_run: Any = None,
     triggering_asset_events: Any = None,
     asset_state_store: Any = None,
     outlet_events: Any = None,
 ) -> Any:
-    """Find the release's files, or draw the simulated release; return them with the settings.
+    """Return the settings: the form's, or the form's with those of an announced release.
 
-    The settings are those of the form or, in a run that an announcement has started, those of the
-    oldest announcement that no run has taken. Where more wait, the next run is started.
+    A run that an announcement has started takes the oldest that no run has taken, and starts the
+    next run where more wait, whatever becomes of it. One that the clock has started takes the
+    newest, if there has been any.
     """
-    settings = dict(params)
+    settings, store = dict(params), asset_state_store[galaxy_zoo_release]
     if triggering_asset_events:
-        store = asset_state_store[galaxy_zoo_release]
-        turn = take_turn(store.get(ANNOUNCED, []), taken=store.get(TAKEN, {}), run_id=run_id)
+        taken = store.get(TAKEN, {})
+        turn = take_turn(store.get(ANNOUNCED, []), taken=taken, run_id=dag_run.run_id)
         if turn.announcement is None:
-            ti.xcom_push(IDLE, True)
             raise AirflowSkipException("Other runs have taken all that was announced.")
         store.set(TAKEN, turn.taken)
         if turn.are_more_waiting:
             outlet_events[waiting_releases].add(galaxy_zoo_release)
-        print(f"Release announced: {turn.announcement.name}", flush=True)
-        settings |= turn.announcement.settings
-    files = run_step("prepare_release", settings=settings)
-    return {"settings": settings, "release_files": files}
+        announced = turn.announcement.as_payload()
+    elif dag_run.run_type == "scheduled":
+        announced = next(reversed(store.get(ANNOUNCED, [])), None)
+    else:
+        announced = None
+    if announced:
+        print(f"Release announced: {announced['name']}", flush=True)
+        settings |= announced["settings"]
+    return settings
+
+
+@task
+def prepare_release(ti: Any = None) -> Any:
+    """Find the release's files, or draw the simulated release."""
+    return run_step("prepare_release", settings=ti.xcom_pull("choose_release"))
 
 
 @task
 def preprocess_images(ti: Any = None) -> Any:
     """Cut, scale and denoise the image of every labelled galaxy."""
-    return run_step("preprocess_images", **ti.xcom_pull("prepare_release"))
+    return run_step("preprocess_images", **_pull_release(ti))
 
 
 @task(queue="gpu", pool="gpu", execution_timeout=timedelta(days=2))
 def train_family(family: Family, ti: Any = None) -> Any:
     """Train the chosen networks of one family, going on from the last epoch of an earlier try."""
-    settings = ti.xcom_pull("prepare_release")["settings"]
+    settings = ti.xcom_pull("choose_release")
     if not parse_config(settings).variants(family):
         raise AirflowSkipException(f"'architectures' names no {family}.")
     images = ti.xcom_pull("preprocess_images")
@@ -71,7 +78,7 @@ def train_family(family: Family, ti: Any = None) -> Any:
 def evaluate(ti: Any = None, run_id: Any = None) -> Any:
     """Compare the trained models on the test galaxies and name the winner."""
     images = ti.xcom_pull("preprocess_images")
-    if ti.xcom_pull("prepare_release", key=IDLE):
+    if ti.xcom_pull("choose_release") is None:
         raise AirflowSkipException("There was nothing to do.")
     if images is None:
         raise AirflowFailException(
@@ -79,8 +86,15 @@ def evaluate(ti: Any = None, run_id: Any = None) -> Any:
         )
     return run_step(
         "evaluate",
-        **ti.xcom_pull("prepare_release"),
+        **_pull_release(ti),
         images=images,
         trainings=[ti.xcom_pull(f"train_{family}") for family in FAMILIES],
         run_id=run_id,
     )
+
+
+def _pull_release(ti: Any) -> dict[str, Any]:
+    return {
+        "settings": ti.xcom_pull("choose_release"),
+        "release_files": ti.xcom_pull("prepare_release"),
+    }

@@ -11,11 +11,13 @@ if [[ $trainers != 1 ]]; then
 fi
 
 owner=$(id -u galaxy)
-chown "$owner:0" /opt/airflow/logs /runs
+# Of an earlier owner, or of a restored backup.
+find /opt/airflow/logs /runs ! -user "$owner" -exec chown --no-dereference "$owner:0" {} +
 
 as_galaxy() { setpriv --reuid "$owner" --regid 0 --init-groups "$@"; }
 
 export HOME=/home/galaxy
+as_galaxy mkdir -p /runs/announced
 as_galaxy airflow db migrate
 as_galaxy airflow users create --role Admin --username "$ADMIN_USER" --password "$ADMIN_PASSWORD" \
   --firstname Galaxy --lastname Admin --email "$ADMIN_USER@localhost"

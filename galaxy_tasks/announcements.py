@@ -99,11 +99,12 @@ def read_announcement(path: Path) -> Announcement:
         InputError: it is no TOML, lacks a name, or has settings that RunConfig refuses.
     """
     try:
-        text = path.read_bytes()[: _MOST_BYTES + 1]
-        if len(text) > _MOST_BYTES:
+        if not path.is_file():
+            raise InputError(f"{path} is no file.")
+        if path.stat().st_size > _MOST_BYTES:
             raise InputError(f"{path}: more than {_MOST_BYTES} bytes, which is no manifest.")
-        document = tomllib.loads(text.decode())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, RecursionError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{path} cannot be read as TOML: {error}") from None
     unknown = sorted(set(document) - {"name", "settings"})
     name, settings = document.get("name"), document.get("settings")
@@ -144,6 +145,6 @@ def take_turn(
 def _measure(path: Path) -> tuple[int, int]:
     try:
         status = path.stat()
-    except FileNotFoundError:  # removed since it was listed
+    except OSError:  # removed since it was listed, or a link to nothing
         return (-1, -1)
     return (status.st_size, status.st_mtime_ns)

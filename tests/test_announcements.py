@@ -57,6 +57,7 @@ def test_the_same_manifest_is_the_same_announcement_wherever_it_lies(tmp_path):
         ('name = "x"\n[settings]\nepoch = 3', "epoch"),
         ('name = "x"\n[settings]\nrelease = "class_table"', "needs 'source'"),
         ("#" * 70_000, "more than 65536 bytes"),
+        ("x = " + "[" * 20_000, "cannot be read as TOML"),
     ],
 )
 def test_a_wrong_manifest_is_refused_with_its_path(tmp_path, text, told):
@@ -93,6 +94,15 @@ def test_a_wrong_manifest_does_not_keep_others_from_being_read(tmp_path):
     announced, problems = read_twice(Folder(tmp_path))
     assert [one.name for one in announced] == ["Galaxy Zoo 1"]
     assert len(problems) == 1
+
+
+def test_what_is_no_file_is_told_and_keeps_nothing_else_from_being_read(tmp_path):
+    (tmp_path / "loop.toml").symlink_to(tmp_path / "loop.toml")
+    (tmp_path / "folder.toml").mkdir()
+    (tmp_path / "one.toml").write_text(MANIFEST)
+    announced, problems = read_twice(Folder(tmp_path))
+    assert [one.name for one in announced] == ["Galaxy Zoo 1"]
+    assert len(problems) == 2
 
 
 def test_a_missing_folder_announces_nothing(tmp_path):

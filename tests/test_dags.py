@@ -52,6 +52,7 @@ def decide(policy, error):
 
 def test_tasks_follow_each_other_as_documented(dag):
     assert {task.task_id: task.downstream_task_ids for task in dag.tasks} == {
+        "choose_release": {"prepare_release"},
         "prepare_release": {"clean_labels"},
         "clean_labels": {"preprocess_images"},
         "preprocess_images": TRAINERS,
@@ -105,7 +106,7 @@ def test_settings_and_release_reach_the_submitted_application_as_json(dag):
 
     class Pulls:
         def xcom_pull(self, task_id):
-            return {"prepare_release": {"settings": settings, "release_files": files}}[task_id]
+            return {"choose_release": settings, "prepare_release": files}[task_id]
 
     context = {"params": {}, "ti": Pulls()}
     rendered = task.render_template(task.application_args, context, task.get_template_env())

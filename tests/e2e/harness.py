@@ -20,7 +20,13 @@ from galaxy_tasks.standalone.loopback import find_free_port
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S = 900
 DAG_ID = "galaxy_morphology"
-STEPS = ("prepare_release", "clean_labels", "preprocess_images", "evaluate")
+STEPS = (
+    "choose_release",
+    "prepare_release",
+    "clean_labels",
+    "preprocess_images",
+    "evaluate",
+)
 TRAINERS = ("train_alexnet", "train_resnet", "train_densenet")
 SETTINGS = {
     "architectures": ["alexnet", "resnet18", "densenet121"],

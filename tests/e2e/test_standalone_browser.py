@@ -40,6 +40,7 @@ def test_graph_shows_the_workflow(page):
         find_node(page, name).wait_for()
     edges = page.locator(".react-flow__edge").all()
     assert {edge.get_attribute("data-id") for edge in edges} == {
+        "choose_release-prepare_release",
         "prepare_release-clean_labels",
         "clean_labels-preprocess_images",
         "preprocess_images-train",

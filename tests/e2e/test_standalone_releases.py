@@ -36,10 +36,10 @@ def announced(standalone):
 
 
 def test_a_manifest_starts_a_run_with_its_settings(standalone, announced):
-    settings = standalone.result("prepare_release", announced)["settings"]
+    settings = standalone.result("choose_release", announced)
     assert {name: settings[name] for name in SETTINGS} == SETTINGS
     assert settings["bootstrap_samples"] == 150
-    assert "Release announced: first" in standalone.log("prepare_release", announced)
+    assert "Release announced: first" in standalone.log("choose_release", announced)
 
 
 def test_what_is_trained_already_is_not_trained_again(standalone, announced):
@@ -55,15 +55,16 @@ def test_the_same_manifest_again_and_a_wrong_one_start_nothing(standalone, annou
     assert list_own_runs(standalone) == [announced]
 
 
-def test_two_at_once_are_trained_on_one_after_the_other(standalone, announced):
+def test_several_at_once_are_trained_on_in_turn_whatever_becomes_of_the_first(
+    standalone, announced
+):
+    announce(standalone, name="bad", file_name="a.toml", release="class_table", source="/missing")
     for name in ("second", "third"):
         announce(standalone, name=name, file_name=f"{name}.toml", bootstrap_samples=160)
-    runs = wait_for_runs(standalone, 3)[1:3]
-    assert [standalone.wait_for_end(run_id) for run_id in runs] == ["success"] * 2
-    names = [standalone.log("prepare_release", run_id) for run_id in runs]
-    assert ["Release announced: second" in names[0], "Release announced: third" in names[1]] == [
-        True,
-        True,
-    ]
-    first, second = (standalone.tasks(run_id) for run_id in runs)
-    assert first["evaluate"]["end_date"] <= second["prepare_release"]["start_date"]
+    runs = wait_for_runs(standalone, 4)[1:4]
+    assert [standalone.wait_for_end(run_id) for run_id in runs] == ["failed", "success", "success"]
+    for run_id, name in zip(runs, ("bad", "second", "third"), strict=True):
+        assert f"Release announced: {name}" in standalone.log("choose_release", run_id)
+    assert "/missing does not exist" in standalone.log("prepare_release", runs[0])
+    _, second, third = (standalone.tasks(run_id) for run_id in runs)
+    assert second["evaluate"]["end_date"] <= third["choose_release"]["start_date"]

@@ -107,6 +107,48 @@ def test_without_its_secrets_nothing_starts_and_the_way_is_told(stack, tmp_path)
     assert "Run scripts/up, which writes .env" in told
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("COMPOSE_PROFILES=both", "expected one of gpu and cpu"),
+        ("COMPOSE_PROFILES=cpu,gpu", "expected one of gpu and cpu"),
+        ("GPU_SLOTS=abc", "expected a whole number above 0. Received: 'abc'"),
+        ("GALAXY_UID=0", "expected a whole number above 0"),
+        ("ADMIN_PASSWORD=pa$word", "write the plain value"),
+        ('GALAXY_RUNS="./my runs"', "write the plain value"),
+    ],
+)
+def test_wrong_settings_are_told_before_anything_is_changed(stack, line, told):
+    path = stack.folder / ".env"
+    before = path.read_text()
+    name = line.split("=")[0]
+    others = [each for each in before.splitlines() if not each.startswith(f"{name}=")]
+    try:
+        path.write_text("\n".join([*others, line, ""]))
+        with pytest.raises(AssertionError) as caught:
+            stack.up()
+    finally:
+        path.write_text(before)
+    assert f"ERROR: {name} in .env: " in str(caught.value)
+    assert told in str(caught.value)
+
+
+def test_a_service_that_is_no_longer_chosen_is_ended(stack):
+    path = stack.folder / ".env"
+    before = path.read_text()
+    path.write_text(before.replace("COMPOSE_PROFILES=cpu", "COMPOSE_PROFILES=cpu,flower"))
+    try:
+        stack.up()
+        assert stack.services()["flower"] == "running healthy"
+    finally:
+        path.write_text(before)
+    stack.up()
+    left = stack.compose(
+        "ps", "--all", "--format", "{{.Service}}", COMPOSE_PROFILES="cpu,gpu,flower"
+    )
+    assert set(left.split()) == set(stack.services())
+
+
 def test_a_lost_settings_file_is_told_before_anything_is_changed(stack):
     path = stack.folder / ".env"
     path.rename(stack.folder / "kept.env")
