@@ -31,6 +31,7 @@ def test_pyspark_and_its_client_are_one_version_and_agree_on_every_file_they_sha
 
 def test_there_is_a_lock_for_every_way_to_install():
     assert LOCKS == [
+        "requirements-cluster.lock",
         "requirements-dev.lock",
         "requirements-gpu.lock",
         "requirements-installer.lock",
@@ -52,6 +53,22 @@ def test_lock_pins_every_package_by_hash_and_names_no_index(name):
 def test_every_lock_has_the_packages_of_the_main_one_in_the_same_versions(name):
     main, other = read_versions("requirements.lock"), read_versions(name)
     assert {package: other.get(package) for package in main} == main
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-gpu.lock"])
+def test_locks_that_a_container_installs_together_agree(name):
+    cluster, other = read_versions("requirements-cluster.lock"), read_versions(name)
+    common = cluster.keys() & other.keys()
+    assert {"apache-airflow", "pyspark", "numpy"} <= common
+    assert {package: other[package] for package in common} == {
+        package: cluster[package] for package in common
+    }
+
+
+def test_control_plane_has_celery_and_accounts_and_no_tensorflow():
+    packages = read_versions("requirements-cluster.lock")
+    assert {"celery", "flask-appbuilder", "psycopg2-binary", "redis"} <= packages.keys()
+    assert "tensorflow" not in packages
 
 
 def test_the_lock_has_what_the_scripts_build_the_project_with():
