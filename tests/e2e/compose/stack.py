@@ -157,10 +157,13 @@ class Stack(Airflow):
         """Return what is left of artifacts that were begun and not published."""
         return [str(path) for path in self.runs.glob("*/.draft-*")]
 
-    def list_spark_applications(self) -> list[dict[str, Any]]:
+    def read_spark_master(self) -> dict[str, Any]:
         address = f"http://127.0.0.1:{self.settings['SPARK_WEB_PORT']}/json/"
         with urllib.request.urlopen(address, timeout=10) as response:
-            master = json.load(response)
+            return json.load(response)
+
+    def list_spark_applications(self) -> list[dict[str, Any]]:
+        master = self.read_spark_master()
         return [*master["activeapps"], *master["completedapps"]]
 
 

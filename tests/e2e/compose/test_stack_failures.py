@@ -78,7 +78,7 @@ def test_trainings_outlive(stack, undisturbed, service):
 
 def test_run_goes_on_after_down_and_up(stack, undisturbed):
     run_id = start_training(stack)
-    stack.compose("down")
+    stack.compose("down", "--timeout", "1")  # with all of its time, this short training would end
     assert not stack.services()
     stack.up()
     assert_same_end(stack, run_id, undisturbed)
