@@ -18,6 +18,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from download_server import DownloadServer, Manner
 
 from galaxy_tasks.downloads import (
     DownloadSettings,
@@ -28,7 +29,6 @@ from galaxy_tasks.downloads import (
 )
 from galaxy_tasks.downloads.progress import Progress, format_bytes, format_duration
 from galaxy_tasks.errors import InputError, ResourceError
-from tests.download_server import DownloadServer, Manner
 
 CONTENT = random.Random(1).randbytes(300_000)
 OTHER = random.Random(2).randbytes(300_000)
