@@ -18,9 +18,14 @@ from galaxy_tasks.config import FAMILIES, Family, parse_config
 from galaxy_tasks.process import run_step
 
 
+IDLE = "idle"
+"""Key of the XCom by which a run without work is told from one whose first task has failed."""
+
+
 @task(inlets=[galaxy_zoo_release], outlets=[waiting_releases])
 def choose_release(
     params: Any = None,
+    ti: Any = None,
     dag_run: Any = None,
     triggering_asset_events: Any = None,
     asset_state_store: Any = None,
@@ -37,6 +42,7 @@ def choose_release(
         taken = store.get(TAKEN, {})
         turn = take_turn(store.get(ANNOUNCED, []), taken=taken, run_id=dag_run.run_id)
         if turn.announcement is None:
+            ti.xcom_push(key=IDLE, value=True)
             raise AirflowSkipException("Other runs have taken all that was announced.")
         store.set(TAKEN, turn.taken)
         if turn.are_more_waiting:
@@ -78,7 +84,7 @@ def train_family(family: Family, ti: Any = None) -> Any:
 def evaluate(ti: Any = None, run_id: Any = None) -> Any:
     """Compare the trained models on the test galaxies and name the winner."""
     images = ti.xcom_pull("preprocess_images")
-    if ti.xcom_pull("choose_release") is None:
+    if ti.xcom_pull("choose_release", key=IDLE):
         raise AirflowSkipException("There was nothing to do.")
     if images is None:
         raise AirflowFailException(

@@ -91,6 +91,20 @@ def test_a_failed_or_skipped_trainer_does_not_keep_the_others_from_evaluation(da
     assert dag.get_task("evaluate").trigger_rule == "all_done"
 
 
+@pytest.mark.parametrize(
+    ("pushed", "error"),
+    [({}, "AirflowFailException"), ({("choose_release", "idle"): True}, "AirflowSkipException")],
+)
+def test_a_run_fails_without_images_unless_it_had_nothing_to_do(dag, pushed, error):
+    class Pulls:
+        def xcom_pull(self, task_id, key="return_value"):
+            return pushed.get((task_id, key))
+
+    with pytest.raises(Exception, match="no prepared images|nothing to do") as caught:
+        dag.get_task("evaluate").python_callable(ti=Pulls())
+    assert type(caught.value).__name__ == error
+
+
 def test_labels_are_cleaned_by_the_submitted_application(dag):
     task = dag.get_task("clean_labels")
     assert type(task).__name__ == "SparkSubmitOperator"
