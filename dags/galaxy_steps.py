@@ -17,7 +17,6 @@ from galaxy_tasks.announcements import take_turn
 from galaxy_tasks.config import FAMILIES, Family, parse_config
 from galaxy_tasks.process import run_step
 
-
 IDLE = "idle"
 """Key of the XCom by which a run without work is told from one whose first task has failed."""
 

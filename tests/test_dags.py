@@ -100,7 +100,7 @@ def test_a_run_fails_without_images_unless_it_had_nothing_to_do(dag, pushed, err
         def xcom_pull(self, task_id, key="return_value"):
             return pushed.get((task_id, key))
 
-    with pytest.raises(Exception, match="no prepared images|nothing to do") as caught:
+    with pytest.raises(Exception, match=r"no prepared images|nothing to do") as caught:
         dag.get_task("evaluate").python_callable(ti=Pulls())
     assert type(caught.value).__name__ == error
 
