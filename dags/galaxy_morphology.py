@@ -59,4 +59,5 @@ with DAG(
         train = steps.train_family
         trainings = [train.override(task_id=f"train_{name}")(name) for name in FAMILIES]
     start = [steps.choose_release(), steps.prepare_release()]
-    chain(*start, clean_labels, steps.preprocess_images(), trainings, steps.evaluate())
+    models = [steps.predict_last_winner(), *trainings]
+    chain(*start, clean_labels, steps.preprocess_images(), models, steps.evaluate())

@@ -69,6 +69,13 @@ def preprocess_images(ti: Any = None) -> Any:
     return run_step("preprocess_images", **_pull_release(ti))
 
 
+@task(queue="gpu", pool="gpu")
+def predict_last_winner(ti: Any = None) -> Any:
+    """Ask the last winner about the test galaxies that it has not learned from."""
+    images = ti.xcom_pull("preprocess_images")
+    return run_step("predict_last_winner", **_pull_release(ti), images=images)
+
+
 @task(queue="gpu", pool="gpu", execution_timeout=timedelta(days=2))
 def train_family(family: Family, ti: Any = None) -> Any:
     """Train the chosen networks of one family, going on from the last epoch of an earlier try."""
@@ -93,6 +100,7 @@ def evaluate(ti: Any = None, run_id: Any = None) -> Any:
         "evaluate",
         **_pull_release(ti),
         images=images,
+        last_winner=ti.xcom_pull("predict_last_winner"),
         trainings=[ti.xcom_pull(f"train_{family}") for family in FAMILIES],
         run_id=run_id,
     )

@@ -28,7 +28,7 @@ from galaxy_tasks import __version__
 from galaxy_tasks.durable import flush, flush_tree, read_json
 from galaxy_tasks.errors import InputError, ResourceError
 
-Kind = Literal["releases", "labels", "images", "models", "evaluations"]
+Kind = Literal["releases", "labels", "images", "models", "predictions", "evaluations"]
 
 MANIFEST = "manifest.json"
 
@@ -84,6 +84,12 @@ def find(kind: Kind, made_from: Mapping[str, Any]) -> Artifact | None:
     key = key_of(made_from)
     path = home() / kind / key
     return Artifact(kind, key, path) if (path / MANIFEST).is_file() else None
+
+
+def list_published(kind: Kind) -> list[Artifact]:
+    """Return all published artifacts of a kind, in no order."""
+    manifests = (home() / kind).glob(f"[!.]*/{MANIFEST}")
+    return [Artifact(kind, path.parent.name, path.parent) for path in manifests]
 
 
 def get(kind: Kind, key: str) -> Artifact:

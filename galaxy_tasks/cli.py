@@ -56,6 +56,7 @@ def run(
     release_files = run_step("prepare_release", settings=values)
     clean_labels(values, release_files)
     images = run_step("preprocess_images", settings=values, release_files=release_files)
+    last_winner = _predict_last_winner(values, release_files, images)
     trainings = []
     for family in FAMILIES:
         if parse_config(values).variants(family):
@@ -66,6 +67,7 @@ def run(
         release_files=release_files,
         images=images,
         trainings=trainings,
+        last_winner=last_winner,
         run_id=time.strftime("command_line_%Y-%m-%dT%H-%M-%S"),
     )
 
@@ -102,7 +104,7 @@ def step(
     write_json(result, answer)
 
 
-def clean_labels(settings: dict[str, Any], release_files: dict[str, str]) -> None:
+def clean_labels(settings: dict[str, Any], release_files: dict[str, Any]) -> None:
     """Submit the label job to a local Spark, as the DAG's SparkSubmitOperator does."""
     conf = [part for item in spark_submit_conf().items() for part in ("--conf", "=".join(item))]
     scripts = sysconfig.get_path("scripts")
@@ -124,6 +126,19 @@ def clean_labels(settings: dict[str, Any], release_files: dict[str, str]) -> Non
         raise InputError("The label job refused its input; its message is above.")
     if exit_code:
         raise ChildProcessError(f"spark-submit ended with exit code {exit_code}.")
+
+
+def _predict_last_winner(
+    settings: dict[str, Any], release_files: dict[str, Any], images: dict[str, str]
+) -> Any:
+    """Return the last winner's predictions, or None if they failed: the winner matters more."""
+    try:
+        return run_step(
+            "predict_last_winner", settings=settings, release_files=release_files, images=images
+        )
+    except (GalaxyMorphologyError, ChildProcessError) as error:
+        print(f"ERROR: predict_last_winner: {error}", file=sys.stderr, flush=True)
+        return None
 
 
 def _train(family: str, settings: dict[str, Any], images: dict[str, str]) -> Any:

@@ -20,7 +20,8 @@ RELEASE_FORMAT = 1
 LABELS_FORMAT = 2
 IMAGES_FORMAT = 1
 MODEL_FORMAT = 3
-EVALUATION_FORMAT = 1
+PREDICTIONS_FORMAT = 1
+EVALUATION_FORMAT = 2
 
 _RELEASE_SETTINGS = [
     "release",
@@ -141,14 +142,31 @@ def model_made_from(
     }
 
 
-def evaluation_made_from(
-    config: RunConfig, model_keys: list[str], *, missing: list[str]
+def predictions_made_from(
+    config: RunConfig, *, images_key: str, evaluation_key: str, model_key: str
 ) -> dict[str, Any]:
-    """Return what determines an evaluation and its report."""
+    """Return what determines a former winner's predictions for a run's test galaxies."""
+    return {
+        "format": PREDICTIONS_FORMAT,
+        "images": images_key,
+        "evaluation": evaluation_key,
+        "model": model_key,
+        **_pick(config, ["match_radius_arcsec"]),
+    }
+
+
+def evaluation_made_from(
+    config: RunConfig, model_keys: list[str], *, missing: list[str], predictions_key: str | None
+) -> dict[str, Any]:
+    """Return what determines an evaluation and its report.
+
+    `predictions_key` is that of the former winner's predictions, None without such.
+    """
     return {
         "format": EVALUATION_FORMAT,
         "models": sorted(model_keys),
         "missing": missing,
+        "predictions": predictions_key,
         **_pick(config, ["bootstrap_samples", "seed"]),
     }
 

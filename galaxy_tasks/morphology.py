@@ -26,3 +26,22 @@ def is_handed(classes: Iterable[str]) -> bool:
     Known by the word "clockwise" in a class's name, as in "anticlockwise".
     """
     return any("clockwise" in name.lower() for name in classes)
+
+
+KINDS: dict[str, str] = {
+    Morphology.COMPLETELY_ROUND_SMOOTH: "smooth",
+    Morphology.IN_BETWEEN_SMOOTH: "smooth",
+    Morphology.CIGAR_SHAPED_SMOOTH: "smooth",
+    Morphology.ELLIPTICAL: "smooth",
+    Morphology.SPIRAL: "spiral",
+    Morphology.BARRED_SPIRAL: "spiral",
+    Morphology.SPIRAL_CLOCKWISE: "spiral",
+    Morphology.SPIRAL_ANTICLOCKWISE: "spiral",
+}
+"""What a class is a kind of: Galaxy Zoo 1 asked for ellipticals where later releases ask whether a
+galaxy is smooth, and by how much it is drawn out (Lintott et al. 2008; Willett et al. 2013)."""
+
+
+def name_kind(name: str) -> str:
+    """Return the kind that a class belongs to, by which releases can be compared; else itself."""
+    return KINDS.get(name, name)

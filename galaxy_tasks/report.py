@@ -14,6 +14,7 @@ from typing import Any, Literal
 import jinja2
 from markupsafe import Markup
 
+from galaxy_tasks.changes import ReleaseChanges
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.evaluation import Estimate
 from galaxy_tasks.examples import ExampleGalaxy
@@ -27,6 +28,7 @@ from galaxy_tasks.figures import (
     find_limits,
 )
 from galaxy_tasks.selection import Candidate, Selection, rank
+from galaxy_tasks.succession import Succession
 from galaxy_tasks.wording import describe_settings, show_duration, show_estimate, show_words
 
 TEMPLATE = Path(__file__).with_name("report_template.html")
@@ -82,6 +84,10 @@ class ReportInputs:
     """Where it ran: a word such as 'training' or 'processor', and what that was."""
     times_s: Mapping[str, float]
     """Seconds that each training took, over all its attempts."""
+    succession: Succession | None
+    """None where no other run has had a winner."""
+    changes: ReleaseChanges | None
+    """None without a former winner, or where it had the same galaxies."""
     code_version: str
     written: str
     """When, as a person would write it, with the time zone."""

@@ -5,6 +5,7 @@ published returns it at once. `clean_labels` is missing here: it is the Spark ap
 `labels.py`, which publishes its artifact itself.
 """
 
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -65,6 +66,44 @@ def preprocess_images(settings: Json, release_files: Json) -> Json:
         return _publish(draft, {**asdict(summary), "classes": classes, "labels": labels.key})
 
 
+def predict_last_winner(settings: Json, release_files: Json, images: Json) -> Json | None:
+    """Ask the last winner about this run's test galaxies; return its predictions' reference.
+
+    Returns None where no earlier run has had a winner on galaxies of this kind.
+    """
+    from galaxy_tasks.former import find_former_winner
+
+    config, prepared = parse_config(settings), Artifact.from_reference(images)
+    former = find_former_winner(config, prepared.key)
+    if former is None:
+        print("No other run has had a winner: there is nothing to compare with.", flush=True)
+        return None
+    made_from = lineage.predictions_made_from(
+        config,
+        images_key=prepared.key,
+        evaluation_key=former.evaluation.key,
+        model_key=former.model.key,
+    )
+    with artifacts.open_draft("predictions", made_from) as draft:
+        if draft.published:
+            return _reuse(draft.published)
+        from galaxy_tasks.devices import set_up_device
+
+        set_up_device(former.record.config)
+        from galaxy_tasks.former_prediction import predict_unseen
+
+        summary = predict_unseen(
+            draft.path,
+            config=config,
+            former=former,
+            labels=artifacts.get("labels", prepared.manifest["summary"]["labels"]),
+            images=prepared,
+            image_folders=[Path(part.images) for part in ReleaseFiles(**release_files).parts()],
+        )
+        shutil.rmtree(draft.path / "work", ignore_errors=True)
+        return _publish(draft, summary)
+
+
 def train_alexnet(settings: Json, images: Json) -> Json:
     """Train the chosen AlexNet."""
     return _train_family("alexnet", settings, images)
@@ -86,16 +125,21 @@ def evaluate(
     images: Json,
     trainings: Sequence[Json | None],
     run_id: str,
+    last_winner: Json | None = None,
 ) -> Json:
     """Compare all trained models on the test galaxies, name the winner and write the report.
 
-    `trainings` are the results of the train tasks, None for one that failed or was skipped.
+    `trainings` are the results of the train tasks, None for one that failed or was skipped;
+    `last_winner` is that of `predict_last_winner`.
     """
     from galaxy_tasks.verdict import judge_models
 
     print(f"Evaluating run {run_id}; catalogue {release_files['catalogue']}", flush=True)
     return judge_models(
-        parse_config(settings), images=Artifact.from_reference(images), trainings=trainings
+        parse_config(settings),
+        images=Artifact.from_reference(images),
+        trainings=trainings,
+        predictions=Artifact.from_reference(last_winner) if last_winner else None,
     )
 
 
@@ -233,6 +277,7 @@ STEPS = {
     for function in (
         prepare_release,
         preprocess_images,
+        predict_last_winner,
         train_alexnet,
         train_resnet,
         train_densenet,

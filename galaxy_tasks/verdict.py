@@ -3,45 +3,36 @@
 Artifacts in, artifact out: needs no TensorFlow, because each model brings its probabilities.
 """
 
-import platform
-import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from galaxy_tasks import __version__, artifacts, lineage
+from galaxy_tasks import artifacts, lineage
 from galaxy_tasks.artifacts import Artifact
 from galaxy_tasks.config import FAMILIES, RunConfig
 from galaxy_tasks.contestants import (
-    Contestant,
     check_same_galaxies,
     evaluate_contestant,
     read_contestant,
 )
-from galaxy_tasks.durable import read_json, write_json
+from galaxy_tasks.durable import write_json
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.evaluation import Comparison, compare_models
-from galaxy_tasks.examples import ExampleGalaxy, choose_examples
-from galaxy_tasks.report import (
-    MissingModel,
-    RejectedFile,
-    ReportInputs,
-    render_leaderboard,
-    render_report,
-)
+from galaxy_tasks.history import History, labels_of, look_back
+from galaxy_tasks.report import MissingModel, render_leaderboard, render_report
+from galaxy_tasks.report_contents import gather_report
 from galaxy_tasks.selection import Candidate, Selection, choose_winner, rank
-
-NUM_EXAMPLES = 12
-"""Galaxies called right, and as many called wrong, that the report shows."""
 
 
 def judge_models(
-    config: RunConfig, *, images: Artifact, trainings: Sequence[Mapping[str, Any] | None]
+    config: RunConfig,
+    *,
+    images: Artifact,
+    trainings: Sequence[Mapping[str, Any] | None],
+    predictions: Artifact | None,
 ) -> dict[str, Any]:
     """Evaluate, choose, write `results.json` and `report.html`; return winner and paths.
+
+    `predictions` are those of the last winner, None where there was none.
 
     The result's keys: winner (architecture), model (its folder), report, results (paths),
     leaderboard (a record for each model, best first).
@@ -74,21 +65,27 @@ def judge_models(
     selection = choose_winner(candidates, compare=compare)
     print(render_leaderboard(selection, candidates, missing), flush=True)
     made_from = lineage.evaluation_made_from(
-        config, sorted(by_key), missing=[f"{m.architecture} {m.status}" for m in missing]
+        config,
+        sorted(by_key),
+        missing=[f"{m.architecture} {m.status}" for m in missing],
+        predictions_key=predictions.key if predictions else None,
     )
+    winner = next(c for c in contestants if c.record.architecture == selection.winner)
+    history = look_back(config, images, predictions, winner)
+    print(history.describe(), flush=True)
     with artifacts.open_draft("evaluations", made_from) as draft:
         artifact = draft.published
         if artifact is None:
             draft.clear()
-            winner = next(c for c in contestants if c.record.architecture == selection.winner)
-            inputs = _gather_report(
-                config, images, contestants, candidates, selection, missing, winner
+            inputs = gather_report(
+                config, images, contestants, candidates, selection, missing, winner, history
             )
             (draft.path / "report.html").write_text(render_report(inputs), encoding="utf-8")
             write_json(
-                draft.path / "results.json", _describe_results(candidates, selection, missing)
+                draft.path / "results.json",
+                _describe_results(candidates, selection, missing, images, history),
             )
-            artifact = draft.publish({"winner": selection.winner})
+            artifact = draft.publish({"winner": selection.winner, "model": winner.artifact.key})
     return _describe_outcome(artifact, candidates, selection)
 
 
@@ -125,83 +122,23 @@ def _list_missing(
     return (*failed, *skipped)
 
 
-def _gather_report(
-    config: RunConfig,
-    images: Artifact,
-    contestants: Sequence[Contestant],
-    candidates: tuple[Candidate, ...],
-    selection: Selection,
-    missing: tuple[MissingModel, ...],
-    winner: Contestant,
-) -> ReportInputs:
-    prepared = images.manifest["summary"]
-    labels = artifacts.get("labels", prepared["labels"])
-    cleaned = labels.manifest["summary"]
-    rejected = pd.read_parquet(images.path / "rejected.parquet")
-    return ReportInputs(
-        config=config,
-        selection=selection,
-        candidates=candidates,
-        missing_models=missing,
-        histories={
-            c.record.architecture: read_json(c.artifact.path / "history.json") for c in contestants
-        },
-        examples=_pick_examples(images.path, winner),
-        num_rows=cleaned["rows_in"],
-        class_counts=_count_by_split(cleaned["classes"]),
-        dropped=cleaned["dropped"],
-        rejected_images=tuple(
-            RejectedFile(row.source_file, row.reason)  # pyright: ignore[reportArgumentType]
-            for row in rejected.itertuples()
-        ),
-        artifacts={
-            "labels": labels.key,
-            "images": images.key,
-            **{c.record.architecture: str(c.artifact.path) for c in contestants},
-        },
-        hardware={
-            "training": "; ".join(sorted({c.record.device for c in contestants})),
-            "evaluation": f"{platform.platform()}, Python {platform.python_version()}",
-        },
-        times_s={f"training {c.record.architecture}": c.record.training_s for c in contestants},
-        code_version=__version__,
-        written=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
-    )
-
-
-def _count_by_split(classes: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
-    """Turn counts by class, then split, into counts by split, then class."""
-    splits = ("train", "validation", "test")
-    return {split: {name: counts[split] for name, counts in classes.items()} for split in splits}
-
-
-def _pick_examples(images_folder: Path, winner: Contestant) -> tuple[ExampleGalaxy, ...]:
-    labels = winner.galaxies["label_index"].to_numpy()
-    chosen = choose_examples(winner.probabilities, labels=labels, num_each=NUM_EXAMPLES)
-    images = np.load(images_folder / "images.npy", mmap_mode="r")
-    classes = winner.record.classes
-    return tuple(
-        ExampleGalaxy(
-            galaxy_id=str(winner.galaxies["galaxy_id"].iloc[row]),
-            image=np.array(images[winner.galaxies["row"].iloc[row]]),
-            label=classes[labels[row]],
-            prediction=classes[int(winner.probabilities[row].argmax())],
-            probability=float(winner.probabilities[row].max()),
-        )
-        for row in (*chosen.right, *chosen.wrong)
-    )
-
-
 def _describe_results(
-    candidates: Sequence[Candidate], selection: Selection, missing: Sequence[MissingModel]
+    candidates: Sequence[Candidate],
+    selection: Selection,
+    missing: Sequence[MissingModel],
+    images: Artifact,
+    history: History,
 ) -> dict[str, Any]:
     return {
+        "test_set": labels_of(images).manifest["summary"]["test_set"],
         "selection": selection.as_dict(),
         "models": [candidate.as_dict() for candidate in rank(candidates)],
         "missing": [
             {"architecture": m.architecture, "status": m.status, "reason": m.reason}
             for m in missing
         ],
+        "last_winner": history.succession.as_dict() if history.succession else None,
+        "changes": history.changes.as_dict() if history.changes else None,
     }
 
 

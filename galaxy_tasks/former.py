@@ -1,0 +1,131 @@
+"""The last winner, as the next run meets it: its artifacts, and which galaxies it knows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from galaxy_tasks import artifacts, lineage
+from galaxy_tasks.artifacts import Artifact
+from galaxy_tasks.config import RunConfig
+from galaxy_tasks.errors import InputError
+from galaxy_tasks.matching import group_linked, link_equals, match_positions
+from galaxy_tasks.trained_model import ModelRecord, read_record
+
+COLUMNS = (
+    *("galaxy_id", "own_id", "image_name", "label", "split"),
+    *("release_index", "ra_degrees", "dec_degrees", "sha256", "row"),
+)
+
+
+@dataclass(frozen=True)
+class FormerWinner:
+    """The winner of an earlier run, with all that it was made from."""
+
+    evaluation: Artifact
+    model: Artifact
+    images: Artifact
+    labels: Artifact
+    record: ModelRecord
+
+    @property
+    def published(self) -> str:
+        """When it won, in UTC as ISO 8601."""
+        return self.evaluation.manifest["published"]
+
+
+def find_former_winner(config: RunConfig, images_key: str) -> FormerWinner | None:
+    """Return the winner of the newest evaluation that is not this run's own, or None.
+
+    A run's own is any whose models are all among those that these settings name: so the same run
+    again meets the same former winner. Winners on simulated and on observed galaxies are no match
+    for each other.
+    """
+    own = {
+        artifacts.key_of(lineage.model_made_from(config, images_key, architecture))
+        for architecture in config.architectures
+    }
+    found = sorted(
+        artifacts.list_published("evaluations"),
+        key=lambda artifact: (artifact.manifest["published"], artifact.key),
+        reverse=True,
+    )
+    for evaluation in found:
+        manifest = evaluation.manifest
+        if set(manifest["made_from"]["models"]) <= own or "model" not in manifest["summary"]:
+            continue
+        former = _open(evaluation, manifest["summary"])
+        if former and (former.record.config.release == "simulated") == (
+            config.release == "simulated"
+        ):
+            return former
+    return None
+
+
+def open_former(evaluation_key: str) -> FormerWinner:
+    """Return the winner of an evaluation; raise InputError if some of it is not there any more."""
+    evaluation = artifacts.get("evaluations", evaluation_key)
+    former = _open(evaluation, evaluation.manifest["summary"])
+    if former is None:
+        raise InputError(f"The models or images behind {evaluation.path} were removed.")
+    return former
+
+
+def _open(evaluation: Artifact, summary: dict[str, Any]) -> FormerWinner | None:
+    try:
+        model = artifacts.get("models", summary["model"])
+        images = artifacts.get("images", model.manifest["made_from"]["images"])
+        labels = artifacts.get("labels", images.manifest["summary"]["labels"])
+        return FormerWinner(evaluation, model, images, labels, read_record(model.path))
+    except InputError as error:
+        print(f"Note: the winner of {evaluation.path} is passed over. {error}", flush=True)
+        return None
+
+
+def read_galaxies(labels: Artifact, images: Artifact) -> pd.DataFrame:
+    """Return the prepared galaxies of a run: COLUMNS, `row` being that of images.npy.
+
+    `own_id` is the id as the galaxy's release has it; places are NaN where unknown.
+    """
+    table = pd.read_parquet(labels.path / "labels.parquet")
+    prepared = pd.read_parquet(images.path / "manifest.parquet", columns=["galaxy_id", "sha256"])
+    prepared["row"] = np.arange(len(prepared))
+    joined = table.merge(prepared, on="galaxy_id", how="inner", validate="one_to_one")
+    is_several = joined["release_index"].max() > 0
+    joined["own_id"] = [
+        name.removeprefix(f"{release}:") if is_several else name
+        for name, release in zip(joined["galaxy_id"], joined["release"], strict=True)
+    ]
+    return joined[list(COLUMNS)]
+
+
+def group_same(tables: Sequence[pd.DataFrame], *, radius_arcsec: float) -> list[NDArray[np.int64]]:
+    """Return for each table one number a row, alike for rows of all tables that are one galaxy.
+
+    The same are rows near each other on the sky, of one id, or of one image.
+    """
+    whole = pd.concat(tables, ignore_index=True)
+    links = [
+        match_positions(
+            whole["ra_degrees"].to_numpy(dtype=np.float64),
+            whole["dec_degrees"].to_numpy(dtype=np.float64),
+            radius_arcsec=radius_arcsec,
+        ),
+        link_equals(pa.array(whole["own_id"], pa.string())),
+        link_equals(pa.array(whole["sha256"], pa.string())),
+    ]
+    groups = group_linked(len(whole), links)
+    ends = np.cumsum([len(table) for table in tables])[:-1]
+    return list(np.split(groups, ends))
+
+
+def find_unseen(
+    galaxies: pd.DataFrame, former: pd.DataFrame, *, radius_arcsec: float
+) -> NDArray[np.bool_]:
+    """Return which galaxies the former winner has neither trained on nor been chosen by."""
+    own, theirs = group_same([galaxies, former], radius_arcsec=radius_arcsec)
+    return ~np.isin(own, theirs[(former["split"] != "test").to_numpy()])
