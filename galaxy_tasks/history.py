@@ -21,7 +21,7 @@ class History:
     def describe(self) -> str:
         """Return a line or two for the task log."""
         if self.succession is None:
-            return "Last winner: none to compare with."
+            return "Last winner: none, or it could not be asked."
         lines = [f"Last winner: {self.succession.verdict}"]
         if self.changes:
             lines.append(

@@ -112,6 +112,8 @@ def make_inputs() -> ReportInputs:
         artifacts={"labels": "9f31c0de22aa7b14", "images": "0c55e1aa9b7d0f02"},
         hardware={"training": "NVIDIA H100 80GB HBM3", "processor": "16 cores"},
         times_s={"clean_labels": 21.4, "preprocess_images": 9.7, "train_resnet": 754.0},
+        succession=None,
+        changes=None,
         code_version="0.1.0",
         written="2026-11-23 20:40 UTC",
     )

@@ -15,6 +15,7 @@ from galaxy_tasks.presets import PRESETS
 DAGS = Path(__file__).parents[1] / "dags"
 PLUGINS = DAGS.parent / "plugins"
 TRAINERS = {"train_alexnet", "train_resnet", "train_densenet"}
+ON_GPU = {*TRAINERS, "predict_last_winner"}
 HEAVY = ["tensorflow", "keras", "pyspark", "cv2", "pandas", "matplotlib", "sklearn"]
 
 
@@ -55,7 +56,8 @@ def test_tasks_follow_each_other_as_documented(dag):
         "choose_release": {"prepare_release"},
         "prepare_release": {"clean_labels"},
         "clean_labels": {"preprocess_images"},
-        "preprocess_images": TRAINERS,
+        "preprocess_images": ON_GPU,
+        "predict_last_winner": {"evaluate"},
         "train_alexnet": {"evaluate"},
         "train_resnet": {"evaluate"},
         "train_densenet": {"evaluate"},
@@ -63,9 +65,9 @@ def test_tasks_follow_each_other_as_documented(dag):
     }
 
 
-def test_only_the_trainers_need_the_gpu(dag):
-    assert {t.task_id for t in dag.tasks if t.queue == "gpu"} == TRAINERS
-    assert {t.task_id for t in dag.tasks if t.pool == "gpu"} == TRAINERS
+def test_only_what_runs_a_model_needs_the_gpu(dag):
+    assert {t.task_id for t in dag.tasks if t.queue == "gpu"} == ON_GPU
+    assert {t.task_id for t in dag.tasks if t.pool == "gpu"} == ON_GPU
     assert set(dag.task_group_dict["train"].children) == TRAINERS
 
 

@@ -11,7 +11,7 @@ from browsing import (
     show_graph,
     sync_api,
 )
-from harness import DAG_ID, SETTINGS, STEPS, TRAINERS
+from harness import ALL_TASKS, DAG_ID, SETTINGS
 
 from galaxy_tasks.standalone import progress
 
@@ -36,7 +36,7 @@ def page(browser, standalone):
 
 def test_graph_shows_the_workflow(page):
     show_graph(page)
-    for name in (*STEPS, *TRAINERS):
+    for name in ALL_TASKS:
         find_node(page, name).wait_for()
     edges = page.locator(".react-flow__edge").all()
     assert {edge.get_attribute("data-id") for edge in edges} == {

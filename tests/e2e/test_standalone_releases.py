@@ -1,29 +1,10 @@
 """A manifest in the watched folder starts one retraining by itself."""
 
-import json
-
 import pytest
-from harness import DAG_ID, SETTINGS, wait_for
+from announcing import announce, list_own_runs, wait_for_runs
+from harness import SETTINGS, wait_for
 
 pytestmark = pytest.mark.e2e
-
-
-def list_own_runs(airflow):
-    """Return the runs that no person has triggered, the oldest first."""
-    runs = airflow.client.get(f"dags/{DAG_ID}/dagRuns?limit=100&order_by=id")["dag_runs"]
-    return [run["dag_run_id"] for run in runs if run["run_type"] == "asset_triggered"]
-
-
-def announce(airflow, *, name, file_name, **settings):
-    folder = airflow.runs / "announced"
-    folder.mkdir(exist_ok=True)
-    lines = [f"{key} = {json.dumps(value)}" for key, value in (SETTINGS | settings).items()]
-    text = "\n".join([f"name = {json.dumps(name)}", "[settings]", *lines])
-    (folder / file_name).write_text(text)
-
-
-def wait_for_runs(airflow, count):
-    return wait_for(lambda: len(runs := list_own_runs(airflow)) >= count and runs, timeout_s=120)
 
 
 @pytest.fixture(scope="module")

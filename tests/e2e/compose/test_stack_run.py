@@ -15,7 +15,7 @@ from browsing import (
     show_graph,
     sync_api,
 )
-from harness import DAG_ID, STEPS, TRAINERS, wait_for
+from harness import ALL_TASKS, DAG_ID, STEPS, TRAINERS, wait_for
 from stack import RUN_SETTINGS, overlap
 
 from galaxy_tasks.artifacts import Kind
@@ -46,7 +46,7 @@ def run_id(page, stack):
     (stack.run_id,) = wait_for(lambda: list_runs(stack) - known, timeout_s=30)
     page.goto(f"{page.url.split('/dags')[0]}/dags/{DAG_ID}/runs/{stack.run_id}")
     show_graph(page)
-    for name in (*STEPS, *TRAINERS):
+    for name in ALL_TASKS:
         sync_api.expect(find_node(page, name)).to_contain_text("success", timeout=400_000)
     return stack.run_id
 
@@ -68,6 +68,7 @@ def test_run_ends_well_with_the_forms_settings(stack, run_id):
         ("prepare_release", "SIMULATED"),
         ("clean_labels", "Published:"),
         ("preprocess_images", "images/s"),
+        ("predict_last_winner", "nothing to compare with"),
         ("train_alexnet", "epoch   2/2"),
         ("train_resnet", "epoch   2/2"),
         ("train_densenet", "epoch   2/2"),

@@ -1,0 +1,23 @@
+"""Manifests of releases, dropped into the folder that a running Airflow watches."""
+
+import json
+
+from harness import DAG_ID, SETTINGS, wait_for
+
+
+def list_own_runs(airflow):
+    """Return the runs that no person has triggered, the oldest first."""
+    runs = airflow.client.get(f"dags/{DAG_ID}/dagRuns?limit=100&order_by=id")["dag_runs"]
+    return [run["dag_run_id"] for run in runs if run["run_type"] == "asset_triggered"]
+
+
+def announce(airflow, *, name, file_name, **settings):
+    folder = airflow.runs / "announced"
+    folder.mkdir(exist_ok=True)
+    lines = [f"{key} = {json.dumps(value)}" for key, value in (SETTINGS | settings).items()]
+    text = "\n".join([f"name = {json.dumps(name)}", "[settings]", *lines])
+    (folder / file_name).write_text(text)
+
+
+def wait_for_runs(airflow, count):
+    return wait_for(lambda: len(runs := list_own_runs(airflow)) >= count and runs, timeout_s=120)
