@@ -6,17 +6,17 @@ the environment and to Airflow's connections.
 """
 
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from galaxy_tasks.errors import InputError
+from galaxy_tasks.releases import RELEASES
 
-ReleaseName = Literal[
-    "simulated", "galaxy_zoo_challenge", "galaxy_zoo_2", "galaxy_zoo_2_main", "galaxy_zoo_1",
-    "galaxy_zoo_hubble", "galaxy_zoo_candels", "galaxy_zoo_decals", "galaxy_zoo_desi",
-    "galaxy_zoo_euclid", "class_table",
-]  # fmt: skip
+if TYPE_CHECKING:
+    ReleaseName = str
+else:  # a Literal, as for the other choices, but of names that stand in `releases` alone
+    ReleaseName = Literal[tuple(RELEASES)]
 Scheme = Literal["clean5", "gz2_class", "as_given"]
 Architecture = Literal[
     "alexnet",
