@@ -42,3 +42,12 @@ def make_archive(request, tmp_path) -> Callable[..., Path]:
         return make_zip(path, files, zipfile.ZIP_STORED if is_stored else zipfile.ZIP_DEFLATED)
 
     return make
+
+
+@pytest.fixture
+def free_keras_memory() -> Iterator[None]:
+    """Gives back what the test's networks held."""
+    yield
+    import keras
+
+    keras.utils.clear_session()
