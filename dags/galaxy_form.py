@@ -22,6 +22,6 @@ def _make_field(schema: dict[str, Any]) -> dict[str, Any]:
     field = {name: value for name, value in schema.items() if name != "title"}
     if not field["section"]:
         del field["section"]
-    if field["default"] in ("", []):  # the form demands an entry unless null is allowed too
+    if field["default"] in ("", [], {}):  # the form demands an entry unless null is allowed too
         field["type"] = [field["type"], "null"]
     return field

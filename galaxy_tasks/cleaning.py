@@ -6,22 +6,16 @@ positions), the boolean is_broken (the row has more or fewer cells than the head
 columns that the scheme names. No function needs Python on an executor.
 """
 
-from collections.abc import Container, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from functools import reduce
-from operator import add, and_
+from operator import add
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from galaxy_tasks.releases.rules import (
-    Criterion,
-    GivenScheme,
-    Scheme,
-    ShorthandScheme,
-    VoteScheme,
-)
-from galaxy_tasks.splitting import name_sky_group
+from galaxy_tasks.judging import judge
+from galaxy_tasks.releases.rules import Scheme
+from galaxy_tasks.splitting import name_sky_group, parse_position
 
 MALFORMED = "malformed"
 ARTIFACT = "artifact"
@@ -31,6 +25,8 @@ IGNORED = "ignored_class"
 CONTRADICTORY = "contradictory"
 DUPLICATE = "duplicate"
 NO_IMAGE = "no_image"
+MERGED = "merged"
+MERGED_CONTRADICTORY = "merged_contradictory"
 REASONS = (
     MALFORMED,
     CONTRADICTORY,
@@ -40,30 +36,26 @@ REASONS = (
     IGNORED,
     DUPLICATE,
     NO_IMAGE,
+    MERGED,
+    MERGED_CONTRADICTORY,
 )
 """Why a row is dropped, in the order in which the first that holds is the one that counts."""
+
+PLACE = ("sky_group", "ra_degrees", "dec_degrees")
+"""Columns that say where a galaxy is: its group for the split, and its place in degrees."""
 
 FLOATING_ID = r"^[+-]?(\d+\.\d*|\.\d+|\d+(\.\d*)?[eE][+-]?\d+)$"
 """An id that went through floating point: of 18 digits the last three are lost."""
 MISSING_ID = r"(?i)^(nan|null|none)?$"
 
-ROUNDING = 1e-6
-"""How far a published fraction may lie above 1: sums of rounded products do."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Verdict:
-    """What a scheme says of a row, as columns."""
-
-    fault: Column
-    """Text of what is malformed; null where nothing is."""
-    labels: tuple[Column, ...]
-    """One column a rule: its label where the row meets it, else null."""
-    is_artifact: Column
-
 
 def label_rows(
-    rows: DataFrame, scheme: Scheme, *, minimum_votes: int, ignored_classes: Iterable[str]
+    rows: DataFrame,
+    scheme: Scheme,
+    *,
+    minimum_votes: int,
+    ignored_classes: Iterable[str],
+    class_names: Mapping[str, str] | None = None,
 ) -> DataFrame:
     """Return one row for each input row, with its label or the reason why it has none.
 
@@ -73,13 +65,14 @@ def label_rows(
         minimum_votes: volunteers who must have answered each question that a rule asks about,
             where the scheme names vote counts; 0 asks for none and reads none.
         ignored_classes: labels to drop.
+        class_names: other names for labels that are kept.
 
     Returns:
-        Columns galaxy_id, sky_group, label, reason, detail. A malformed or contested row has
+        Columns galaxy_id, those of PLACE, label, reason, detail. A malformed or contested row has
         no label; an ignored one keeps it beside its reason.
     """
     galaxy_id = F.trim("galaxy_id")
-    verdict = _judge(scheme, minimum_votes)
+    verdict = judge(scheme, minimum_votes=minimum_votes)
     fault = F.concat_ws(
         "; ",
         F.when(F.col("is_broken"), F.lit("more or fewer cells than the header")),
@@ -88,9 +81,12 @@ def label_rows(
         ),
         verdict.fault,
     )
+    position = parse_position(F.col("ra"), F.col("dec"))
     judged = rows.select(
         galaxy_id.alias("galaxy_id"),
-        name_sky_group(F.col("ra"), F.col("dec"), galaxy_id).alias("sky_group"),
+        name_sky_group(position, galaxy_id).alias("sky_group"),
+        position.ra_degrees.alias("ra_degrees"),
+        position.dec_degrees.alias("dec_degrees"),
         fault.alias("fault"),
         # Sums and concat_ws compile; an array of labels with its filter is interpreted, row by row.
         reduce(add, (name.isNotNull().cast("int") for name in verdict.labels)).alias("count"),
@@ -102,9 +98,8 @@ def label_rows(
     count = F.col("count")
     label = F.when(~is_malformed & (count == 1), F.col("first_label"))
     return judged.select(
-        "galaxy_id",
-        "sky_group",
-        label.alias("label"),
+        *("galaxy_id", *PLACE),
+        _rename(label, class_names or {}, ignored_classes).alias("label"),
         F.when(is_malformed, F.lit(MALFORMED))
         .when(F.col("is_artifact"), F.lit(ARTIFACT))
         .when(count == 0, F.lit(NO_RULE))
@@ -113,6 +108,15 @@ def label_rows(
         .alias("reason"),
         F.when(is_malformed, F.col("fault")).otherwise(F.col("labels")).alias("detail"),
     )
+
+
+def _rename(label: Column, names: Mapping[str, str], ignored: Iterable[str]) -> Column:
+    """Return the label by its new name, if it has one and is not about to be dropped."""
+    renamed = label
+    for old, new in names.items():
+        if old not in ignored:
+            renamed = F.when(label == old, F.lit(new)).otherwise(renamed)
+    return renamed
 
 
 def drop_repeats(labelled: DataFrame) -> DataFrame:
@@ -144,8 +148,7 @@ def drop_repeats(labelled: DataFrame) -> DataFrame:
     )
     labels = F.concat_ws(", ", "lowest", "highest")
     return compared.select(
-        "galaxy_id",
-        "sky_group",
+        *("galaxy_id", *PLACE),
         "label",
         reason.alias("reason"),
         F.when(reason == CONTRADICTORY, labels).otherwise(F.col("detail")).alias("detail"),
@@ -162,89 +165,7 @@ def attach_images(labelled: DataFrame, images: DataFrame) -> DataFrame:
     joined = labelled.join(images, on="galaxy_id", how="left")
     is_missing = F.col("reason").isNull() & F.col("image_name").isNull()
     return joined.select(
-        "galaxy_id",
-        "image_name",
-        "sky_group",
-        "label",
+        *("galaxy_id", "image_name", *PLACE, "label"),
         F.when(is_missing, F.lit(NO_IMAGE)).otherwise(F.col("reason")).alias("reason"),
         "detail",
-    )
-
-
-def _judge(scheme: Scheme, minimum_votes: int) -> _Verdict:
-    if isinstance(scheme, VoteScheme):
-        return _judge_votes(scheme, minimum_votes)
-    if isinstance(scheme, ShorthandScheme):
-        return _judge_shorthand(scheme)
-    return _judge_given(scheme)
-
-
-def _judge_votes(scheme: VoteScheme, minimum_votes: int) -> _Verdict:
-    counts = scheme.vote_columns if minimum_votes > 0 else ()
-    highest = dict.fromkeys(scheme.fraction_columns, 1 + ROUNDING)
-    highest |= dict.fromkeys(counts, float("inf"))
-    blank = scheme.blank_columns
-    good = {name: _is_good(name, limit, blank=blank) for name, limit in highest.items()}
-    faults = [F.when(~is_good, _quote(name)) for name, is_good in good.items()]
-    labels = [
-        F.when(
-            reduce(and_, (_meets(c, minimum_votes, blank=blank) for c in rule.criteria)),
-            F.lit(rule.morphology.value),
-        )
-        for rule in scheme.rules
-    ]
-    return _Verdict(
-        fault=F.when(~reduce(and_, good.values()), F.concat_ws("; ", *faults)),
-        labels=tuple(labels),
-        is_artifact=F.lit(False),
-    )
-
-
-def _meets(criterion: Criterion, minimum_votes: int, *, blank: Container[str]) -> Column:
-    def known(name: str) -> Column:
-        # To Spark NaN is greater than every number: a blank would meet every minimum.
-        nothing = F.lit(None).cast("double")
-        return F.nanvl(_number(name), nothing) if name in blank else _number(name)
-
-    is_met = known(criterion.column) >= criterion.minimum
-    if minimum_votes > 0 and criterion.vote_columns:
-        is_met &= reduce(add, map(known, criterion.vote_columns)) >= minimum_votes
-    return is_met
-
-
-def _is_good(name: str, highest: float, *, blank: Container[str]) -> Column:
-    number = _number(name)
-    is_good = number.isNotNull() & ~F.isnan(number) & number.between(0.0, highest)
-    text = F.coalesce(F.trim(F.col(f"`{name}`").cast("string")), F.lit(""))
-    return is_good | (text == "") | F.isnan(number) if name in blank else is_good
-
-
-def _quote(name: str) -> Column:
-    cell = F.coalesce(F.col(f"`{name}`").cast("string"), F.lit("nothing"))
-    return F.concat(F.lit(f"{name}="), cell)
-
-
-def _number(name: str) -> Column:
-    return F.col(f"`{name}`").try_cast("double")
-
-
-def _judge_shorthand(scheme: ShorthandScheme) -> _Verdict:
-    text = F.trim(F.col(f"`{scheme.column}`").cast("string"))
-    labels = [
-        F.when(text.rlike(rule.pattern), F.lit(rule.morphology.value)) for rule in scheme.rules
-    ]
-    is_good = F.coalesce(text.rlike(scheme.grammar), F.lit(False))
-    return _Verdict(
-        fault=F.when(~is_good, _quote(scheme.column)),
-        labels=tuple(labels),
-        is_artifact=F.coalesce(text.rlike(scheme.artifact_pattern), F.lit(False)),
-    )
-
-
-def _judge_given(scheme: GivenScheme) -> _Verdict:
-    text = F.trim(F.col(f"`{scheme.column}`").cast("string"))
-    return _Verdict(
-        fault=F.when(text.isNull() | (text == ""), F.lit(f"{scheme.column}=nothing")),
-        labels=(text,),
-        is_artifact=F.lit(False),
     )

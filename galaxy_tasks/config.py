@@ -6,18 +6,13 @@ the environment and to Airflow's connections.
 """
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.releases import RELEASES
+from galaxy_tasks.release_settings import ReleaseSettings, labels_setting, setting
 
-if TYPE_CHECKING:
-    ReleaseName = str
-else:  # a Literal, as for the other choices, but of names that stand in `releases` alone
-    ReleaseName = Literal[tuple(RELEASES)]
-Scheme = Literal["clean5", "gz2_class", "as_given"]
 Architecture = Literal[
     "alexnet",
     "resnet18", "resnet34", "resnet50", "resnet101", "resnet152",
@@ -30,31 +25,19 @@ IMAGENET_ARCHITECTURES = ARCHITECTURES[ARCHITECTURES.index("resnet50") :]
 """Those for which Keras publishes weights trained on ImageNet."""
 FAMILIES: tuple[Family, ...] = get_args(Family)
 
-
-def setting(default: Any, description: str, *, section: str = "", **bounds: Any) -> Any:
-    """Return a pydantic field that also knows its section of the trigger form."""
-    return Field(default, description=description, json_schema_extra={"section": section}, **bounds)
-
-
-labels_setting, images_setting, training_setting, evaluation_setting, simulation_setting = (
+images_setting, training_setting, evaluation_setting, simulation_setting = (
     partial(setting, section=section)
-    for section in ("Labels", "Images", "Training", "Evaluation", "Simulation")
+    for section in ("Images", "Training", "Evaluation", "Simulation")
 )
 
 
-class RunConfig(BaseModel):
+class RunConfig(ReleaseSettings):
     """The settings of one run; immutable, and strict about names.
 
     Raises pydantic.ValidationError for a value out of bounds or an unknown name; `parse_config`
     turns that into an InputError that reads well in a task log.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    release: ReleaseName = setting(
-        "simulated", "Galaxy Zoo release to train on; 'class_table' is any table with classes."
-    )
-    source: str = setting("", "Folder with the release's files; empty only for 'simulated'.")
     architectures: tuple[Architecture, ...] = Field(
         ("alexnet", "resnet50", "densenet121"),
         description="Networks to train. A family with none chosen is skipped.",
@@ -68,32 +51,15 @@ class RunConfig(BaseModel):
     )
 
     # Labels
-    scheme: Scheme = labels_setting(
-        "clean5",
-        "How votes become classes: 'clean5' (Willett et al. 2013, Table 3), 'gz2_class' (the "
-        "shorthand string), 'as_given' (a class column; always so for 'class_table').",
-    )
-    minimum_votes: int = labels_setting(
-        20,
-        "Fewest volunteers who must have answered a question, where the release counts them.",
-        ge=0,
-        le=1000,
-    )
-    catalogue_file: str = labels_setting(
-        "", "Catalogue inside the source folder. Empty: the release's own name."
-    )
-    images_folder: str = labels_setting(
-        "", "Image folder inside the source folder. Empty: the release's own."
-    )
-    id_column: str = labels_setting("", "Column with the galaxy's id. Empty: the release's own.")
-    class_column: str = labels_setting("", "Column with the class (class_table). Empty: 'class'.")
-    image_name_pattern: str = labels_setting(
-        "", "File name of a galaxy's image, '{id}' standing for its id. Empty: the release's own."
-    )
-    ignored_classes: tuple[str, ...] = Field(
+    combine: tuple[ReleaseSettings, ...] = Field(
         (),
-        description="Classes to leave out, with their images.",
-        json_schema_extra={"section": "Labels", "examples": ["not_in_clean_sample", "dont_know"]},
+        description="Further releases to train on, each with settings of its own as an object: "
+        "release, source, scheme, class_names and the like. Galaxies that are in several are "
+        "taken from the first.",
+        json_schema_extra={"section": "Labels"},
+    )
+    match_radius_arcsec: float = labels_setting(
+        2.0, "Entries nearer to each other on the sky are one galaxy.", ge=0.1, le=60
     )
     test_fraction: float = labels_setting(
         0.2, "Share of the galaxies held out for the test.", ge=0.02, le=0.5
@@ -220,6 +186,20 @@ class RunConfig(BaseModel):
         if len(set(self.architectures)) != len(self.architectures):
             raise ValueError(f"'architectures' names one twice. Received: {self.architectures}")
         return self
+
+    @model_validator(mode="after")
+    def _agree_on_combined(self) -> "RunConfig":
+        for other in self.combine:
+            if "simulated" in (self.release, other.release):
+                raise ValueError("'combine' is for observed galaxies; 'simulated' stands alone")
+            if not other.source:
+                raise ValueError(f"'combine': release {other.release!r} needs 'source', its folder")
+        return self
+
+    def parts(self) -> "tuple[RunConfig, ...]":
+        """Return the settings of each release of the run by itself, the first having the say."""
+        alone = self.model_copy(update={"combine": ()})
+        return (alone, *(alone.model_copy(update=dict(other)) for other in self.combine))
 
     def variants(self, family: Family) -> tuple[Architecture, ...]:
         """Return the chosen architectures of a family, in the order of the form."""

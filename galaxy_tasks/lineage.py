@@ -8,20 +8,21 @@ Left out on purpose: where a step ran. A model trained on a CPU is the same mode
 'auto' chose other arithmetic; its record says which.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from galaxy_tasks.config import Architecture, RunConfig
 from galaxy_tasks.releases import RELEASES
 
 RELEASE_FORMAT = 1
-LABELS_FORMAT = 1
+LABELS_FORMAT = 2
 IMAGES_FORMAT = 1
 MODEL_FORMAT = 3
 EVALUATION_FORMAT = 1
 
-_LABEL_SETTINGS = [
+_RELEASE_SETTINGS = [
     "release",
     "scheme",
     "minimum_votes",
@@ -29,10 +30,9 @@ _LABEL_SETTINGS = [
     "class_column",
     "image_name_pattern",
     "ignored_classes",
-    "test_fraction",
-    "validation_fraction",
-    "seed",
+    "class_names",
 ]
+_SPLIT_SETTINGS = ["match_radius_arcsec", "test_fraction", "validation_fraction", "seed"]
 _IMAGE_SETTINGS = [
     "image_size_px",
     "crop_fraction",
@@ -78,11 +78,33 @@ class ReleaseFiles:
     mapping: str
     """Path of the table that maps ids to image files; empty where file names hold the id."""
     content: str
-    """SHA-256 over the tables' content and the images' names and sizes."""
+    """SHA-256 over the tables' content and the images' names and sizes, of all releases."""
+    combined: tuple["ReleaseFiles", ...] = ()
+    """The further releases of the run, in the order of RunConfig.combine."""
 
-    def as_dict(self) -> dict[str, str]:
+    def __post_init__(self) -> None:
+        """Read the further releases, too, from their JSON form."""
+        others = (
+            one if isinstance(one, ReleaseFiles) else ReleaseFiles(**one) for one in self.combined
+        )
+        object.__setattr__(self, "combined", tuple(others))
+
+    def as_dict(self) -> dict[str, Any]:
         """Return the JSON form; `ReleaseFiles(**form)` reads it."""
         return asdict(self)
+
+    def parts(self) -> "tuple[ReleaseFiles, ...]":
+        """Return each release of the run, in the order of RunConfig.parts."""
+        return (self, *self.combined)
+
+
+def join_release_files(parts: Sequence[ReleaseFiles]) -> ReleaseFiles:
+    """Return the releases of a run as one record, the first having the say."""
+    first, *others = parts
+    if not others:
+        return first
+    content = hashlib.sha256("\n".join(part.content for part in parts).encode()).hexdigest()
+    return replace(first, content=content, combined=tuple(others))
 
 
 def _pick(config: RunConfig, names: list[str]) -> dict[str, Any]:
@@ -94,8 +116,11 @@ def labels_made_from(config: RunConfig, release_files: ReleaseFiles) -> dict[str
     return {
         "format": LABELS_FORMAT,
         "content": release_files.content,
-        "rules": repr(RELEASES[config.release]),
-        **_pick(config, _LABEL_SETTINGS),
+        "releases": [
+            {"rules": repr(RELEASES[part.release]), **_pick(part, _RELEASE_SETTINGS)}
+            for part in config.parts()
+        ],
+        **_pick(config, _SPLIT_SETTINGS),
     }
 
 

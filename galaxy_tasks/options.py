@@ -1,6 +1,7 @@
 """The settings of RunConfig as command-line options, made from the same fields as the form."""
 
 import inspect
+import json
 from collections.abc import Callable
 from typing import Annotated, Any, get_args
 
@@ -68,8 +69,16 @@ def _option(name: str, schema: dict[str, Any], preset: Preset) -> inspect.Parame
 
 
 def _read(name: str, text: str) -> Any:
-    """Return the text as RunConfig takes it: lists parted, numbers of a choice as numbers."""
+    """Return the text as RunConfig takes it: lists parted, numbers of a choice as numbers.
+
+    Objects, and lists of them, are JSON.
+    """
     field = RunConfig.model_fields[name]
+    if text.lstrip().startswith(("{", "[")):
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError as error:
+            raise InputError(f"--{name.replace('_', '-')} is no JSON ({error}): {text}") from None
     if isinstance(field.default, tuple):
         return [part.strip() for part in text.split(",") if part.strip()]
     by_text = {str(choice): choice for choice in get_args(field.annotation)}
@@ -79,10 +88,12 @@ def _read(name: str, text: str) -> Any:
 def _metavar(schema: dict[str, Any]) -> str:
     if "enum" in schema:
         return "|".join(str(choice) for choice in schema["enum"])
+    if schema["type"] == "object" or schema.get("items", {}).get("type") == "object":
+        return "JSON"
     return "A,B,…" if schema["type"] == "array" else schema["type"].upper()
 
 
 def _show(default: Any) -> str:
     if isinstance(default, list | tuple):
         return ",".join(default) or "none"
-    return str(default) if default != "" else "empty"
+    return str(default) if default not in ("", {}) else "empty"

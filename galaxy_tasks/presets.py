@@ -39,7 +39,12 @@ def form_schemas(preset: Preset) -> dict[str, dict[str, Any]]:
     The default is the preset's, and the description ends with the bounds. Keys follow RunConfig's
     order, which is the order of the form.
     """
-    schemas = RunConfig.model_json_schema()["properties"]
+    document = RunConfig.model_json_schema()
+    schemas = document["properties"]
+    for schema in schemas.values():
+        # A field stands alone in the form, where a reference to the document leads nowhere.
+        if reference := schema.get("items", {}).get("$ref"):
+            schema["items"] = document["$defs"][reference.rpartition("/")[2]]
     for name, value in PRESETS[preset].items():
         schemas[name]["default"] = list(value) if isinstance(value, tuple) else value
     for schema in schemas.values():

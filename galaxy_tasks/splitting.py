@@ -6,6 +6,7 @@ galaxies that show in each other's cutouts, never stand on both sides.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
@@ -24,13 +25,20 @@ LEAST_PER_SPLIT = {"train": 2, "validation": 1, "test": 1}
 _HASH_HEX_DIGITS = 8
 
 
-def name_sky_group(ra: Column, dec: Column, galaxy_id: Column) -> Column:
-    """Return the name of the galaxy's cell on the sky, or of the galaxy without a usable position.
+@dataclass(frozen=True)
+class Position:
+    """A place on the sky in degrees, as columns; both are null where it is unknown or nowhere."""
+
+    ra_degrees: Column
+    dec_degrees: Column
+
+
+def parse_position(ra: Column, dec: Column) -> Position:
+    """Return the place that two columns of text give.
 
     Args:
-        ra: right ascension as text: degrees, or hours 'hh:mm:ss.s'.
-        dec: declination as text: degrees, decimal or '±dd:mm:ss.s'.
-        galaxy_id: the galaxy's id.
+        ra: right ascension: degrees, or hours 'hh:mm:ss.s'.
+        dec: declination: degrees, decimal or '±dd:mm:ss.s'.
     """
     ra_degrees = F.when(ra.contains(":"), _parse_sexagesimal(ra) * 15).otherwise(
         ra.try_cast("double")
@@ -38,13 +46,19 @@ def name_sky_group(ra: Column, dec: Column, galaxy_id: Column) -> Column:
     dec_degrees = F.when(dec.contains(":"), _parse_sexagesimal(dec)).otherwise(
         dec.try_cast("double")
     )
-    band = F.floor((dec_degrees + 90) * CELLS_PER_DEGREE)
+    is_on_sky = ra_degrees.between(0, 360) & dec_degrees.between(-90, 90)
+    return Position(F.when(is_on_sky, ra_degrees), F.when(is_on_sky, dec_degrees))
+
+
+def name_sky_group(position: Position, galaxy_id: Column) -> Column:
+    """Return the name of the galaxy's cell on the sky, or of the galaxy without a position."""
+    band = F.floor((position.dec_degrees + 90) * CELLS_PER_DEGREE)
     # A degree of right ascension shrinks towards the poles; by the band, so that its cells agree.
     shrinkage = F.cos(F.radians((band + 0.5) / CELLS_PER_DEGREE - 90))
-    cell = F.floor(ra_degrees * CELLS_PER_DEGREE * shrinkage)
-    is_on_sky = ra_degrees.between(0, 360) & dec_degrees.between(-90, 90)
+    cell = F.floor(position.ra_degrees * CELLS_PER_DEGREE * shrinkage)
     return F.when(
-        is_on_sky, F.concat_ws(":", F.lit("sky"), band.cast("string"), cell.cast("string"))
+        position.ra_degrees.isNotNull(),
+        F.concat_ws(":", F.lit("sky"), band.cast("string"), cell.cast("string")),
     ).otherwise(F.concat(F.lit("id:"), galaxy_id))
 
 
@@ -86,20 +100,49 @@ def check_class_counts(test: Mapping[str, int], rest: Mapping[str, int]) -> None
         )
 
 
+def spread_test(is_own_test: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Return which galaxies are for the test: all of a group as soon as one of them is.
+
+    So what a release adds to a group may bring galaxies into the test and takes none out of it.
+
+    Args:
+        is_own_test: what `is_in_test` says of each galaxy by itself, booleans.
+        groups: integers from 0, one a galaxy, alike for galaxies that may not be parted.
+    """
+    has_test = np.zeros(groups.max(initial=-1) + 1, dtype=bool)
+    has_test[groups[is_own_test]] = True
+    return has_test[groups]
+
+
 def choose_validation(
-    label_indices: np.ndarray, *, validation_fraction: float, seed: int
+    label_indices: np.ndarray, *, validation_fraction: float, seed: int, groups: np.ndarray
 ) -> np.ndarray:
     """Return which of these galaxies are for validation, as booleans in the same order.
 
-    Drawn by scikit-learn's train_test_split, stratified by label. Where the share of a rare class
-    rounds to none for validation or to fewer than two for training, one galaxy changes sides.
+    Drawn by scikit-learn's train_test_split, stratified by label, among the first galaxies of all
+    groups; the others of a group follow. Where the share of a rare class rounds to none for
+    validation or to fewer than two for training, one group changes sides.
 
     Args:
         label_indices: one integer a galaxy, in an order that does not depend on the run; each
-            class at least three times.
+            class in at least three groups.
         validation_fraction: share of the galaxies that are for validation.
         seed: the draw's seed.
+        groups: integers, one a galaxy, alike for galaxies that may not be parted.
     """
+    _, first, group_of = np.unique(groups, return_index=True, return_inverse=True)
+    order = np.sort(first)
+    is_first_drawn = _draw_validation(
+        label_indices[order], validation_fraction=validation_fraction, seed=seed
+    )
+    is_drawn = np.zeros(len(label_indices), dtype=bool)
+    is_drawn[order] = is_first_drawn
+    return is_drawn[first][group_of]
+
+
+def _draw_validation(
+    label_indices: np.ndarray, *, validation_fraction: float, seed: int
+) -> np.ndarray:
     classes = np.unique(label_indices)
     wanted = max(ceil(validation_fraction * len(label_indices)), len(classes))
     _, drawn = train_test_split(

@@ -29,12 +29,14 @@ def prepare_release(settings: Json) -> Json:
     """Return where the release's files are, as ReleaseFiles; draw it first if it is simulated."""
     from galaxy_tasks.release_files import locate_release
 
-    config = parse_config(settings)
-    source = _draw_simulation(config).path if config.release == "simulated" else None
-    files = locate_release(config, source=source)
-    print(f"Release {config.release}: {RELEASES[config.release].reference}", flush=True)
-    print(f"Catalogue: {files.catalogue}\nImages: {files.images}", flush=True)
-    return files.as_dict()
+    located = []
+    for part in parse_config(settings).parts():
+        source = _draw_simulation(part).path if part.release == "simulated" else None
+        files = locate_release(part, source=source)
+        print(f"Release {part.release}: {RELEASES[part.release].reference}", flush=True)
+        print(f"Catalogue: {files.catalogue}\nImages: {files.images}", flush=True)
+        located.append(files)
+    return lineage.join_release_files(located).as_dict()
 
 
 def preprocess_images(settings: Json, release_files: Json) -> Json:
@@ -54,6 +56,7 @@ def preprocess_images(settings: Json, release_files: Json) -> Json:
             draft.path,
             galaxies=_read_table(labels.path / "labels.parquet"),
             images_folder=Path(files.images),
+            other_folders=[Path(part.images) for part in files.combined],
             settings=ImageSettings.from_config(config),
             max_rejected_fraction=config.max_rejected_fraction,
             workers=config.image_workers,

@@ -82,7 +82,8 @@ def test_every_setting_determines_an_artifact_or_is_known_not_to():
     files = ReleaseFiles(catalogue="", images="", mapping="", content="c")
     config = RunConfig()
     used = (
-        set(labels_made_from(config, files))
+        {"combine", *labels_made_from(config, files)}
+        | set(labels_made_from(config, files)["releases"][0])
         | set(images_made_from(config, "l"))
         | set(model_made_from(config, "i", "alexnet"))
     )

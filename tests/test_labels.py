@@ -272,7 +272,9 @@ def test_a_place_on_the_sky_is_one_group_however_it_is_written(spark):
         ("off the sky", "361", "0"),
     ]
     rows = make_rows(spark, ("galaxy_id", "ra", "dec"), cells)
-    group = splitting.name_sky_group(F.col("ra"), F.col("dec"), F.col("galaxy_id"))
+    group = splitting.name_sky_group(
+        splitting.parse_position(F.col("ra"), F.col("dec")), F.col("galaxy_id")
+    )
     found = {row[0]: row[1] for row in rows.select("galaxy_id", group).collect()}
     # 89.4917 degrees from the south pole are 5369 whole arcminutes; 150 degrees are 9000
     # arcminutes, times cos(-0.508 degrees) = 0.99996.
@@ -305,7 +307,9 @@ def test_the_test_is_a_hash_that_anybody_can_repeat_and_only_grows(spark):
 def test_validation_is_stratified_repeatable_and_has_every_class():
     labels = np.array([0] * 700 + [1] * 297 + [2] * 3)
     first, again, other = (
-        splitting.choose_validation(labels, validation_fraction=0.2, seed=seed)
+        splitting.choose_validation(
+            labels, validation_fraction=0.2, seed=seed, groups=np.arange(1000)
+        )
         for seed in (1, 1, 2)
     )
     assert (first == again).all()
@@ -318,7 +322,9 @@ def test_validation_is_stratified_repeatable_and_has_every_class():
 def test_the_rarest_class_has_one_for_validation_and_two_for_training(fraction):
     labels = np.array([0] * 31 + [1] * 3 + [2] * 3)
     for seed in range(20):
-        chosen = splitting.choose_validation(labels, validation_fraction=fraction, seed=seed)
+        chosen = splitting.choose_validation(
+            labels, validation_fraction=fraction, seed=seed, groups=np.arange(37)
+        )
         assert [int(chosen[labels == name].sum()) for name in (1, 2)] == [1, 1]
 
 
@@ -373,7 +379,10 @@ def test_every_row_is_kept_or_quarantined_with_its_reason(spark, tmp_path, monke
         "no_image": 1,
     }
     labels = read_labels(artifact)
-    assert list(labels.columns) == ["image_name", "label", "label_index", "split"]
+    assert list(labels.columns) == [
+        *("image_name", "label", "label_index", "split"),
+        *("release", "release_index", "ra_degrees", "dec_degrees"),
+    ]
     assert json.loads((artifact.path / "classes.json").read_text()) == ["edge_on", "spiral"]
     assert (labels["label_index"] == (labels["label"] == "spiral")).all()
     assert (labels["image_name"] == labels.index + ".jpeg").all()
@@ -387,7 +396,7 @@ def test_every_row_is_kept_or_quarantined_with_its_reason(spark, tmp_path, monke
     assert "'never_there' does not occur" in printed
     assert "  dropped: contradictory                     2\n" in printed
     files = {path.name.split("-")[0] for path in artifact.path.rglob("*") if path.is_file()}
-    assert files == {"manifest.json", "classes.json", "_SUCCESS", "part"}
+    assert files == {"manifest.json", "classes.json", "labels.parquet", "_SUCCESS", "part"}
 
 
 def test_the_same_settings_return_the_labels_that_are_there(spark, tmp_path, monkeypatch, capsys):

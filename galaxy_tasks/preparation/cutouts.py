@@ -6,7 +6,7 @@ with the same bytes as one that was never interrupted.
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from galaxy_tasks import artifacts, images
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.preparation import log
-from galaxy_tasks.preparation.galaxies import fingerprint, label_splits, order_galaxies
+from galaxy_tasks.preparation.galaxies import FOLDER, fingerprint, label_splits, order_galaxies
 from galaxy_tasks.preparation.journal import Journal
 from galaxy_tasks.preparation.slots import HEADER_BYTES, SlotFile
 from galaxy_tasks.preparation.workers import (
@@ -70,6 +70,7 @@ def prepare_cutouts(
     settings: images.ImageSettings,
     max_rejected_fraction: float,
     workers: int,
+    other_folders: Sequence[Path] = (),
 ) -> PreparationSummary:
     """Write images.npy, manifest.parquet and rejected.parquet into `folder_out`.
 
@@ -77,7 +78,8 @@ def prepare_cutouts(
     has its galaxies in the same order, that of galaxy_id: galaxy_id, label, label_index, split,
     source_file, sha256, width_px, height_px. rejected.parquet has those that are in neither:
     galaxy_id, source_file, reason, detail. `galaxies` has galaxies.COLUMNS, image_name relative
-    to `images_folder`. `workers` 0 means one for each core.
+    to `images_folder`, or where column release_index is n > 0 to `other_folders[n - 1]`. `workers`
+    0 means one for each core.
 
     Raises:
         InputError: more images than `max_rejected_fraction` are refused, or all of a class in a
@@ -87,10 +89,11 @@ def prepare_cutouts(
     table = order_galaxies(galaxies)
     if settings.opencv_device == "opencl":
         images.require_opencl()
+    folders = (images_folder, *other_folders)
     plan = artifacts.key_of(
         {
             "galaxies": fingerprint(table),
-            "images_folder": str(images_folder.resolve()),
+            "images_folders": [str(folder.resolve()) for folder in folders],
             "settings": asdict(settings),
             "opencv": images.OPENCV_VERSION,
         }
@@ -102,7 +105,7 @@ def prepare_cutouts(
         if not slots.exists() and not (folder_out / IMAGES).exists():
             journal.clear()
         chunks = _cut_into_chunks(table)
-        order = WorkOrder(images_folder, slots.path, HEADER_BYTES, settings)
+        order = WorkOrder(folders, slots.path, HEADER_BYTES, settings)
         _prepare_missing(chunks, order=order, slots=slots, journal=journal, workers=workers)
         prepared = _join_outcomes(table, journal.finished())
         try:
@@ -124,11 +127,12 @@ def _is_complete(folder: Path, plan: str) -> bool:
 
 
 def _cut_into_chunks(table: pa.Table) -> list[Chunk]:
-    names = table["image_name"].to_pylist()
-    return [
-        Chunk(number, first, tuple(names[first : first + _CHUNK_IMAGES]))
-        for number, first in enumerate(range(0, len(names), _CHUNK_IMAGES))
-    ]
+    names, folders = table["image_name"].to_pylist(), table[FOLDER].to_pylist()
+    chunks = []
+    for number, first in enumerate(range(0, len(names), _CHUNK_IMAGES)):
+        part = slice(first, first + _CHUNK_IMAGES)
+        chunks.append(Chunk(number, first, tuple(names[part]), tuple(folders[part])))
+    return chunks
 
 
 def _prepare_missing(

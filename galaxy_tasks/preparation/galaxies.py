@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 COLUMNS = ("galaxy_id", "image_name", "label", "label_index", "split")
 """What `prepare_cutouts` reads of the table."""
+FOLDER = "release_index"
+"""Column with the position of the image's folder; without it there is one folder."""
 
 
 def order_galaxies(galaxies: "pd.DataFrame | pa.Table") -> pa.Table:
@@ -26,7 +28,9 @@ def order_galaxies(galaxies: "pd.DataFrame | pa.Table") -> pa.Table:
             f"The table of galaxies needs the columns {', '.join(COLUMNS)}. "
             f"Missing: {', '.join(missing)}. Received: {', '.join(names)}"
         )
+    folders = table[FOLDER] if FOLDER in names else pa.array([0] * len(table))
     table = table.select(list(COLUMNS)).replace_schema_metadata(None)
+    table = table.append_column(FOLDER, folders.cast(pa.int32()))
     empty = {name: table[name].null_count for name in COLUMNS if table[name].null_count}
     if empty or not len(table):
         raise InputError(f"The table of galaxies has {len(table)} rows; empty values: {empty}.")

@@ -35,6 +35,8 @@ class Chunk:
     number: int
     first_slot: int
     file_names: tuple[str, ...]
+    folder_indices: tuple[int, ...]
+    """For each file its folder, as the position in WorkOrder.images_folders."""
 
 
 @dataclass
@@ -53,7 +55,7 @@ class ChunkOutcome:
 class WorkOrder:
     """What all chunks have in common. Slot n of the output begins at first_byte + n × slot size."""
 
-    images_folder: Path
+    images_folders: tuple[Path, ...]
     output: Path
     first_byte: int
     settings: images.ImageSettings
@@ -144,21 +146,21 @@ def _prepare_chunk(chunk: Chunk) -> ChunkOutcome:
     outcome = ChunkOutcome(chunk.number)
     try:
         with _worker_order.output.open("r+b", buffering=0) as output:
-            for slot, name in enumerate(chunk.file_names, chunk.first_slot):
+            files = zip(chunk.file_names, chunk.folder_indices, strict=True)
+            for slot, (name, folder) in enumerate(files, chunk.first_slot):
                 output.seek(_worker_order.first_byte + slot * _worker_order.slot_bytes)
-                _prepare_file(name, _worker_order, output, outcome)
+                path = _worker_order.images_folders[folder] / name
+                _prepare_file(path, _worker_order, output, outcome)
     except OSError as error:  # a disk that is full or fails; a later attempt may succeed
         raise ResourceError(f"{error.filename or _worker_order.output}: {error.strerror}") from None
     return outcome
 
 
-def _prepare_file(name: str, order: WorkOrder, output, outcome: ChunkOutcome) -> None:
+def _prepare_file(path: Path, order: WorkOrder, output, outcome: ChunkOutcome) -> None:
     """Prepare one file, write it at the output's position, and add a row to the outcome."""
     sha256 = header = rejected = None
     try:
-        data = read_image_file(
-            order.images_folder / name, max_side_px=order.settings.max_source_side_px
-        )
+        data = read_image_file(path, max_side_px=order.settings.max_source_side_px)
         sha256 = hashlib.sha256(data).hexdigest()
         header = images.read_header(data, max_side_px=order.settings.max_source_side_px)
         pixels = images.prepare_image(data, order.settings)

@@ -1,0 +1,177 @@
+"""The table of labels: galaxies merged across releases, and parted into train, validation, test.
+
+It is made on one machine, since it is only as long as there are images: some 150 bytes a galaxy.
+That buys scikit-learn's own stratified draw and astropy's own matching, which users can repeat.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from galaxy_tasks import cleaning, merging, splitting
+from galaxy_tasks.config import RunConfig
+from galaxy_tasks.merging import Merged
+
+COLUMNS = (
+    *("release", "release_index", "galaxy_id", "image_name"),
+    *(*cleaning.PLACE, "label", "is_test"),
+)
+"""What is known of a galaxy that has a label and an image, before it is given to a split."""
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """Galaxies with their split, and rows that were dropped because their galaxy has another."""
+
+    labels: pa.Table
+    """galaxy_id, image_name, label, label_index, split, release, release_index, ra_degrees,
+    dec_degrees; in the order of galaxy_id."""
+    dropped: pa.Table
+    """galaxy_id, image_name, reason, detail."""
+    classes: list[str]
+    summary: dict[str, Any]
+    """kept, same_galaxy, test_set and classes, as the artifact's summary has them."""
+
+
+def make_label_table(
+    galaxies: pa.Table, config: RunConfig, *, image_folders: Sequence[Path]
+) -> LabelTable:
+    """Return the labels of a run from the labelled galaxies of its releases.
+
+    Args:
+        galaxies: COLUMNS; in any order.
+        config: the fractions, the seed, the radius.
+        image_folders: the folder of each release's images, by release_index.
+
+    Raises:
+        InputError: a class has too few galaxies to be split.
+    """
+    galaxies = galaxies.select(list(COLUMNS)).sort_by(
+        [("galaxy_id", "ascending"), ("release_index", "ascending")]
+    )
+    sameness = merging.find_sameness(
+        galaxies, image_folders=image_folders, radius_arcsec=config.match_radius_arcsec
+    )
+    merged = merging.merge_releases(galaxies, sameness)
+    counts = merging.count_sameness(galaxies, sameness, merged)
+    print(merging.format_sameness(counts), flush=True)
+    # A row that is merged away still says on which side its galaxy stands.
+    is_test = splitting.spread_test(_flags(galaxies["is_test"]), sameness.groups)
+    is_several = bool(config.combine)
+    galaxy_ids = name_galaxies(galaxies) if is_several else galaxies["galaxy_id"]
+    named = galaxies.set_column(COLUMNS.index("galaxy_id"), "galaxy_id", galaxy_ids)
+    dropped = _describe_dropped(named, merged)
+    keep = pa.array(merged.is_kept)
+    labels, classes = _assign_splits(
+        named.filter(keep), config, is_test[merged.is_kept], sameness.groups[merged.is_kept]
+    )
+    labels = labels.sort_by("galaxy_id")
+    summary = {
+        "kept": len(labels),
+        "same_galaxy": counts,
+        "test_set": describe_test_set(labels),
+        "classes": count_splits(labels, classes),
+    }
+    return LabelTable(labels, dropped, classes, summary)
+
+
+def name_galaxies(galaxies: pa.Table) -> pa.Array:
+    """Return ids that are unique across releases: 'release:id'."""
+    pairs = zip(galaxies["release"].to_pylist(), galaxies["galaxy_id"].to_pylist(), strict=True)
+    return pa.array([f"{release}:{galaxy_id}" for release, galaxy_id in pairs], pa.string())
+
+
+def describe_test_set(labels: pa.Table) -> dict[str, Any]:
+    """Return how many galaxies the test has, and the SHA-256 over their ids and labels."""
+    is_test = np.array(labels["split"].to_pylist(), dtype=object) == "test"
+    test = labels.filter(pa.array(is_test)).select(["galaxy_id", "label"]).sort_by("galaxy_id")
+    lines = (f"{row['galaxy_id']}\t{row['label']}\n" for row in test.to_pylist())
+    return {"galaxies": len(test), "sha256": hashlib.sha256("".join(lines).encode()).hexdigest()}
+
+
+def count_splits(labels: pa.Table, classes: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Return how many galaxies of each class each split has."""
+    groups = labels.group_by(["label", "split"]).aggregate([([], "count_all")]).to_pylist()
+    counts = {(group["label"], group["split"]): group["count_all"] for group in groups}
+    return {
+        name: {split: counts.get((name, split), 0) for split in splitting.LEAST_PER_SPLIT}
+        for name in classes
+    }
+
+
+def format_classes(classes: Mapping[str, Mapping[str, int]]) -> str:
+    """Return a small aligned table: galaxies by class and split."""
+    splits = list(splitting.LEAST_PER_SPLIT)
+    lines = [f"{'class':34}" + "".join(f"{split:>12}" for split in splits)]
+    for name, counts in classes.items():
+        lines.append(f"{'  ' + name:34}" + "".join(f"{counts[split]:>12,}" for split in splits))
+    return "\n".join(lines)
+
+
+def _assign_splits(
+    galaxies: pa.Table, config: RunConfig, is_test: np.ndarray, groups: np.ndarray
+) -> tuple[pa.Table, list[str]]:
+    """Return the table with label_index and split, and the classes in the order of their index."""
+    names = galaxies["label"].to_pylist()
+    classes = sorted(set(names))
+    index_of = {name: index for index, name in enumerate(classes)}
+    label_indices = np.array([index_of[name] for name in names], dtype=np.int32)
+    rest = np.flatnonzero(~is_test)
+    _, first = np.unique(groups[rest], return_index=True)
+    splitting.check_class_counts(
+        _count(label_indices[is_test], classes), _count(label_indices[rest[first]], classes)
+    )
+    is_validation = splitting.choose_validation(
+        label_indices[rest],
+        validation_fraction=config.validation_fraction,
+        seed=config.seed,
+        groups=groups[rest],
+    )
+    splits = np.where(is_test, "test", "train").astype(object)
+    splits[rest[is_validation]] = "validation"
+    table = galaxies.select(["galaxy_id", "image_name", "label"])
+    table = table.append_column("label_index", pa.array(label_indices))
+    table = table.append_column("split", pa.array(splits, pa.string()))
+    for name in ("release", "release_index", "ra_degrees", "dec_degrees"):
+        table = table.append_column(name, galaxies[name])
+    return table, classes
+
+
+def _count(label_indices: np.ndarray, classes: Sequence[str]) -> dict[str, int]:
+    counts = Counter(label_indices.tolist())
+    return {name: counts[index] for index, name in enumerate(classes)}
+
+
+def _describe_dropped(galaxies: pa.Table, merged: Merged) -> pa.Table:
+    rows = np.flatnonzero(~merged.is_kept)
+    dropped, kept = galaxies.take(rows), galaxies.take(merged.kept_as[rows])
+    is_contradiction = merged.is_contradiction[rows]
+    reasons = np.where(is_contradiction, cleaning.MERGED_CONTRADICTORY, cleaning.MERGED)
+    details = [
+        f"{own}, but {label} as {galaxy_id}" if differs else f"is {galaxy_id}"
+        for own, label, galaxy_id, differs in zip(
+            dropped["label"].to_pylist(),
+            kept["label"].to_pylist(),
+            kept["galaxy_id"].to_pylist(),
+            is_contradiction,
+            strict=True,
+        )
+    ]
+    return pa.table(
+        {
+            "galaxy_id": dropped["galaxy_id"],
+            "image_name": dropped["image_name"],
+            "reason": pa.array(reasons.astype(object), pa.string()),
+            "detail": pa.array(details, pa.string()),
+        }
+    )
+
+
+def _flags(column: pa.ChunkedArray) -> np.ndarray:
+    return column.to_numpy(zero_copy_only=False).astype(bool)

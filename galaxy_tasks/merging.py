@@ -1,0 +1,121 @@
+"""Galaxies of several releases become one table: who is the same galaxy, and who goes with whom.
+
+Tables here have one row for each labelled galaxy with an image: release, release_index, galaxy_id,
+image_name, sky_group, ra_degrees, dec_degrees, label, is_test.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from galaxy_tasks.matching import (
+    Indices,
+    Links,
+    group_linked,
+    hash_repeated_images,
+    link_equals,
+    match_positions,
+    measure_separations,
+)
+
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Sameness:
+    """What is known of rows being one galaxy."""
+
+    by_position: Links
+    """Pairs that are within the radius of each other."""
+    by_id: Links
+    """Pairs of one id, but for those that lie apart on the sky."""
+    by_image: Links
+    """Pairs of one image under several names."""
+    groups: Indices
+    """One number a row: rows of one number may not be parted by the split."""
+
+
+@dataclass(frozen=True)
+class Merged:
+    """Which rows stand for their galaxy, and what becomes of the others."""
+
+    is_kept: Flags
+    kept_as: Indices
+    """For each row the row that stands for its galaxy; itself if kept."""
+    is_contradiction: Flags
+    """Rows not kept, whose label is none of those kept for the galaxy."""
+
+
+def find_sameness(
+    table: pa.Table, *, image_folders: Sequence[Path], radius_arcsec: float
+) -> Sameness:
+    """Return which rows are one galaxy by place, id and image, and which must stay together.
+
+    Args:
+        table: rows as the module says.
+        image_folders: the folder of each release's images, by release_index.
+        radius_arcsec: entries nearer than this are one galaxy.
+    """
+    ra, dec = (_floats(table, name) for name in ("ra_degrees", "dec_degrees"))
+    by_position = match_positions(ra, dec, radius_arcsec=radius_arcsec)
+    by_id = link_equals(table["galaxy_id"])
+    # NaN, where a place is unknown, is not greater.
+    is_apart = measure_separations(by_id, ra_degrees=ra, dec_degrees=dec) > radius_arcsec
+    names = zip(table["release_index"].to_pylist(), table["image_name"].to_pylist(), strict=True)
+    hashes = hash_repeated_images([image_folders[index] / name for index, name in names])
+    by_image = link_equals(pa.array(hashes, pa.string()))
+    links = (by_position, by_id, by_image, link_equals(table["sky_group"]))
+    return Sameness(by_position, by_id[~is_apart], by_image, group_linked(len(table), links))
+
+
+def merge_releases(table: pa.Table, sameness: Sameness) -> Merged:
+    """Return which rows stand for their galaxies: those of the first release that has it.
+
+    Rows of one release are never merged: it may list a galaxy twice, and then it says so twice.
+    """
+    release = table["release_index"].to_numpy()
+    links = np.concatenate([sameness.by_position, sameness.by_id])
+    across = links[release[links[:, 0]] != release[links[:, 1]]]
+    galaxies = group_linked(len(table), [across])
+    order = np.lexsort((np.arange(len(table)), release, galaxies))
+    is_start = np.diff(galaxies[order], prepend=-1) != 0
+    first_of = order[is_start]  # by galaxy, the first row of its first release
+    kept_as = first_of[galaxies]
+    is_kept = release == release[kept_as]
+    kept_as = np.where(is_kept, np.arange(len(table)), kept_as)
+    labels = table["label"].combine_chunks().dictionary_encode().indices.to_numpy()
+    said = set(zip(galaxies[is_kept].tolist(), labels[is_kept].tolist(), strict=True))
+    is_contradiction = np.zeros(len(table), dtype=bool)
+    for row in np.flatnonzero(~is_kept):
+        is_contradiction[row] = (int(galaxies[row]), int(labels[row])) not in said
+    return Merged(is_kept, kept_as, is_contradiction)
+
+
+def count_sameness(table: pa.Table, sameness: Sameness, merged: Merged) -> dict[str, int]:
+    """Return how many pairs were found by place, id and image, and how many rows were merged."""
+    return {
+        "pairs_by_position": len(sameness.by_position),
+        "pairs_by_id": len(sameness.by_id),
+        "pairs_by_image": len(sameness.by_image),
+        "groups": int(sameness.groups.max(initial=-1)) + 1,
+        "merged": int(np.count_nonzero(~merged.is_kept)),
+        "contradictions": int(np.count_nonzero(merged.is_contradiction)),
+    }
+
+
+def format_sameness(counts: Mapping[str, int]) -> str:
+    """Return a line for the log."""
+    return (
+        f"Same galaxy: {counts['pairs_by_position']:,} pairs by position, "
+        f"{counts['pairs_by_id']:,} by id, {counts['pairs_by_image']:,} by image; "
+        f"{counts['merged']:,} rows merged, of which {counts['contradictions']:,} have another "
+        f"label. {counts['groups']:,} groups, none of which crosses the splits."
+    )
+
+
+def _floats(table: pa.Table, name: str) -> NDArray[np.float64]:
+    return table[name].to_numpy(zero_copy_only=False).astype(np.float64)

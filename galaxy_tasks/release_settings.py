@@ -1,0 +1,69 @@
+"""The settings that say which release is read, where it lies and how its classes come about.
+
+A run has one set of them, and one more for each release that it is combined with.
+"""
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from galaxy_tasks.releases import RELEASES
+
+if TYPE_CHECKING:
+    ReleaseName = str
+else:  # a Literal, as for the other choices, but of names that stand in `releases` alone
+    ReleaseName = Literal[tuple(RELEASES)]
+Scheme = Literal["clean5", "gz2_class", "as_given"]
+
+
+def setting(default: Any, description: str, *, section: str = "", **bounds: Any) -> Any:
+    """Return a pydantic field that also knows its section of the trigger form."""
+    return Field(default, description=description, json_schema_extra={"section": section}, **bounds)
+
+
+labels_setting = partial(setting, section="Labels")
+
+
+class ReleaseSettings(BaseModel):
+    """Where one release is and how its labels are read; immutable, and strict about names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    release: ReleaseName = setting(
+        "simulated", "Galaxy Zoo release to train on; 'class_table' is any table with classes."
+    )
+    source: str = setting("", "Folder with the release's files; empty only for 'simulated'.")
+    scheme: Scheme = labels_setting(
+        "clean5",
+        "How votes become classes: 'clean5' (Willett et al. 2013, Table 3), 'gz2_class' (the "
+        "shorthand string), 'as_given' (a class column; always so for 'class_table').",
+    )
+    minimum_votes: int = labels_setting(
+        20,
+        "Fewest volunteers who must have answered a question, where the release counts them.",
+        ge=0,
+        le=1000,
+    )
+    catalogue_file: str = labels_setting(
+        "", "Catalogue inside the source folder. Empty: the release's own name."
+    )
+    images_folder: str = labels_setting(
+        "", "Image folder inside the source folder. Empty: the release's own."
+    )
+    id_column: str = labels_setting("", "Column with the galaxy's id. Empty: the release's own.")
+    class_column: str = labels_setting("", "Column with the class (class_table). Empty: 'class'.")
+    image_name_pattern: str = labels_setting(
+        "", "File name of a galaxy's image, '{id}' standing for its id. Empty: the release's own."
+    )
+    ignored_classes: tuple[str, ...] = Field(
+        (),
+        description="Classes to leave out, with their images, by the names in the release.",
+        json_schema_extra={"section": "Labels", "examples": ["not_in_clean_sample", "dont_know"]},
+    )
+    class_names: dict[str, str] = Field(
+        {},
+        description="Names to give to classes of the release, such as "
+        '{"spiral_clockwise": "spiral"}. Others keep theirs.',
+        json_schema_extra={"section": "Labels"},
+    )

@@ -1,0 +1,91 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from galaxy_tasks.matching import (
+    MOST_COPIES,
+    group_linked,
+    hash_repeated_images,
+    link_equals,
+    match_positions,
+    measure_separations,
+)
+
+ARCSEC = 1 / 3600
+
+
+def pairs(links):
+    return {tuple(pair) for pair in links.tolist()}
+
+
+def test_entries_within_the_radius_are_pairs_also_across_zero_and_near_the_pole():
+    places = [
+        (150.0, 2.0),
+        (150.0, 2.0 + 1.9 * ARCSEC),
+        (150.0, 2.0 + 4.0 * ARCSEC),
+        (359.9999, 0.0),
+        (0.0001, 0.0),  # 0.72 arcseconds further on
+        (10.0, 89.9999),
+        (190.0, 89.9999),  # over the pole, 0.72 arcseconds
+        (np.nan, np.nan),
+        (np.nan, np.nan),
+    ]
+    ra, dec = (np.array(column) for column in zip(*places, strict=True))
+    links = match_positions(ra, dec, radius_arcsec=2.0)
+    assert pairs(links) == {(0, 1), (3, 4), (5, 6)}
+    apart = measure_separations(links, ra_degrees=ra, dec_degrees=dec)
+    assert dict(zip(map(tuple, links.tolist()), apart.round(3), strict=True)) == {
+        (0, 1): 1.9,
+        (3, 4): 0.72,
+        (5, 6): 0.72,
+    }
+    assert np.isnan(measure_separations(np.array([[0, 7]]), ra_degrees=ra, dec_degrees=dec)).all()
+
+
+def test_right_ascension_shrinks_with_declination():
+    # 3 arcseconds of right ascension are 1.5 on the sky at 60 degrees, and 3 at the equator.
+    ra = np.array([10.0, 10.0 + 3 * ARCSEC, 10.0, 10.0 + 3 * ARCSEC])
+    dec = np.array([60.0, 60.0, 0.0, 0.0])
+    assert pairs(match_positions(ra, dec, radius_arcsec=2.0)) == {(0, 1)}
+
+
+def test_equal_texts_are_chained_and_nothing_equals_nothing():
+    values = pa.array(["a", None, "b", "a", "", "", None, "a"])
+    assert pairs(link_equals(values)) == {(0, 3), (3, 7)}
+    assert pairs(link_equals(pa.chunked_array([values.slice(0, 3), values.slice(3)]))) == {
+        (0, 3),
+        (3, 7),
+    }
+    assert pairs(link_equals(pa.array([], pa.string()))) == set()
+    assert pairs(link_equals(pa.array([None, ""], pa.string()))) == set()
+
+
+def test_links_of_several_kinds_make_one_group():
+    groups = group_linked(6, [np.array([[0, 1]]), np.array([[1, 4]]), np.array([[2, 3]])])
+    assert groups[0] == groups[1] == groups[4]
+    assert groups[2] == groups[3]
+    assert len(set(groups.tolist())) == 3
+    assert group_linked(3, []).tolist() == [0, 1, 2]
+
+
+def test_copies_of_an_image_are_found_by_content_alone(tmp_path):
+    tail = bytes(600)
+    contents = {"a": b"x" + tail, "b": b"y" + tail, "copy": b"x" + tail, "short": b"x"}
+    paths = []
+    for name, content in contents.items():
+        paths.append(tmp_path / f"{name}.jpg")
+        paths[-1].write_bytes(content)
+    paths.append(tmp_path / "missing.jpg")
+    hashes = hash_repeated_images(paths)
+    assert hashes[0] == hashes[2] != ""
+    assert len(hashes[0]) == 64
+    assert [hashes[index] for index in (1, 3, 4)] == ["", "", ""]
+
+
+@pytest.mark.parametrize(("count", "is_linked"), [(MOST_COPIES, True), (MOST_COPIES + 1, False)])
+def test_an_image_with_very_many_names_is_a_stand_in(tmp_path, capsys, count, is_linked):
+    paths = [tmp_path / f"{number}.jpg" for number in range(count)]
+    for path in paths:
+        path.write_bytes(b"no image")
+    assert all(hash_repeated_images(paths)) is is_linked
+    assert ("have the content of 0.jpg" in capsys.readouterr().out) is not is_linked
