@@ -62,7 +62,7 @@ def copy(tmp_path_factory) -> Path:
     package = folder / "galaxy_tasks"
     shutil.copytree(ROOT / "galaxy_tasks", package, ignore=shutil.ignore_patterns("__pycache__"))
     section = read_section("Add a release in ten lines")
-    file_content, line = read_blocks(section, "python")
+    (file_content,), (line,) = read_blocks(section, "python"), read_blocks(section, "text")
     new_file, old_file = re.findall(r"`(galaxy_tasks/releases/\w+\.py)`", section)
     assert old_file == "galaxy_tasks/releases/__init__.py"
     assert not (folder / new_file).exists()
@@ -122,7 +122,7 @@ def prepared(copy, source) -> dict:
 
 
 def test_the_file_has_ten_lines():
-    file_content, _ = read_blocks(read_section("Add a release in ten lines"), "python")
+    (file_content,) = read_blocks(read_section("Add a release in ten lines"), "python")
     assert count_lines(file_content) == 10
 
 
