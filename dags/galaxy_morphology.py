@@ -4,7 +4,8 @@
 an AlexNet, a ResNet and a DenseNet; the best macro-F1 on galaxies none of them has seen wins.
 
 **When** By itself when a manifest announces a release in the watched folder, with its settings. Or
-by hand or over the REST API, with the form's; left alone, it draws a *simulated* release.
+by hand or over the REST API, with the form's; left alone, it draws a *simulated* release. Another
+is a file of ten lines and its name in `galaxy_tasks/releases/`, or a manifest: `docs/releases.md`.
 
 **Needs** The connection `spark_default`, the pool `gpu`, and a worker that serves the queue `gpu`.
 

@@ -12,7 +12,6 @@ disk and renames the draft into place.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -26,7 +25,8 @@ from typing import Any, Literal
 
 from galaxy_tasks import __version__
 from galaxy_tasks.durable import flush, flush_tree, read_json
-from galaxy_tasks.errors import InputError, ResourceError
+from galaxy_tasks.errors import InputError
+from galaxy_tasks.locking import hold_lock
 
 Kind = Literal["releases", "labels", "images", "models", "predictions", "evaluations"]
 
@@ -194,10 +194,7 @@ def open_draft(
         ResourceError: another process held the draft for `timeout_s` seconds.
     """
     draft = Draft(kind, made_from)
-    draft.path.parent.mkdir(parents=True, exist_ok=True)
-    lock_path = draft.path.parent / f".lock-{draft.key}"
-    with lock_path.open("w") as lock:
-        _lock(lock, lock_path, timeout_s)
+    with hold_lock(draft.path.parent / f".lock-{draft.key}", timeout_s=timeout_s):
         if draft.published is None:
             draft.path.mkdir(exist_ok=True)
         yield draft
@@ -216,23 +213,3 @@ def code_version() -> str:
     )
     commit = described.stdout.strip() if described and described.returncode == 0 else ""
     return f"{__version__}+{commit}" if commit else __version__
-
-
-def _lock(lock: Any, path: Path, timeout_s: float) -> None:
-    deadline = time.monotonic() + timeout_s
-    is_announced = False
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if not is_announced:
-                print(
-                    f"Another process is making the same artifact; waiting ({path.name}).",
-                    flush=True,
-                )
-                is_announced = True
-            if time.monotonic() > deadline:
-                raise ResourceError(f"{path} stayed locked for {timeout_s:.0f} s.") from None
-            time.sleep(0.5)
-        else:
-            return

@@ -4,15 +4,16 @@ A run has one set of them, and one more for each release that it is combined wit
 """
 
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-ReleaseName = Literal[
-    "simulated", "galaxy_zoo_challenge", "galaxy_zoo_2", "galaxy_zoo_2_main", "galaxy_zoo_1",
-    "galaxy_zoo_hubble", "galaxy_zoo_candels", "galaxy_zoo_decals", "galaxy_zoo_desi",
-    "galaxy_zoo_euclid", "class_table",
-]  # fmt: skip
+from galaxy_tasks.releases import RELEASES
+
+if TYPE_CHECKING:
+    ReleaseName = str
+else:  # a Literal, as for the other choices, but of names that stand in `releases` alone
+    ReleaseName = Literal[tuple(RELEASES)]
 Scheme = Literal["clean5", "gz2_class", "as_given"]
 
 

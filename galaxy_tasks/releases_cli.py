@@ -67,7 +67,7 @@ def show_release(name: str, *, folder: Folder = None) -> None:
     release = _find_release(name)
     votes = f"{release.votes.weighting}, {release.votes.base}" if release.votes else "none"
     facts = {
-        "cite": release.citation,
+        "cite": release.citation or release.reference,
         "reference": release.reference,
         "licence": _licence(release),
         "rows": f"{release.rows:,}" if release.rows else "it depends",

@@ -1,7 +1,11 @@
 import logging
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+from archive_inputs import make_tar, make_zip
+from download_server import DownloadServer
 from pyspark.sql import SparkSession
 
 from galaxy_tasks.spark import start_session
@@ -15,3 +19,35 @@ def spark() -> Iterator[SparkSession]:
     session = start_session("tests", cores=2)
     yield session
     session.stop()
+
+
+@pytest.fixture
+def server(monkeypatch) -> Iterator[DownloadServer]:
+    """A server on this machine, to which no proxy is in the way."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+    server = DownloadServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=["a.zip", "stored.zip", "a.tar", "a.tar.gz"])
+def make_archive(request, tmp_path) -> Callable[..., Path]:
+    """Makes an archive of each kind, of the content by name."""
+
+    def make(files) -> Path:
+        path = tmp_path / request.param
+        if path.suffix != ".zip":
+            return make_tar(path, files)
+        is_stored = request.param.startswith("stored")
+        return make_zip(path, files, zipfile.ZIP_STORED if is_stored else zipfile.ZIP_DEFLATED)
+
+    return make
+
+
+@pytest.fixture
+def free_keras_memory() -> Iterator[None]:
+    """Gives back what the test's networks held."""
+    yield
+    import keras
+
+    keras.utils.clear_session()

@@ -1,20 +1,17 @@
+"""A release is found on disk by its own names, or what is missing is told."""
+
 import gzip
-import re
 from pathlib import Path
-from typing import get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from galaxy_tasks.config import ReleaseName, RunConfig
+from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.morphology import Morphology
 from galaxy_tasks.release_files import locate_release, plan_catalogue
-from galaxy_tasks.releases import RELEASES
-from galaxy_tasks.releases.files import list_images, match_columns, read_table_header
+from galaxy_tasks.releases.files import list_images
 from galaxy_tasks.releases.galaxy_zoo_2 import GALAXY_ZOO_2
-from galaxy_tasks.releases.rules import Criterion, LabelRule, ShorthandScheme, VoteScheme
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason=f"needs the real data in {SHARED}")
@@ -30,32 +27,6 @@ def write_release(folder: Path, *, table: str = "labels.csv", header: str = "id,
 
 def class_table(folder: Path, **settings: str) -> RunConfig:
     return RunConfig(release="class_table", source=str(folder), **settings)
-
-
-def test_every_release_of_the_form_is_there_under_its_own_name():
-    assert set(RELEASES) == set(get_args(ReleaseName))
-    assert all(name == release.name for name, release in RELEASES.items())
-
-
-def test_simulated_release_has_the_rules_of_the_challenge():
-    assert RELEASES["simulated"].schemes == RELEASES["galaxy_zoo_challenge"].schemes
-
-
-def test_a_morphology_cannot_have_two_rules():
-    rule = LabelRule(
-        morphology=Morphology.SPIRAL, criteria=(Criterion(column="votes", minimum=0.5),)
-    )
-    with pytest.raises(ValueError, match="two rules"):
-        VoteScheme(rules=(rule, rule))
-
-
-def test_every_rule_of_the_shorthand_accepts_only_its_grammar():
-    scheme = GALAXY_ZOO_2.schemes["gz2_class"]
-    assert isinstance(scheme, ShorthandScheme)
-    good = ["Er", "Ei(o)", "Ec", "Ser", "Seb(m)", "Sen", "SBb2m", "Sc+t(r)", "Sa?l", "Sd", "A"]
-    bad = ["", "E", "Ex", "SBb2", "Sb5m", "Sbm", "Er(x)", "Er(o", "a", "SBer", "Ser2m", "A(o)"]
-    assert [text for text in good if not re.search(scheme.grammar, text)] == []
-    assert [text for text in bad if re.search(scheme.grammar, text)] == []
 
 
 @needs_shared
@@ -143,31 +114,6 @@ def test_all_names_of_a_class_table_are_settings(tmp_path):
     }
 
 
-def test_image_suffix_is_detected_and_jpeg_goes_before_png(tmp_path):
-    for name in ("1.jpeg", "2.PNG", "3.jpg", "3.png", "4.txt", ".5.jpg"):
-        (tmp_path / name).touch()
-    assert list_images(tmp_path, pattern="") == {"1": "1.jpeg", "2": "2.PNG", "3": "3.jpg"}
-
-
-def test_header_is_read_through_byte_order_mark_blank_lines_quotes_and_semicolons(tmp_path):
-    path = tmp_path / "t.csv"
-    path.write_bytes('\ufeff\r\n"id";"a, b";class\r\n'.encode())
-    table = read_table_header(path)
-    assert (table.columns, table.delimiter) == (("id", "a, b", "class"), ";")
-
-
-def test_a_name_in_exact_case_goes_before_others(tmp_path):
-    path = tmp_path / "t.csv"
-    path.write_text("ID,id,Class\n")
-    table = read_table_header(path)
-    assert match_columns(table, {"galaxy_id": ("id",), "c": ("class",)}) == {
-        "galaxy_id": "id",
-        "c": "Class",
-    }
-    with pytest.raises(InputError, match="several columns like 'Id'"):
-        table.find(["Id"])
-
-
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -216,24 +162,6 @@ def test_several_image_folders_are_listed(tmp_path):
     (folder / "more" / "1.jpg").touch()
     with pytest.raises(InputError, match="Found with images: more, pictures"):
         locate_release(class_table(folder))
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("t.csv", b"", "is empty"),
-        ("t.csv", b"id,class,id\n", "columns of the same name: .'id'."),
-        ("t.csv", "id,größe\n".encode("latin-1"), "must be UTF-8"),
-        ("t.csv.gz", b"id,class\n", "no readable gzip"),
-        ("t.parquet", b"id,class\n", "no readable Parquet"),
-        ("_t.csv", b"id,class\n", "Rename"),
-    ],
-)
-def test_an_unreadable_table_is_refused_by_name(tmp_path, name, content, message):
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(InputError, match=message) as caught:
-        read_table_header(tmp_path / name)
-    assert name in str(caught.value)
 
 
 def test_a_truncated_gzip_file_is_found_before_spark_starts(tmp_path):

@@ -2,14 +2,12 @@
 
 import os
 import shutil
-import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from galaxy_tasks.downloads.disk import check_free_space, name_disk_trouble
-from galaxy_tasks.downloads.locking import hold_lock
 from galaxy_tasks.downloads.members import (
     WORK_FOLDER,
     Layout,
@@ -23,6 +21,7 @@ from galaxy_tasks.downloads.members import (
 from galaxy_tasks.downloads.progress import Progress, format_bytes, say
 from galaxy_tasks.downloads.records import DownloadSettings
 from galaxy_tasks.errors import InputError
+from galaxy_tasks.locking import hold_lock
 
 _CHUNK_BYTES = 2**18
 _BLOCK_BYTES = 4096
@@ -78,7 +77,7 @@ def unpack_archive(
         )
         folder.mkdir(parents=True, exist_ok=True)
         lock_path = folder.parent / f".{folder.name}.unpack.lock"
-        with hold_lock(lock_path, timeout_s=settings.lock_timeout_s, stop=threading.Event()):
+        with hold_lock(lock_path, timeout_s=settings.lock_timeout_s):
             missing_bytes = sum(_missing_bytes(folder / name, size) for name, size in files)
             check_free_space(folder, missing_bytes, reserve_bytes=settings.reserve_bytes)
             total_bytes = sum(size for _, size in files)

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from galaxy_tasks.downloads.disk import check_free_space, name_disk_trouble
-from galaxy_tasks.downloads.locking import hold_lock
 from galaxy_tasks.downloads.mirrors import Mirrors
 from galaxy_tasks.downloads.partial import PartialFile, part_path
 from galaxy_tasks.downloads.progress import format_bytes, say
@@ -15,6 +14,7 @@ from galaxy_tasks.downloads.records import DownloadSettings, FetchedFile, Remote
 from galaxy_tasks.downloads.transfer import Transfer
 from galaxy_tasks.downloads.verification import check_content, read_record, write_record
 from galaxy_tasks.errors import GalaxyMorphologyError, InputError, ResourceError
+from galaxy_tasks.locking import hold_lock
 
 _DEFAULTS = DownloadSettings()
 

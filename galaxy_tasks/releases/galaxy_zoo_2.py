@@ -6,6 +6,7 @@ Willett et al. 2013 (zoo2MainSpecz.csv) has the same columns and is read as well
 """
 
 from galaxy_tasks.morphology import Morphology
+from galaxy_tasks.releases.clean5 import make_clean5
 from galaxy_tasks.releases.rules import (
     Criterion,
     ImageMapping,
@@ -14,7 +15,6 @@ from galaxy_tasks.releases.rules import (
     ShorthandRule,
     ShorthandScheme,
     VoteKind,
-    make_clean5,
 )
 from galaxy_tasks.releases.vocabulary import name_answers
 

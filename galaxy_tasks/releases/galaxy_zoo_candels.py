@@ -6,13 +6,13 @@ description does not say whether the paper's are weighted. The paper asks for mo
 votes where this asks for 0.7 and `minimum_votes`. Featured galaxies are asked for clumps first.
 """
 
+from galaxy_tasks.releases.clean5 import make_clean5
 from galaxy_tasks.releases.rules import (
     BranchCriterion,
     Criterion,
     Release,
     RemoteFile,
     VoteKind,
-    make_clean5,
 )
 from galaxy_tasks.releases.thresholds import MAJORITY, NOT_CLUMPY
 from galaxy_tasks.releases.vocabulary import name_answers

@@ -8,8 +8,9 @@ as in the Galaxy Zoo 2 catalogue are therefore harder to reach, and classes come
 from collections import Counter
 from collections.abc import Mapping
 
+from galaxy_tasks.releases.clean5 import make_clean5
 from galaxy_tasks.releases.galaxy_zoo_2 import TREE as GALAXY_ZOO_2_TREE
-from galaxy_tasks.releases.rules import Criterion, Release, RemoteFile, VoteKind, make_clean5
+from galaxy_tasks.releases.rules import Criterion, Release, RemoteFile, VoteKind
 from galaxy_tasks.releases.vocabulary import Answer
 
 # Willett et al. 2013 (MNRAS 435, 2835), Table 3: what the preceding answers must reach before an

@@ -8,13 +8,13 @@ position keeps them together.
 """
 
 from galaxy_tasks.releases import thresholds
+from galaxy_tasks.releases.clean5 import make_clean5
 from galaxy_tasks.releases.rules import (
     BranchCriterion,
     Criterion,
     Release,
     RemoteFile,
     VoteKind,
-    make_clean5,
 )
 from galaxy_tasks.releases.vocabulary import name_answers
 

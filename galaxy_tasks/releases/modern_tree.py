@@ -8,7 +8,8 @@ than half of the volunteers would have been (the friendly catalogue of DESI).
 from collections.abc import Mapping
 
 from galaxy_tasks.releases import thresholds
-from galaxy_tasks.releases.rules import BranchCriterion, Criterion, VoteScheme, make_clean5
+from galaxy_tasks.releases.clean5 import make_clean5
+from galaxy_tasks.releases.rules import BranchCriterion, Criterion, VoteScheme
 from galaxy_tasks.releases.vocabulary import Answer, name_answers
 
 YES_NO = {"yes": "yes", "no": "no"}

@@ -168,9 +168,9 @@ class Release:
     """The paper or page that describes it."""
     catalogue_names: tuple[str, ...]
     """File names of the catalogue, tried in turn; none: the table that has the columns."""
-    images_folders: tuple[str, ...]
+    images_folders: tuple[str, ...] = ("images",)
     """Names of the image folder, tried in turn; none: the only folder that holds images."""
-    image_name_pattern: str
+    image_name_pattern: str = ""
     """File name of an image, '{id}' standing for the id; empty: the id and any image suffix."""
     id_columns: tuple[str, ...]
     """Names of the id's column, tried in turn."""
@@ -185,7 +185,7 @@ class Release:
     dec_column: str = "dec"
     """Declination where published: degrees, decimal or as '±dd:mm:ss.s'."""
     citation: str = field(default="", repr=False)
-    """The paper to cite, and the table in it."""
+    """The paper to cite, and the table in it; empty: the reference."""
     licence: str | None = field(default=None, repr=False)
     """The licence of the catalogue as its publishers name it; None: they name none."""
     files: tuple[RemoteFile, ...] = field(default=(), repr=False)
@@ -193,7 +193,7 @@ class Release:
     """None: there are no votes, only classes."""
     rows: int | None = field(default=None, repr=False)
     """Rows of the catalogue as published; None: it depends."""
-    image_source: str = field(default="", repr=False)
+    image_source: str = field(default="in a folder that you have", repr=False)
     """How an id becomes an image, or that none are published and what to do."""
     trees: tuple[Mapping[str, Answer], ...] = field(default=(), repr=False)
     """The canonical answer by column stem, one tree for each of its differing tables."""
@@ -209,35 +209,29 @@ class Release:
         return None
 
 
-def make_clean5(
-    *,
-    smooth: Criterion,
-    featured: Criterion,
-    edge_on: Criterion,
-    not_edge_on: Criterion,
-    spiral: Criterion,
-    completely_round: Criterion,
-    in_between: Criterion,
-    cigar_shaped: Criterion,
-    not_clumpy: Criterion | None = None,
+def make_scheme(
+    thresholds: Mapping[str, Mapping[str, float]], *, vote_columns: tuple[str, ...] = ()
 ) -> VoteScheme:
-    """Return the five clean samples of Willett et al. 2013, from a release's own criteria.
+    """Return the scheme of a release whose classes are thresholds on columns.
 
-    Each morphology asks for the answers on the way to it through the decision tree. Where that
-    asks after clumps between the features and the disk, `not_clumpy` is on the way, too.
+    Args:
+        thresholds: by morphology the columns that must all reach their minimum, 0 to 1.
+        vote_columns: columns whose sum is the number of volunteers, if published.
+
+    Raises:
+        ValueError: a name is no Morphology.
     """
-    disk = (featured,) if not_clumpy is None else (featured, not_clumpy)
-    return VoteScheme(
-        rules=(
-            LabelRule(
-                morphology=Morphology.COMPLETELY_ROUND_SMOOTH, criteria=(smooth, completely_round)
+    rules = (
+        LabelRule(
+            morphology=Morphology(name),
+            criteria=tuple(
+                Criterion(column=column, minimum=minimum, vote_columns=vote_columns)
+                for column, minimum in minimums.items()
             ),
-            LabelRule(morphology=Morphology.IN_BETWEEN_SMOOTH, criteria=(smooth, in_between)),
-            LabelRule(morphology=Morphology.CIGAR_SHAPED_SMOOTH, criteria=(smooth, cigar_shaped)),
-            LabelRule(morphology=Morphology.EDGE_ON, criteria=(*disk, edge_on)),
-            LabelRule(morphology=Morphology.SPIRAL, criteria=(*disk, not_edge_on, spiral)),
         )
+        for name, minimums in thresholds.items()
     )
+    return VoteScheme(rules=tuple(rules))
 
 
 def _unique(names: Iterable[str]) -> tuple[str, ...]:

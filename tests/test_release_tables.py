@@ -1,0 +1,49 @@
+"""Headers of tables and names of images are read as they are, or refused by name."""
+
+import pytest
+
+from galaxy_tasks.errors import InputError
+from galaxy_tasks.releases.files import list_images, match_columns, read_table_header
+
+
+def test_image_suffix_is_detected_and_jpeg_goes_before_png(tmp_path):
+    for name in ("1.jpeg", "2.PNG", "3.jpg", "3.png", "4.txt", ".5.jpg"):
+        (tmp_path / name).touch()
+    assert list_images(tmp_path, pattern="") == {"1": "1.jpeg", "2": "2.PNG", "3": "3.jpg"}
+
+
+def test_header_is_read_through_byte_order_mark_blank_lines_quotes_and_semicolons(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes('\ufeff\r\n"id";"a, b";class\r\n'.encode())
+    table = read_table_header(path)
+    assert (table.columns, table.delimiter) == (("id", "a, b", "class"), ";")
+
+
+def test_a_name_in_exact_case_goes_before_others(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("ID,id,Class\n")
+    table = read_table_header(path)
+    assert match_columns(table, {"galaxy_id": ("id",), "c": ("class",)}) == {
+        "galaxy_id": "id",
+        "c": "Class",
+    }
+    with pytest.raises(InputError, match="several columns like 'Id'"):
+        table.find(["Id"])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("t.csv", b"", "is empty"),
+        ("t.csv", b"id,class,id\n", "columns of the same name: .'id'."),
+        ("t.csv", "id,größe\n".encode("latin-1"), "must be UTF-8"),
+        ("t.csv.gz", b"id,class\n", "no readable gzip"),
+        ("t.parquet", b"id,class\n", "no readable Parquet"),
+        ("_t.csv", b"id,class\n", "Rename"),
+    ],
+)
+def test_an_unreadable_table_is_refused_by_name(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=message) as caught:
+        read_table_header(tmp_path / name)
+    assert name in str(caught.value)
