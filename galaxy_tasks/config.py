@@ -11,6 +11,8 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from galaxy_tasks.errors import InputError
+from galaxy_tasks.releases import RELEASES
+from galaxy_tasks.releases.offers import check_source
 
 ReleaseName = Literal[
     "simulated", "galaxy_zoo_challenge", "galaxy_zoo_2", "galaxy_zoo_2_main", "galaxy_zoo_1",
@@ -54,7 +56,9 @@ class RunConfig(BaseModel):
     release: ReleaseName = setting(
         "simulated", "Galaxy Zoo release to train on; 'class_table' is any table with classes."
     )
-    source: str = setting("", "Folder with the release's files; empty only for 'simulated'.")
+    source: str = setting(
+        "", "Folder with the release's files; empty: they are fetched, where they are published."
+    )
     architectures: tuple[Architecture, ...] = Field(
         ("alexnet", "resnet50", "densenet121"),
         description="Networks to train. A family with none chosen is skipped.",
@@ -68,6 +72,11 @@ class RunConfig(BaseModel):
     )
 
     # Labels
+    zenodo_record: str = labels_setting(
+        "",
+        "Zenodo record, one version, whose files are fetched instead of those known here.",
+        pattern="^[0-9]{0,18}$",
+    )
     scheme: Scheme = labels_setting(
         "clean5",
         "How votes become classes: 'clean5' (Willett et al. 2013, Table 3), 'gz2_class' (the "
@@ -202,15 +211,7 @@ class RunConfig(BaseModel):
 
     @model_validator(mode="after")
     def _agree(self) -> "RunConfig":
-        if self.release != "simulated" and not self.source:
-            raise ValueError(
-                f"release {self.release!r} needs 'source', the folder with its files. Received: ''"
-            )
-        if self.release == "simulated" and self.source:
-            raise ValueError(
-                f"'source' is given but 'release' is 'simulated', which is drawn. Name the release "
-                f"that lies in {self.source!r}, such as 'class_table'"
-            )
+        check_source(RELEASES[self.release], source=self.source)
         without = [name for name in self.architectures if name not in IMAGENET_ARCHITECTURES]
         if self.weights == "imagenet" and without:
             raise ValueError(
@@ -243,6 +244,6 @@ def parse_config(settings: dict[str, Any]) -> RunConfig:
 
 def _describe(problem: dict[str, Any]) -> str:
     if not problem["loc"]:
-        return problem["msg"]
+        return problem["msg"].removeprefix("Value error, ")
     name = ".".join(str(part) for part in problem["loc"])
     return f"{name}: {problem['msg']}. Received: {problem['input']!r}"

@@ -26,11 +26,13 @@ _TRAINING_TIMEOUT_S = 2 * 24 * 3600
 
 
 def prepare_release(settings: Json) -> Json:
-    """Return where the release's files are, as ReleaseFiles; draw it first if it is simulated."""
+    """Return where the release's files are, as ReleaseFiles; draw or fetch it first if need be."""
+    from galaxy_tasks.release_fetching import provide_source
     from galaxy_tasks.release_files import locate_release
 
     config = parse_config(settings)
-    source = _draw_simulation(config).path if config.release == "simulated" else None
+    is_drawn = config.release == "simulated"
+    source = _draw_simulation(config).path if is_drawn else provide_source(config)
     files = locate_release(config, source=source)
     print(f"Release {config.release}: {RELEASES[config.release].reference}", flush=True)
     print(f"Catalogue: {files.catalogue}\nImages: {files.images}", flush=True)

@@ -5,7 +5,8 @@ import pytest
 from galaxy_tasks.announcements import (
     Announcement,
     Folder,
-    read_announcement,
+    Manifest,
+    read_manifest,
     take_turn,
 )
 from galaxy_tasks.errors import InputError
@@ -34,14 +35,15 @@ def read_twice(folder):
 def test_a_manifest_announces_a_release_with_its_settings(tmp_path):
     path = tmp_path / "one.toml"
     path.write_text(MANIFEST)
-    assert read_announcement(path) == Announcement("Galaxy Zoo 1", SETTINGS)
+    assert read_manifest(path) == Manifest("Galaxy Zoo 1", SETTINGS)
 
 
 def test_the_same_manifest_is_the_same_announcement_wherever_it_lies(tmp_path):
     paths = [tmp_path / "one.toml", tmp_path / "copy.toml"]
     for path in paths:
         path.write_text(MANIFEST)
-    first, second = map(read_announcement, paths)
+    manifests = map(read_manifest, paths)
+    first, second = (Announcement(one.name, one.settings) for one in manifests)
     assert first.key == second.key
     assert first.key != Announcement("Galaxy Zoo 1", {**SETTINGS, "epochs": 9}).key
 
@@ -64,7 +66,7 @@ def test_a_wrong_manifest_is_refused_with_its_path(tmp_path, text, told):
     path = tmp_path / "wrong.toml"
     path.write_text(text)
     with pytest.raises(InputError, match=r"wrong\.toml") as caught:
-        read_announcement(path)
+        read_manifest(path)
     assert told in str(caught.value)
 
 
@@ -75,7 +77,7 @@ def test_a_file_counts_only_when_it_has_stopped_changing(tmp_path):
     assert folder.read() == ([], [])
     path.write_text(MANIFEST)
     assert folder.read() == ([], [])
-    assert folder.read() == ([Announcement("Galaxy Zoo 1", SETTINGS)], [])
+    assert folder.read() == ([Manifest("Galaxy Zoo 1", SETTINGS)], [])
 
 
 def test_a_problem_is_told_once_and_again_after_a_change(tmp_path):
