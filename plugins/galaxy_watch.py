@@ -1,4 +1,4 @@
-"""Watches for new releases, inside Airflow's triggerer: manifests in a folder, Zenodo's versions."""
+"""Watches for new releases inside Airflow's triggerer: a folder, and records on Zenodo."""
 
 import asyncio
 from collections.abc import AsyncIterator
