@@ -59,7 +59,11 @@ class ConceptWatch:
             pause_s = max(pause_s, min(wish_s, _LONGEST_WISH_S))
             known.due_s = self.clock() + pause_s
             is_told, known.told = known.told == str(error), str(error)
-            return [] if is_told else [f"{error} It is asked again in {pause_s:.0f} s."]
+            return (
+                []
+                if is_told
+                else [f"{str(error).rstrip('.')}. It is asked again in {pause_s:.0f} s."]
+            )
         known.due_s = self.clock() + self.interval_s
         known.failures, known.told = 0, ""
         return []

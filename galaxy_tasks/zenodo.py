@@ -57,11 +57,12 @@ def request_latest(concept: str, *, url: str = PUBLIC_URL, timeout_s: float = 20
         InputError: there is no such concept record, or the id is that of one of its versions.
         NoAnswerError: a later request may be answered.
     """
+    records_url = f"{url.rstrip('/')}/api/records"
     try:
-        answer = _request(f"{url}/api/records/{concept}/versions/latest", timeout_s=timeout_s)
+        answer = _request(f"{records_url}/{concept}/versions/latest", timeout_s=timeout_s)
     except InputError as error:
         query = quote(f"conceptrecid:{concept}")
-        found = _request(f"{url}/api/records?q={query}&size=1", timeout_s=timeout_s)
+        found = _request(f"{records_url}?q={query}&size=1", timeout_s=timeout_s)
         hits = found.get("hits") if isinstance(found, dict) else None
         records = hits.get("hits") if isinstance(hits, dict) else None
         if not isinstance(records, list) or not records:
@@ -83,7 +84,7 @@ def request_record(record_id: str, *, url: str = PUBLIC_URL, timeout_s: float = 
         InputError: there is no such record.
         NoAnswerError: a later request may be answered.
     """
-    return parse_record(_request(f"{url}/api/records/{record_id}", timeout_s=timeout_s))
+    return parse_record(_request(f"{url.rstrip('/')}/api/records/{record_id}", timeout_s=timeout_s))
 
 
 def parse_record(answer: Any) -> Record:
