@@ -7,6 +7,7 @@ from airflow.sdk import Asset, AssetAlias, AssetOrTimeSchedule, AssetWatcher, Cr
 from galaxy_watch import ReleaseManifestTrigger
 
 from galaxy_tasks.artifacts import home
+from galaxy_tasks.zenodo import PUBLIC_URL
 
 WATCHED = os.environ.get("GALAXY_RELEASES_FOLDER") or str(home() / "announced")
 galaxy_zoo_release = Asset(
@@ -17,6 +18,8 @@ galaxy_zoo_release = Asset(
             trigger=ReleaseManifestTrigger(
                 folder=WATCHED,
                 poll_interval_s=float(os.environ.get("GALAXY_RELEASES_POLL_S") or 10),
+                zenodo_url=os.environ.get("GALAXY_ZENODO_URL") or PUBLIC_URL,
+                zenodo_poll_interval_s=float(os.environ.get("GALAXY_ZENODO_POLL_S") or 3600),
             ),
         )
     ],

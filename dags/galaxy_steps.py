@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from galaxy_release_asset import galaxy_zoo_release, waiting_releases
 from galaxy_watch import ANNOUNCED, TAKEN
 
-from galaxy_tasks.announcements import take_turn
+from galaxy_tasks.announcements import Announcement, take_turn
 from galaxy_tasks.config import FAMILIES, Family, parse_config
 from galaxy_tasks.process import run_step
 
@@ -52,7 +52,8 @@ def choose_release(
     else:
         announced = None
     if announced:
-        print(f"Release announced: {announced['name']}", flush=True)
+        announcement = Announcement.from_payload(announced)
+        print(f"Release announced: {announcement.describe(store.get(ANNOUNCED, []))}", flush=True)
         settings |= announced["settings"]
     return settings
 

@@ -1,4 +1,4 @@
-"""Manifests that announce a release: small TOML files in a folder that Airflow watches.
+"""Manifests that announce releases: small TOML files in a folder that Airflow watches.
 
 A manifest says what the release is called and with which settings it is trained on:
 
@@ -9,11 +9,13 @@ A manifest says what the release is called and with which settings it is trained
     source = "/data/galaxy_zoo_1"
     ignored_classes = ["dont_know"]
 
-Settings that it leaves out are those of the trigger form.
+Settings that it leaves out are those of the trigger form. With `zenodo_concept = "8360384"` it
+announces, instead of itself, every version that Zenodo publishes of that concept record.
 """
 
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,21 +36,68 @@ class Announcement:
     name: str
     settings: dict[str, Any]
     """Names and values of RunConfig."""
+    version: str = ""
+    """What the publisher calls this version; empty where there are none."""
+    files: dict[str, str] = field(default_factory=dict)
+    """MD5 of the version's files by their names, where the publisher gives them."""
 
     @property
     def key(self) -> str:
-        """16 hexadecimal digits that follow from name and settings, wherever they were written."""
+        """16 hexadecimal digits that follow from name and settings, wherever they were written.
+
+        Of a version only the record's id counts, which is among the settings: a publisher may
+        rename a version, and nobody shall train again for that.
+        """
         text = json.dumps([self.name, self.settings], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    @property
+    def title(self) -> str:
+        """The name, with the version and the record where there are any."""
+        version = f", version {self.version}" if self.version else ""
+        record = self.settings.get("zenodo_record")
+        return self.name + version + (f" (Zenodo record {record})" if record else "")
+
     def as_payload(self) -> dict[str, Any]:
         """Return the JSON form, which `from_payload` reads."""
-        return {"name": self.name, "settings": self.settings}
+        details = {"version": self.version, "files": self.files}
+        return {"name": self.name, "settings": self.settings, **details}
 
     @staticmethod
     def from_payload(payload: Mapping[str, Any]) -> "Announcement":
         """Return the announcement of a JSON form."""
-        return Announcement(payload["name"], payload["settings"])
+        return Announcement(
+            payload["name"],
+            payload["settings"],
+            payload.get("version", ""),
+            payload.get("files", {}),
+        )
+
+    def describe(self, announced: Sequence[Mapping[str, Any]]) -> str:
+        """Return the title, and which files differ from the version announced before it."""
+        others = [one for one in map(Announcement.from_payload, announced) if one.files]
+        keys = [one.key for one in others]
+        earlier = others[: keys.index(self.key)] if self.key in keys else others
+        before = next((one for one in reversed(earlier) if one.name == self.name), None)
+        if before is None or not self.files:
+            return self.title
+        changes = {
+            "changed": [n for n, md5 in self.files.items() if before.files.get(n, md5) != md5],
+            "new": [name for name in self.files if name not in before.files],
+            "gone": [name for name in before.files if name not in self.files],
+        }
+        told = [f"{what}: {', '.join(names[:20])}" for what, names in changes.items() if names]
+        return f"{self.title} (files {'; '.join(told) or 'as they were'})"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a manifest says."""
+
+    name: str
+    settings: dict[str, Any]
+    zenodo_concept: str = ""
+    """Id of the concept record whose versions it announces; empty: it announces itself."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +119,8 @@ class Folder:
     _sizes: dict[Path, tuple[int, int]] = field(default_factory=dict)
     _told: dict[Path, str] = field(default_factory=dict)
 
-    def read(self) -> tuple[list[Announcement], list[str]]:
-        """Return what is announced, in the order of the files' names, and what is wrong since then.
+    def read(self) -> tuple[list[Manifest], list[str]]:
+        """Return the manifests in the order of the files' names, and what is wrong since then.
 
         A file counts once it has not changed between two calls: a copy may be under way. What is
         wrong with a file is returned once, and again when it has changed.
@@ -83,7 +132,7 @@ class Folder:
                 self._told.pop(path, None)
                 continue
             try:
-                found.append(read_announcement(path))
+                found.append(read_manifest(path))
             except InputError as error:
                 if self._told.get(path) != str(error):
                     problems.append(str(error))
@@ -92,8 +141,8 @@ class Folder:
         return found, problems
 
 
-def read_announcement(path: Path) -> Announcement:
-    """Return what a manifest announces.
+def read_manifest(path: Path) -> Manifest:
+    """Return what a manifest says.
 
     Raises:
         InputError: it is no TOML, lacks a name, or has settings that RunConfig refuses.
@@ -106,18 +155,24 @@ def read_announcement(path: Path) -> Announcement:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, RecursionError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{path} cannot be read as TOML: {error}") from None
-    unknown = sorted(set(document) - {"name", "settings"})
+    unknown = sorted(set(document) - {"name", "settings", "zenodo_concept"})
     name, settings = document.get("name"), document.get("settings")
     if unknown or not isinstance(name, str) or not name or not isinstance(settings, dict):
         raise InputError(
-            f"{path}: expected a 'name' (text) and a table [settings], and nothing else. "
-            f"Received: {', '.join(sorted(document)) or 'nothing'}"
+            f"{path}: expected a 'name' (text), a table [settings], if need be a 'zenodo_concept', "
+            f"and nothing else. Received: {', '.join(sorted(document)) or 'nothing'}"
+        )
+    concept = str(document.get("zenodo_concept", ""))
+    if "zenodo_concept" in document and not re.fullmatch(r"[0-9]{1,18}", concept):
+        raise InputError(
+            f"{path}: expected the number of a Zenodo record as 'zenodo_concept', that at the end "
+            f"of the DOI for all versions. Received: {document['zenodo_concept']!r}"
         )
     try:
         parse_config(settings)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    return Announcement(name, settings)
+    return Manifest(name, settings, concept)
 
 
 def take_turn(

@@ -168,15 +168,6 @@ class RunConfig(ReleaseSettings):
 
     @model_validator(mode="after")
     def _agree(self) -> "RunConfig":
-        if self.release != "simulated" and not self.source:
-            raise ValueError(
-                f"release {self.release!r} needs 'source', the folder with its files. Received: ''"
-            )
-        if self.release == "simulated" and self.source:
-            raise ValueError(
-                f"'source' is given but 'release' is 'simulated', which is drawn. Name the release "
-                f"that lies in {self.source!r}, such as 'class_table'"
-            )
         without = [name for name in self.architectures if name not in IMAGENET_ARCHITECTURES]
         if self.weights == "imagenet" and without:
             raise ValueError(
@@ -192,8 +183,6 @@ class RunConfig(ReleaseSettings):
         for other in self.combine:
             if "simulated" in (self.release, other.release):
                 raise ValueError("'combine' is for observed galaxies; 'simulated' stands alone")
-            if not other.source:
-                raise ValueError(f"'combine': release {other.release!r} needs 'source', its folder")
         return self
 
     def parts(self) -> "tuple[RunConfig, ...]":
@@ -223,6 +212,6 @@ def parse_config(settings: dict[str, Any]) -> RunConfig:
 
 def _describe(problem: dict[str, Any]) -> str:
     if not problem["loc"]:
-        return problem["msg"]
+        return problem["msg"].removeprefix("Value error, ")
     name = ".".join(str(part) for part in problem["loc"])
     return f"{name}: {problem['msg']}. Received: {problem['input']!r}"

@@ -1,17 +1,32 @@
-"""Brings a published release to this disk: fetched, verified, its images unpacked."""
+"""Brings a published release to this disk: fetched, verified, its images unpacked.
 
-from dataclasses import dataclass
+GALAXY_MIRROR, where it is set, is asked before the publishers: a server with a folder for each
+release, by its name.
+"""
+
+import os
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from galaxy_tasks import downloads
+from galaxy_tasks import downloads, zenodo
+from galaxy_tasks.artifacts import home
+from galaxy_tasks.config import RunConfig
 from galaxy_tasks.downloads import DownloadSettings, FetchedFile
+from galaxy_tasks.downloads.disk import check_free_space, name_disk_trouble
+from galaxy_tasks.downloads.partial import part_path
+from galaxy_tasks.durable import read_json, write_json
 from galaxy_tasks.errors import InputError
+from galaxy_tasks.releases import RELEASES
+from galaxy_tasks.releases.files import shorten
 from galaxy_tasks.releases.rules import Release, RemoteFile
 
 MAX_UNPACKED_BYTES = 400 * 10**9
 """More than any release publishes; the largest are the 100 GB of DECaLS."""
 MAX_RATIO = 20
 """JPEG and PNG hardly shrink any more; a table of zeros does."""
+VERIFIED = ".verified.json"
+"""Beside a release's files: what they were when all of them had been verified and unpacked."""
 _DEFAULTS = DownloadSettings()
 
 
@@ -25,14 +40,77 @@ class CheckedFile:
     problem: str = ""
 
 
+def provide_source(config: RunConfig) -> Path:
+    """Return the folder of the release's files: that of the settings, else where they are fetched.
+
+    They come into `downloads`, beside the results. Files that were verified there and have not
+    been touched since cost no more than a look; others are verified, completed or fetched.
+
+    Raises:
+        InputError, ResourceError: see `fetch_release`.
+    """
+    if config.source:
+        return Path(config.source)
+    release = RELEASES[config.release]
+    name = "-".join(filter(None, (release.name, config.zenodo_record)))
+    folder = home() / "downloads" / name
+    if (record := _read_record(folder)) is not None and record == _take_stock(release, folder):
+        print(f"Fetched and verified before: {folder}", flush=True)
+        return folder
+    fetched = take_version(release, config.zenodo_record) if config.zenodo_record else release
+    fetch_release(fetched, folder=folder, mirror_folder=name)
+    with name_disk_trouble(folder):
+        write_json(folder / VERIFIED, _take_stock(release, folder))
+    return folder
+
+
+def take_version(release: Release, record_id: str) -> Release:
+    """Return the release with the files of a Zenodo record in place of those it knows.
+
+    What the release has from elsewhere stays.
+
+    Raises:
+        InputError: the record lacks a file that the release has from Zenodo.
+        ResourceError: Zenodo does not answer.
+    """
+    url = os.environ.get("GALAXY_ZENODO_URL") or zenodo.PUBLIC_URL
+    record = zenodo.request_record(record_id, url=url)
+    offered = {file.name: file for file in record.files}
+    known = [f.name for f in release.files if any("//zenodo.org/" in a for a in f.addresses)]
+    missing = [name for name in known if name not in offered]
+    if missing or not known:
+        raise InputError(
+            f"Zenodo record {record.id} (version {record.version or 'not stated'}) is no version "
+            f"of {release.name} that can be read. Expected: {shorten(known)}. Missing: "
+            f"{shorten(missing)}. Found: {shorten(offered)}"
+        )
+    files = tuple(
+        replace(file, addresses=(new.address,), md5=new.md5, size_mb=new.size_mb)
+        if (new := offered.get(file.name))
+        else file
+        for file in release.files
+    )
+    return replace(release, files=files)
+
+
 def fetch_release(
-    release: Release, *, folder: Path, settings: DownloadSettings = _DEFAULTS
+    release: Release,
+    *,
+    folder: Path,
+    settings: DownloadSettings = _DEFAULTS,
+    mirror_folder: str = "",
 ) -> list[FetchedFile]:
     """Fetch every file of a release into the folder and unpack its images; return the files.
 
     A file that nobody offers for download must have been placed there by hand. What is there and
     right stays, and what an interrupted call left is gone on from. All images of the archives come
     into one folder, the first of `release.images_folders`, without the archives' own folders.
+
+    Args:
+        release: what to fetch, and from where.
+        folder: created where it is missing.
+        settings: how patiently.
+        mirror_folder: its folder on GALAXY_MIRROR, if that is not its name.
 
     Raises:
         InputError: a file must be placed by hand and is not there, or a file is another one.
@@ -42,12 +120,14 @@ def fetch_release(
         raise InputError(
             f"Of {release.name} there is nothing to fetch. Images: {release.image_source or 'none'}"
         )
+    release = _add_mirror(release, mirror_folder or release.name)
     missing = [f for f in release.files if not f.addresses and not (folder / f.name).is_file()]
     if missing:
         raise InputError(
             f"{release.name}: {', '.join(f.name for f in missing)} cannot be fetched by a program. "
             f"Put it into {folder} and run this again. {release.image_source}"
         )
+    _announce(release, folder, reserve_bytes=settings.reserve_bytes)
     fetched = downloads.fetch_files(
         [_as_download(file) for file in release.files], folder=folder, settings=settings
     )
@@ -67,6 +147,63 @@ def fetch_release(
 def check_release(release: Release, *, folder: Path) -> list[CheckedFile]:
     """Compare the release's files in the folder with what is published; change nothing."""
     return [_check_file(file, folder) for file in release.files]
+
+
+def _add_mirror(release: Release, folder: str) -> Release:
+    mirror = os.environ.get("GALAXY_MIRROR", "").rstrip("/")
+    if not mirror:
+        return release
+    files = (
+        replace(file, addresses=(f"{mirror}/{folder}/{file.name}", *file.addresses))
+        for file in release.files
+    )
+    return replace(release, files=tuple(files))
+
+
+def _announce(release: Release, folder: Path, *, reserve_bytes: int) -> None:
+    """Say what is fetched; raise ResourceError if what is known of its sizes has no room."""
+    missing = [file for file in release.files if not (folder / file.name).is_file()]
+    if not missing:
+        print(f"{release.name}: all files are in {folder}; verifying them.", flush=True)
+        return
+    images = [file for file in missing if file.role == "images"]
+    is_unpacked = (folder / release.images_folders[0]).is_dir()
+    # Photographs in an archive are hardly smaller than out of it.
+    to_write = [*missing, *([] if is_unpacked else images)]
+    with name_disk_trouble(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        parts = (part_path(folder / file.name) for file in missing)
+        there_bytes = sum(part.stat().st_size for part in parts if part.is_file())
+        needed_bytes = round(1e6 * sum(file.size_mb or 0 for file in to_write)) - there_bytes
+        check_free_space(folder, max(0, needed_bytes), reserve_bytes=reserve_bytes)
+    sizes = (f"{f.name} ({f.size_mb:,g} MB)" if f.size_mb else f.name for f in missing)
+    print(f"{release.name}: fetching {', '.join(sizes)} into {folder}", flush=True)
+
+
+def _take_stock(release: Release, folder: Path) -> dict[str, Any] | None:
+    """Return what tells whether anything was changed since; None if something is missing.
+
+    The time of the image folder changes with each name in it. What an image holds is not looked
+    at: its bytes were checked when it was unpacked.
+    """
+    images = folder / release.images_folders[0]
+    try:
+        statuses = {file.name: (folder / file.name).stat() for file in release.files}
+        images_changed_ns = images.stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
+    return {
+        "files": {name: [s.st_size, s.st_mtime_ns] for name, s in statuses.items()},
+        "hashes": {file.name: file.md5 for file in release.files},
+        "images_changed_ns": images_changed_ns,
+    }
+
+
+def _read_record(folder: Path) -> Any:
+    try:
+        return read_json(folder / VERIFIED)
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def _check_file(file: RemoteFile, folder: Path) -> CheckedFile:

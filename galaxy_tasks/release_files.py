@@ -9,6 +9,7 @@ from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.lineage import ReleaseFiles
 from galaxy_tasks.releases import RELEASES
+from galaxy_tasks.releases.contract import advise, require_rows
 from galaxy_tasks.releases.files import (
     Table,
     hash_content,
@@ -60,18 +61,20 @@ def locate_release(config: RunConfig, *, source: str | Path | None = None) -> Re
     catalogue = _locate_catalogue(config, release, folder)
     images = _locate_images(config, release, folder)
     mapping = _locate_mapping(release, folder, catalogue=catalogue)
-    plan_catalogue(config, catalogue)
+    plan = plan_catalogue(config, catalogue)
     if not list_images(images, pattern=release.image_name_pattern):
         raise InputError(
             f"{images} holds no image named like '{release.image_name_pattern or '{id}.jpg'}'. "
             f"Found: {shorten(sorted(list_file_names(images)))}"
         )
     tables = [catalogue, mapping] if mapping else [catalogue]
+    content = hash_content(tables, images=images)
+    require_rows(plan.table)
     return ReleaseFiles(
         catalogue=str(catalogue),
         images=str(images),
         mapping=str(mapping or ""),
-        content=hash_content(tables, images=images),
+        content=content,
     )
 
 
@@ -123,7 +126,10 @@ def plan_catalogue(config: RunConfig, catalogue: Path) -> CataloguePlan:
     wanted = {ID: release.id_columns, RA: (release.ra_column,), DEC: (release.dec_column,)}
     for column in scheme_columns(scheme, minimum_votes=config.minimum_votes):
         wanted[column] = (column, *release.aliases.get(column, ()))
-    columns = match_columns(table, wanted, optional=(RA, DEC))
+    try:
+        columns = match_columns(table, wanted, optional=(RA, DEC))
+    except InputError as error:
+        raise InputError(f"{error}. {advise(release, table)}") from None
     if columns[ID] in table.floating_columns:
         raise InputError(
             f"Column {columns[ID]!r} of {catalogue} holds floating-point numbers, which cannot "

@@ -4,11 +4,12 @@ A run has one set of them, and one more for each release that it is combined wit
 """
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from galaxy_tasks.releases import RELEASES
+from galaxy_tasks.releases.offers import check_source
 
 if TYPE_CHECKING:
     ReleaseName = str
@@ -33,7 +34,14 @@ class ReleaseSettings(BaseModel):
     release: ReleaseName = setting(
         "simulated", "Galaxy Zoo release to train on; 'class_table' is any table with classes."
     )
-    source: str = setting("", "Folder with the release's files; empty only for 'simulated'.")
+    source: str = setting(
+        "", "Folder with the release's files; empty: they are fetched, where they are published."
+    )
+    zenodo_record: str = labels_setting(
+        "",
+        "Zenodo record, one version, whose files are fetched instead of those known here.",
+        pattern="^[0-9]{0,18}$",
+    )
     scheme: Scheme = labels_setting(
         "clean5",
         "How votes become classes: 'clean5' (Willett et al. 2013, Table 3), 'gz2_class' (the "
@@ -67,3 +75,8 @@ class ReleaseSettings(BaseModel):
         '{"spiral_clockwise": "spiral"}. Others keep theirs.',
         json_schema_extra={"section": "Labels"},
     )
+
+    @model_validator(mode="after")
+    def _agree_on_source(self) -> Self:
+        check_source(RELEASES[self.release], source=self.source)
+        return self

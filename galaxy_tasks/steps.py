@@ -27,12 +27,14 @@ _TRAINING_TIMEOUT_S = 2 * 24 * 3600
 
 
 def prepare_release(settings: Json) -> Json:
-    """Return where the release's files are, as ReleaseFiles; draw it first if it is simulated."""
+    """Return where the release's files are, as ReleaseFiles; draw or fetch it first if need be."""
+    from galaxy_tasks.release_fetching import provide_source
     from galaxy_tasks.release_files import locate_release
 
     located = []
     for part in parse_config(settings).parts():
-        source = _draw_simulation(part).path if part.release == "simulated" else None
+        is_drawn = part.release == "simulated"
+        source = _draw_simulation(part).path if is_drawn else provide_source(part)
         files = locate_release(part, source=source)
         print(f"Release {part.release}: {RELEASES[part.release].reference}", flush=True)
         print(f"Catalogue: {files.catalogue}\nImages: {files.images}", flush=True)

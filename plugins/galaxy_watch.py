@@ -1,4 +1,4 @@
-"""Watches a folder for manifests of new releases, inside Airflow's triggerer."""
+"""Watches for new releases inside Airflow's triggerer: a folder, and records on Zenodo."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,6 +8,8 @@ from typing import Any
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from galaxy_tasks.announcements import Announcement, Folder
+from galaxy_tasks.version_watch import ConceptWatch
+from galaxy_tasks.zenodo import PUBLIC_URL
 
 ANNOUNCED, TAKEN = "announced", "taken"
 """Keys of the asset's state, in Airflow's database: all announcements so far, and which run has
@@ -15,21 +17,32 @@ taken which. The trigger writes the first and the runs write the second."""
 
 
 class ReleaseManifestTrigger(BaseEventTrigger):
-    """Fires once for each release that a manifest in a folder announces, whatever restarts.
+    """Fires once for each release that is announced, whatever restarts.
 
-    An announcement is remembered before it is handed on. Killed in between, the next start sees
-    that no run has taken it and hands it on.
+    A manifest in the folder announces itself or, where it names one of Zenodo's concept records,
+    each version that is published of that. An announcement is remembered before it is handed on.
+    Killed in between, the next start sees that no run has taken it and hands it on.
     """
 
-    def __init__(self, *, folder: str, poll_interval_s: float = 10.0) -> None:
+    def __init__(
+        self,
+        *,
+        folder: str,
+        poll_interval_s: float = 10.0,
+        zenodo_url: str = PUBLIC_URL,
+        zenodo_poll_interval_s: float = 3600.0,
+    ) -> None:
         """Keep what to watch, and how often to look."""
         super().__init__()
         self.folder = folder
         self.poll_interval_s = poll_interval_s
+        self.zenodo_url = zenodo_url
+        self.zenodo_poll_interval_s = zenodo_poll_interval_s
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return how the triggerer makes this trigger."""
-        options = {"folder": self.folder, "poll_interval_s": self.poll_interval_s}
+        names = ("folder", "poll_interval_s", "zenodo_url", "zenodo_poll_interval_s")
+        options = {name: getattr(self, name) for name in names}
         return "galaxy_watch.ReleaseManifestTrigger", options
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -42,16 +55,40 @@ class ReleaseManifestTrigger(BaseEventTrigger):
         for key, payload in known.items():
             if key not in taken:
                 yield TriggerEvent(payload)
-        folder = Folder(Path(self.folder))
         self.log.info("Watching %s for manifests of releases.", self.folder)
-        while True:
-            found, problems = await asyncio.to_thread(folder.read)
-            for problem in problems:
-                self.log.error("A manifest was refused. %s", problem)
-            for announcement in found:
-                if announcement.key not in known:
-                    self.log.info("Release announced: %s", announcement.name)
-                    known[announcement.key] = announcement.as_payload()
-                    await store.aset(ANNOUNCED, list(known.values()))
-                    yield TriggerEvent(announcement.as_payload())
-            await asyncio.sleep(self.poll_interval_s)
+        async for announcement in self._watch():
+            if announcement.key not in known:
+                self.log.info("Release announced: %s", announcement.describe([*known.values()]))
+                known[announcement.key] = announcement.as_payload()
+                await store.aset(ANNOUNCED, list(known.values()))
+                yield TriggerEvent(announcement.as_payload())
+
+    async def _watch(self) -> AsyncIterator[Announcement]:
+        """Yield what is announced, over and over.
+
+        Zenodo is asked beside the look into the folder, which does not wait for the answer.
+        """
+        folder = Folder(Path(self.folder))
+        concepts = ConceptWatch(self.zenodo_url, self.zenodo_poll_interval_s)
+        asking: asyncio.Task[Any] | None = None
+        try:
+            while True:
+                manifests, problems = await asyncio.to_thread(folder.read)
+                for problem in problems:
+                    self.log.error("A manifest was refused. %s", problem)
+                for manifest in manifests:
+                    if not manifest.zenodo_concept:
+                        yield Announcement(manifest.name, manifest.settings)
+                if asking is None:
+                    asking = asyncio.create_task(asyncio.to_thread(concepts.read, manifests))
+                elif asking.done():
+                    versions, problems = asking.result()
+                    asking = None
+                    for problem in problems:
+                        self.log.warning("No new versions can be seen. %s", problem)
+                    for version in versions:
+                        yield version
+                await asyncio.sleep(self.poll_interval_s)
+        finally:
+            if asking:
+                asking.cancel()

@@ -5,7 +5,8 @@ import pytest
 from galaxy_tasks.announcements import (
     Announcement,
     Folder,
-    read_announcement,
+    Manifest,
+    read_manifest,
     take_turn,
 )
 from galaxy_tasks.errors import InputError
@@ -34,14 +35,15 @@ def read_twice(folder):
 def test_a_manifest_announces_a_release_with_its_settings(tmp_path):
     path = tmp_path / "one.toml"
     path.write_text(MANIFEST)
-    assert read_announcement(path) == Announcement("Galaxy Zoo 1", SETTINGS)
+    assert read_manifest(path) == Manifest("Galaxy Zoo 1", SETTINGS)
 
 
 def test_the_same_manifest_is_the_same_announcement_wherever_it_lies(tmp_path):
     paths = [tmp_path / "one.toml", tmp_path / "copy.toml"]
     for path in paths:
         path.write_text(MANIFEST)
-    first, second = map(read_announcement, paths)
+    manifests = map(read_manifest, paths)
+    first, second = (Announcement(one.name, one.settings) for one in manifests)
     assert first.key == second.key
     assert first.key != Announcement("Galaxy Zoo 1", {**SETTINGS, "epochs": 9}).key
 
@@ -53,6 +55,8 @@ def test_the_same_manifest_is_the_same_announcement_wherever_it_lies(tmp_path):
         ('name = "x"\nsettings = 3', "expected a 'name'"),
         ("[settings]\nrelease = 'simulated'", "expected a 'name'"),
         ('name = "x"\nurl = "y"\n[settings]', "Received: name, settings, url"),
+        ('name = "x"\nzenodo_concept = "10.5281/7"\n[settings]', "Received: '10.5281/7'"),
+        ('name = "x"\nzenodo_concept = ["7"]\n[settings]', "number of a Zenodo record"),
         ('name = "x"\n[settings]\nepochs = 0', "epochs"),
         ('name = "x"\n[settings]\nepoch = 3', "epoch"),
         ('name = "x"\n[settings]\nrelease = "class_table"', "needs 'source'"),
@@ -64,8 +68,15 @@ def test_a_wrong_manifest_is_refused_with_its_path(tmp_path, text, told):
     path = tmp_path / "wrong.toml"
     path.write_text(text)
     with pytest.raises(InputError, match=r"wrong\.toml") as caught:
-        read_announcement(path)
+        read_manifest(path)
     assert told in str(caught.value)
+
+
+@pytest.mark.parametrize("written", ['"8360384"', "8360384"])
+def test_a_manifest_may_follow_a_concept_record(tmp_path, written):
+    path = tmp_path / "one.toml"
+    path.write_text(f'name = "DESI"\nzenodo_concept = {written}\n[settings]\n')
+    assert read_manifest(path) == Manifest("DESI", {}, "8360384")
 
 
 def test_a_file_counts_only_when_it_has_stopped_changing(tmp_path):
@@ -75,7 +86,7 @@ def test_a_file_counts_only_when_it_has_stopped_changing(tmp_path):
     assert folder.read() == ([], [])
     path.write_text(MANIFEST)
     assert folder.read() == ([], [])
-    assert folder.read() == ([Announcement("Galaxy Zoo 1", SETTINGS)], [])
+    assert folder.read() == ([Manifest("Galaxy Zoo 1", SETTINGS)], [])
 
 
 def test_a_problem_is_told_once_and_again_after_a_change(tmp_path):
@@ -133,3 +144,34 @@ def test_a_run_that_finds_all_taken_has_nothing_to_do():
     taken = {each.key: "a" for each in (ONE, TWO, THREE)}
     assert take_turn(ALL, taken=taken, run_id="b").announcement is None
     assert take_turn([], taken={}, run_id="b").announcement is None
+
+
+def version(record, files, *, name="Euclid", called="2"):
+    return Announcement(name, {"zenodo_record": record}, called, files)
+
+
+def test_a_version_is_known_by_its_record_and_not_by_what_it_is_called():
+    first = version("7", {}, called="1.0")
+    assert first.key == version("7", {"a.csv": "0"}, called="1.0 (corrected)").key
+    assert first.key != version("8", {}, called="1.0").key
+    assert Announcement.from_payload(first.as_payload()) == first
+    assert first.title == "Euclid, version 1.0 (Zenodo record 7)"
+    assert version("7", {}, called="").title == "Euclid (Zenodo record 7)"
+
+
+def test_what_an_older_program_has_announced_is_still_known():
+    old = {"name": "Galaxy Zoo 1", "settings": SETTINGS}
+    assert Announcement.from_payload(old) == Announcement("Galaxy Zoo 1", SETTINGS)
+
+
+def test_the_files_that_differ_from_the_version_before_are_named():
+    first = version("7", {"a.csv": "1", "b.csv": "1", "c.csv": "1"}, called="1")
+    other = version("9", {"z.csv": "1"}, name="DESI")
+    second = version("8", {"a.csv": "1", "b.csv": "2", "d.csv": "1"})
+    told = "Euclid, version 2 (Zenodo record 8) (files changed: b.csv; new: d.csv; gone: c.csv)"
+    before = [one.as_payload() for one in (first, other)]
+    assert second.describe(before) == told
+    assert second.describe([*before, second.as_payload(), version("9", {}).as_payload()]) == told
+    assert first.describe([]) == first.title
+    again = version("10", first.files, called="3")
+    assert again.describe(before).endswith("(files as they were)")

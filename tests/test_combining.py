@@ -207,7 +207,7 @@ def test_combined_settings_are_refused_by_name():
     table = {"release": "class_table", "source": "/a"}
     with pytest.raises(InputError, match=r"combine\.0\.relase: Extra inputs"):
         parse_config({**table, "combine": [{"relase": "x"}]})
-    with pytest.raises(InputError, match="release 'galaxy_zoo_1' needs 'source'"):
+    with pytest.raises(InputError, match=r"combine\.0: .*release 'galaxy_zoo_1' needs 'source'"):
         parse_config({**table, "combine": [{"release": "galaxy_zoo_1"}]})
     with pytest.raises(InputError, match="'simulated' stands alone"):
         parse_config({"combine": [table]})

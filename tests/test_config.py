@@ -55,8 +55,21 @@ def test_every_wrong_setting_is_named_with_what_was_received():
 
 
 def test_a_release_on_disk_needs_its_folder():
-    with pytest.raises(InputError, match="'galaxy_zoo_2' needs 'source'"):
-        parse_config({"release": "galaxy_zoo_2"})
+    with pytest.raises(InputError, match=r"'class_table' needs 'source'.*your own"):
+        parse_config({"release": "class_table"})
+
+
+@pytest.mark.parametrize("name", RELEASES)
+def test_a_release_needs_no_folder_where_its_images_are_among_its_files(name):
+    if name in ("galaxy_zoo_1", "galaxy_zoo_hubble", "galaxy_zoo_candels", "galaxy_zoo_desi"):
+        with pytest.raises(InputError, match="needs 'source'") as caught:
+            parse_config({"release": name})
+        told = str(caught.value)
+        assert RELEASES[name].image_source in told
+        assert f"galaxy-morphology releases fetch {name} --folder data" in told
+        assert all(file.name in told for file in RELEASES[name].files)
+    elif name != "class_table":
+        assert parse_config({"release": name}).source == ""
 
 
 def test_an_architecture_stands_once():
@@ -90,7 +103,7 @@ def test_every_setting_determines_an_artifact_or_is_known_not_to():
     # Files are known by their content, workers and the bound for refusals change no result, the
     # rest belongs to other keys.
     elsewhere = {
-        *("source", "catalogue_file", "images_folder", "image_workers"),
+        *("source", "zenodo_record", "catalogue_file", "images_folder", "image_workers"),
         "max_rejected_fraction",
         *("architectures", "bootstrap_samples", "simulated_galaxies"),
     }

@@ -35,7 +35,7 @@ def test_a_name_in_exact_case_goes_before_others(tmp_path):
     ("name", "content", "message"),
     [
         ("t.csv", b"", "is empty"),
-        ("t.csv", b"id,class,id\n", "columns of the same name: .'id'."),
+        ("t.csv", b"id,class,id\n", r"same name: 'id'\. 'id' is that of the columns 1, 3,"),
         ("t.csv", "id,größe\n".encode("latin-1"), "must be UTF-8"),
         ("t.csv.gz", b"id,class\n", "no readable gzip"),
         ("t.parquet", b"id,class\n", "no readable Parquet"),

@@ -79,9 +79,14 @@ def read_table_header(path: Path) -> Table:
     if not is_table(path):
         raise InputError(f"{path} must end in one of {', '.join(TABLE_SUFFIXES)}.")
     table = _read_parquet_header(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
-    repeated = {column for column in table.columns if table.columns.count(column) > 1}
+    repeated = sorted({column for column in table.columns if table.columns.count(column) > 1})
     if repeated:
-        raise InputError(f"{path} has columns of the same name: {sorted(repeated)}")
+        places = [i for i, column in enumerate(table.columns, start=1) if column == repeated[0]]
+        raise InputError(
+            f"{path} has columns of the same name: {shorten(map(repr, repeated))}. {repeated[0]!r} "
+            f"is that of the columns {shorten(map(str, places))}, counted from 1. Only the "
+            "publisher knows which is meant: rename or remove the others."
+        )
     return table
 
 
@@ -96,7 +101,7 @@ def _read_parquet_header(path: Path) -> Table:
 
 def _read_csv(path: Path) -> Table:
     try:
-        with _open_bytes(path) as file:
+        with open_bytes(path) as file:
             text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
             header = next((line.rstrip("\r\n") for line in text if line.strip()), "")
     except UnicodeDecodeError as error:
@@ -112,7 +117,8 @@ def _read_csv(path: Path) -> Table:
     )
 
 
-def _open_bytes(path: Path) -> Any:
+def open_bytes(path: Path) -> Any:
+    """Return a CSV file opened for reading, unpacked if it is gzipped."""
     return gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")
 
 
@@ -210,7 +216,7 @@ def _hash_table(path: Path) -> bytes:
     """Hash what a table holds: unpacked, so that a damaged gzip file is found before Spark is."""
     digest = hashlib.sha256()
     try:
-        with _open_bytes(path) as file:
+        with open_bytes(path) as file:
             while chunk := file.read(_CHUNK_BYTES):
                 digest.update(chunk)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:

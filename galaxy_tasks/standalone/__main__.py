@@ -83,12 +83,13 @@ def main() -> None:
 
 
 def _announce(preset: Preset, values: dict[str, Any], *, is_asked: bool) -> None:
+    is_drawn = values["release"] == "simulated"
     why = "" if is_asked else " (no GPU was found)" if preset == "quick" else " (on a GPU)"
     print(
         f"Preset '{preset}'{why}: {', '.join(values['architectures'])} at "
         f"{values['image_size_px']} px, at most {values['epochs']} epochs. "
         f"Release: {values['release']}"
-        + (f", {values['simulated_galaxies']:,} galaxies." if not values["source"] else "."),
+        + (f", {values['simulated_galaxies']:,} galaxies." if is_drawn else "."),
         flush=True,
     )
 

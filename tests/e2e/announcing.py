@@ -11,11 +11,12 @@ def list_own_runs(airflow):
     return [run["dag_run_id"] for run in runs if run["run_type"] == "asset_triggered"]
 
 
-def announce(airflow, *, name, file_name, **settings):
+def announce(airflow, *, name, file_name, concept="", **settings):
     folder = airflow.runs / "announced"
     folder.mkdir(exist_ok=True)
     lines = [f"{key} = {json.dumps(value)}" for key, value in (SETTINGS | settings).items()]
-    text = "\n".join([f"name = {json.dumps(name)}", "[settings]", *lines])
+    head = [f"name = {json.dumps(name)}", *([f'zenodo_concept = "{concept}"'] if concept else [])]
+    text = "\n".join([*head, "[settings]", *lines])
     (folder / file_name).write_text(text)
 
 

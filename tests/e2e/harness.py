@@ -102,8 +102,11 @@ class Standalone(Airflow):
 
 
 @contextlib.contextmanager
-def start_standalone(folder: Path) -> Iterator[Standalone]:
-    """Run `scripts/run` with all it keeps in this folder; yield it when its run has ended."""
+def start_standalone(folder: Path, **more: str) -> Iterator[Standalone]:
+    """Run `scripts/run` with all it keeps in this folder; yield it when its run has ended.
+
+    `more` are variables of its environment.
+    """
     options = [
         part
         for name, value in SETTINGS.items()
@@ -115,6 +118,7 @@ def start_standalone(folder: Path) -> Iterator[Standalone]:
         "GALAXY_HOME": str(folder / "runs"),
         "GALAXY_GPU_SLOTS": "3",
         "GALAXY_RELEASES_POLL_S": "1",
+        **more,
     }
     command = [ROOT / "scripts" / "run", "--preset", "quick", "--port", str(find_free_port(0))]
     printed = folder / "printed.txt"

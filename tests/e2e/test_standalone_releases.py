@@ -1,4 +1,6 @@
-"""A manifest in the watched folder starts one retraining by itself."""
+"""A manifest in the watched folder starts one retraining by itself, and so does a new version."""
+
+import json
 
 import pytest
 from announcing import announce, list_own_runs, wait_for_runs
@@ -49,3 +51,34 @@ def test_several_at_once_are_trained_on_in_turn_whatever_becomes_of_the_first(
     assert "/missing does not exist" in standalone.log("prepare_release", runs[0])
     _, second, third = (standalone.tasks(run_id) for run_id in runs)
     assert second["evaluate"]["end_date"] <= third["choose_release"]["start_date"]
+
+
+def publish(zenodo, number, *, version, md5):
+    files = [{"key": "a.csv", "checksum": f"md5:{md5}", "links": {"self": "https://z/a.csv"}}]
+    metadata = {"title": "Galaxies", "version": version}
+    record = {"id": number, "conceptrecid": "700", "metadata": metadata, "files": files}
+    zenodo.serve("/api/records/700/versions/latest", json.dumps(record).encode())
+
+
+def test_each_version_on_zenodo_starts_one_run_that_says_what_changed(
+    standalone, announced, zenodo
+):
+    before = len(list_own_runs(standalone))
+    log = standalone.home / "standalone.log"
+    announce(standalone, name="followed", file_name="f.toml", concept="700", bootstrap_samples=150)
+    wait_for(lambda: "Zenodo has no concept record 700" in log.read_text(), timeout_s=60)
+    publish(zenodo, 701, version="1.0", md5="1" * 32)
+    first = wait_for_runs(standalone, before + 1)[before]
+    assert standalone.wait_for_end(first) == "success"
+    assert standalone.result("choose_release", first)["zenodo_record"] == "701"
+    told = "Release announced: followed, version 1.0 (Zenodo record 701)"
+    assert told in standalone.log("choose_release", first)
+
+    publish(zenodo, 702, version="2.0", md5="2" * 32)
+    second = wait_for_runs(standalone, before + 2)[before + 1]
+    assert standalone.wait_for_end(second) == "success"
+    told = "followed, version 2.0 (Zenodo record 702) (files changed: a.csv)"
+    assert told in standalone.log("choose_release", second)
+    asked = len(zenodo.requests)
+    wait_for(lambda: len(zenodo.requests) > asked + 2, timeout_s=60)
+    assert list_own_runs(standalone)[before:] == [first, second]

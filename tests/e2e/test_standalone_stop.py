@@ -22,15 +22,19 @@ def test_ctrl_c_while_a_network_trains_leaves_no_process(standalone):
     assert list_alive(family) == []
 
 
-def test_another_start_remembers_the_runs_and_repeats_none_for_an_old_manifest(standalone):
+def test_another_start_remembers_the_runs_and_repeats_none_for_an_old_manifest(
+    standalone, zenodo, variables
+):
     assert standalone.process.poll() is not None  # the test above has ended it
     announced = [path.name for path in (standalone.runs / "announced").glob("*.toml")]
     assert "first.toml" in announced  # and those before have dropped it
-    with start_standalone(standalone.home.parent) as again:
+    asked = len(zenodo.requests)
+    with start_standalone(standalone.home.parent, **variables) as again:
         runs = again.client.get(f"dags/{DAG_ID}/dagRuns?limit=100")["dag_runs"]
         assert again.client.is_healthy()
         log = again.home / "standalone.log"
         wait_for(lambda: "wrong.toml: expected a 'name'" in log.read_text(), timeout_s=60)
+        wait_for(lambda: len(zenodo.requests) > asked + 1, timeout_s=60)
         after = again.client.get(f"dags/{DAG_ID}/dagRuns?limit=100")["dag_runs"]
     assert standalone.run_id in [run["dag_run_id"] for run in runs]
     assert len(after) == len(runs)

@@ -1,0 +1,47 @@
+"""What to say of a table that is not as its release is known, to the person it wakes."""
+
+import pyarrow.parquet as pq
+
+from galaxy_tasks.errors import InputError
+from galaxy_tasks.releases.files import Table, open_bytes
+from galaxy_tasks.releases.rules import Release
+
+
+def require_rows(table: Table) -> None:
+    """Raise InputError for a table that has a header and nothing below it.
+
+    Spark would find out, too, after a minute and as a count of zero.
+    """
+    if table.is_parquet:
+        is_empty = pq.read_metadata(table.path).num_rows == 0
+    else:
+        with open_bytes(table.path) as file:
+            lines = (line for line in file if line.strip())
+            is_empty = [next(lines, None), next(lines, None)][1] is None
+    if is_empty:
+        raise InputError(
+            f"{table.path} has the names of {len(table.columns)} columns and no row: expected one "
+            "for each galaxy. See whether it was published or copied whole, and fetch it again."
+        )
+
+
+def advise(release: Release, table: Table) -> str:
+    """Return what may be the matter where a release's columns are not those of the table."""
+    if all(_is_number(column) for column in table.columns):
+        return "Its first line holds numbers only: the line with the names seems to be missing."
+    if "as_given" in release.schemes:
+        return "Set 'id_column' and 'class_column' to what this table calls them."
+    return (
+        f"Release {release.name!r} is known with the columns of {release.reference}, and this "
+        "table has others. Is it another release, or a newer version? Then set 'release', fetch "
+        "the version that is known, or rename its columns; 'id_column' names another id. Nothing "
+        "was made from it, and earlier results are as they were."
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
