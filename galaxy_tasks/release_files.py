@@ -11,6 +11,7 @@ from galaxy_tasks.lineage import ReleaseFiles
 from galaxy_tasks.releases import RELEASES
 from galaxy_tasks.releases.files import (
     Table,
+    find_table,
     hash_content,
     is_image,
     is_table,
@@ -145,7 +146,7 @@ def _locate_catalogue(config: RunConfig, release: Release, folder: Path) -> Path
         path = _stay_inside(folder, config.catalogue_file, setting="catalogue_file")
         return _require_file(path, "the catalogue")
     if release.catalogue_names:
-        return _first_file(folder, release.catalogue_names, "the catalogue")
+        return _first_table(folder, release.catalogue_names, "the catalogue")
     tables = sorted(path for path in folder.iterdir() if path.is_file() and is_table(path))
     fitting = [path for path in tables if _has_columns(config, path)] if tables else []
     if len(fitting) == 1:
@@ -210,18 +211,18 @@ def _locate_mapping(release: Release, folder: Path, *, catalogue: Path) -> Path 
     if isinstance(mapping, ImageKey):
         match_columns(read_table_header(catalogue), {name: (name,) for name in mapping.columns})
         return None
-    path = _first_file(folder, mapping.file_names, "the table that maps ids to images")
+    path = _first_table(folder, mapping.file_names, "the table that maps ids to images")
     wanted = {name: (name,) for name in (mapping.id_column, mapping.image_column)}
     match_columns(read_table_header(path), wanted)
     return path
 
 
-def _first_file(folder: Path, names: Iterable[str], what: str) -> Path:
-    for name in names:
-        if (folder / name).is_file():
-            return folder / name
+def _first_table(folder: Path, names: Iterable[str], what: str) -> Path:
+    if path := find_table(folder, names):
+        return path
     raise InputError(
-        f"{folder} lacks {what}. Looked for: {', '.join(names)}. Found: {_list_folder(folder)}"
+        f"{folder} lacks {what}. Looked for: {', '.join(names)} (or the same as FITS). "
+        f"Found: {_list_folder(folder)}"
     )
 
 

@@ -28,10 +28,11 @@ _TRAINING_TIMEOUT_S = 2 * 24 * 3600
 def prepare_release(settings: Json) -> Json:
     """Return where the release's files are, as ReleaseFiles; draw it first if it is simulated."""
     from galaxy_tasks.release_files import locate_release
+    from galaxy_tasks.release_tables import convert_tables
 
     config = parse_config(settings)
     source = _draw_simulation(config).path if config.release == "simulated" else None
-    files = locate_release(config, source=source)
+    files = convert_tables(locate_release(config, source=source))
     print(f"Release {config.release}: {RELEASES[config.release].reference}", flush=True)
     print(f"Catalogue: {files.catalogue}\nImages: {files.images}", flush=True)
     return files.as_dict()

@@ -20,8 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from galaxy_tasks.errors import InputError
+from galaxy_tasks.fits_headers import FITS_SUFFIXES, is_fits, read_fits_header
 
-TABLE_SUFFIXES = (".csv", ".csv.gz", ".parquet")
+TABLE_SUFFIXES = (".csv", ".csv.gz", ".parquet", *FITS_SUFFIXES)
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 DELIMITERS = (",", ";", "\t", "|")
 _CHUNK_BYTES = 1 << 20
@@ -37,11 +38,11 @@ class Table:
     delimiter: str = ","
     """What separates the cells of a CSV."""
     floating_columns: frozenset[str] = frozenset()
-    """Columns stored as floating-point numbers (Parquet); a CSV's are text."""
+    """Columns stored as floating-point numbers (Parquet, FITS); a CSV's are text."""
 
     @property
     def is_parquet(self) -> bool:
-        """Whether the table is Parquet; else it is CSV, perhaps gzipped."""
+        """Whether the table is Parquet; else it is CSV or FITS, perhaps gzipped."""
         return self.path.name.lower().endswith(".parquet")
 
     def find(self, names: Iterable[str]) -> str | None:
@@ -68,8 +69,17 @@ def is_table(path: Path) -> bool:
     return path.name.lower().endswith(TABLE_SUFFIXES)
 
 
+def find_table(folder: Path, names: Iterable[str]) -> Path | None:
+    """Return the first of these tables that lies in the folder, under its own name or as FITS."""
+    names = list(names)
+    stems = [re.sub(r"(\.csv|\.csv\.gz|\.parquet)$", "", name) for name in names]
+    as_fits = [stem + suffix for stem in dict.fromkeys(stems) for suffix in FITS_SUFFIXES]
+    paths = [folder / name for name in (*names, *as_fits)]
+    return next((path for path in paths if path.is_file()), None)
+
+
 def read_table_header(path: Path) -> Table:
-    """Return the columns of a CSV, gzipped CSV or Parquet file, reading no row.
+    """Return the columns of a CSV, gzipped CSV, Parquet or FITS file, reading no row.
 
     Raises:
         InputError: the file is no such table, is empty, is not UTF-8, or repeats a column.
@@ -78,6 +88,8 @@ def read_table_header(path: Path) -> Table:
         raise InputError(f"Spark ignores files named like {path.name}. Rename {path}.")
     if not is_table(path):
         raise InputError(f"{path} must end in one of {', '.join(TABLE_SUFFIXES)}.")
+    if is_fits(path):
+        return _read_fits(path)
     table = _read_parquet_header(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
     repeated = {column for column in table.columns if table.columns.count(column) > 1}
     if repeated:
@@ -92,6 +104,13 @@ def _read_parquet_header(path: Path) -> Table:
         raise InputError(f"{path} is no readable Parquet file: {error}") from error
     floating = (field.name for field in schema if pa.types.is_floating(field.type))
     return Table(path=path, columns=tuple(schema.names), floating_columns=frozenset(floating))
+
+
+def _read_fits(path: Path) -> Table:
+    found = read_fits_header(path).columns
+    floating = frozenset(column.name for column in found if column.is_floating)
+    names = tuple(column.name for column in found)
+    return Table(path=path, columns=names, floating_columns=floating)
 
 
 def _read_csv(path: Path) -> Table:
