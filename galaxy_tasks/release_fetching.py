@@ -7,11 +7,8 @@ from galaxy_tasks import downloads
 from galaxy_tasks.downloads import DownloadSettings, FetchedFile
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.releases.rules import Release, RemoteFile
+from galaxy_tasks.zipped_images import MAX_RATIO, MAX_UNPACKED_BYTES
 
-MAX_UNPACKED_BYTES = 400 * 10**9
-"""More than any release publishes; the largest are the 100 GB of DECaLS."""
-MAX_RATIO = 20
-"""JPEG and PNG hardly shrink any more; a table of zeros does."""
 _DEFAULTS = DownloadSettings()
 
 

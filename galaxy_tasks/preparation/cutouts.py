@@ -27,6 +27,7 @@ from galaxy_tasks.preparation.workers import (
     count_workers,
     prepare_chunks,
 )
+from galaxy_tasks.zipped_images import find_places, is_zip
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,11 +78,12 @@ def prepare_cutouts(
     has its galaxies in the same order, that of galaxy_id: galaxy_id, label, label_index, split,
     source_file, sha256, width_px, height_px. rejected.parquet has those that are in neither:
     galaxy_id, source_file, reason, detail. `galaxies` has galaxies.COLUMNS, image_name relative
-    to `images_folder`. `workers` 0 means one for each core.
+    to `images_folder`, which may be a zip. `workers` 0 means one for each core.
 
     Raises:
         InputError: more images than `max_rejected_fraction` are refused, or all of a class in a
-            split; the table is malformed; OpenCL is asked for and not there.
+            split; the table is malformed; OpenCL is asked for and not there; the zip as a whole is
+            damaged or unsafe.
         ResourceError: the disk is full or failing, or a worker was killed; a retry goes on.
     """
     table = order_galaxies(galaxies)
@@ -101,7 +103,7 @@ def prepare_cutouts(
         journal = Journal(work, plan)
         if not slots.exists() and not (folder_out / IMAGES).exists():
             journal.clear()
-        chunks = _cut_into_chunks(table)
+        chunks = _cut_into_chunks(table, images_folder)
         order = WorkOrder(images_folder, slots.path, HEADER_BYTES, settings)
         _prepare_missing(chunks, order=order, slots=slots, journal=journal, workers=workers)
         prepared = _join_outcomes(table, journal.finished())
@@ -123,12 +125,15 @@ def _is_complete(folder: Path, plan: str) -> bool:
     return metadata.get(_PLAN_KEY) == plan.encode() and (folder / IMAGES).is_file()
 
 
-def _cut_into_chunks(table: pa.Table) -> list[Chunk]:
+def _cut_into_chunks(table: pa.Table, images_folder: Path) -> list[Chunk]:
     names = table["image_name"].to_pylist()
-    return [
-        Chunk(number, first, tuple(names[first : first + _CHUNK_IMAGES]))
-        for number, first in enumerate(range(0, len(names), _CHUNK_IMAGES))
-    ]
+    places = find_places(images_folder) if is_zip(images_folder) else None
+    chunks = []
+    for number, first in enumerate(range(0, len(names), _CHUNK_IMAGES)):
+        own = tuple(names[first : first + _CHUNK_IMAGES])
+        own_places = None if places is None else {n: places[n] for n in own if n in places}
+        chunks.append(Chunk(number, first, own, own_places))
+    return chunks
 
 
 def _prepare_missing(

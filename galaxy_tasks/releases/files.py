@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.fits_headers import FITS_SUFFIXES, is_fits, read_fits_header
+from galaxy_tasks.zipped_images import find_places, is_zip
 
 TABLE_SUFFIXES = (".csv", ".csv.gz", ".parquet", *FITS_SUFFIXES)
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -72,10 +73,9 @@ def is_table(path: Path) -> bool:
 def find_table(folder: Path, names: Iterable[str]) -> Path | None:
     """Return the first of these tables that lies in the folder, under its own name or as FITS."""
     names = list(names)
-    stems = [re.sub(r"(\.csv|\.csv\.gz|\.parquet)$", "", name) for name in names]
-    as_fits = [stem + suffix for stem in dict.fromkeys(stems) for suffix in FITS_SUFFIXES]
-    paths = [folder / name for name in (*names, *as_fits)]
-    return next((path for path in paths if path.is_file()), None)
+    stems = dict.fromkeys(re.sub(r"(\.csv|\.csv\.gz|\.parquet)$", "", name) for name in names)
+    as_fits = [stem + suffix for stem in stems for suffix in FITS_SUFFIXES]
+    return next((folder / n for n in (*names, *as_fits) if (folder / n).is_file()), None)
 
 
 def read_table_header(path: Path) -> Table:
@@ -179,10 +179,10 @@ def shorten(names: Iterable[str]) -> str:
 
 
 def list_images(folder: Path, *, pattern: str) -> dict[str, str]:
-    """Return the image names of a folder by the id in them.
+    """Return the image names of a folder, or a zip, by the id in them.
 
     Args:
-        folder: listed once, without its subfolders.
+        folder: listed once, without its subfolders; of a zip all folders count.
         pattern: file name with '{id}' for the id; empty: the id and any image suffix, where of
             two files with the same id that with the earlier suffix in IMAGE_SUFFIXES counts.
     """
@@ -206,7 +206,9 @@ def _rank_suffix(name: str) -> tuple[int, str]:
 
 
 def list_file_names(folder: Path) -> list[str]:
-    """Return the names of a folder's files, in no order; hidden files are left out."""
+    """Return the names of a folder's or zip's files, in no order; hidden files are left out."""
+    if is_zip(folder):
+        return list(find_places(folder))
     with os.scandir(folder) as entries:
         return [e.name for e in entries if e.is_file() and not e.name.startswith(".")]
 
@@ -214,15 +216,23 @@ def list_file_names(folder: Path) -> list[str]:
 def hash_content(tables: Iterable[Path], *, images: Path) -> str:
     """Return the SHA-256 over the tables' bytes and the images' names and sizes, in hexadecimal.
 
+    A zip has the hash of the folder that it unpacks to.
+
     Raises:
         InputError: a gzipped table is truncated or damaged.
     """
     digest = hashlib.sha256()
     for table in tables:
         digest.update(_hash_table(table))
-    for line in sorted(f"{n}\0{(images / n).stat().st_size}\n" for n in list_file_names(images)):
+    for line in sorted(f"{n}\0{size_bytes}\n" for n, size_bytes in _list_sizes(images)):
         digest.update(line.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
+
+
+def _list_sizes(images: Path) -> list[tuple[str, int]]:
+    if is_zip(images):
+        return [(name, place.size_bytes) for name, place in find_places(images).items()]
+    return [(name, (images / name).stat().st_size) for name in list_file_names(images)]
 
 
 def _hash_table(path: Path) -> bytes:
