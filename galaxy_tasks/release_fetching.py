@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from galaxy_tasks import downloads
 from galaxy_tasks.downloads import DownloadSettings, FetchedFile
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.releases.rules import Release, RemoteFile
-from galaxy_tasks.zipped_images import MAX_RATIO, MAX_UNPACKED_BYTES
+from galaxy_tasks.zipped_images import MAX_RATIO, MAX_UNPACKED_BYTES, find_places, is_zip
 
 _DEFAULTS = DownloadSettings()
 
@@ -23,9 +24,15 @@ class CheckedFile:
 
 
 def fetch_release(
-    release: Release, *, folder: Path, settings: DownloadSettings = _DEFAULTS
+    release: Release,
+    *,
+    folder: Path,
+    zip_images: Literal["unpacked", "in_place"] = "unpacked",
+    settings: DownloadSettings = _DEFAULTS,
 ) -> list[FetchedFile]:
     """Fetch every file of a release into the folder and unpack its images; return the files.
+
+    A zip that has all images stays packed if they are to be read 'in_place'.
 
     A file that nobody offers for download must have been placed there by hand. What is there and
     right stays, and what an interrupted call left is gone on from. All images of the archives come
@@ -48,10 +55,14 @@ def fetch_release(
     fetched = downloads.fetch_files(
         [_as_download(file) for file in release.files], folder=folder, settings=settings
     )
-    for file in release.files:
-        if file.role == "images":
+    archives = [file for file in release.files if file.role == "images"]
+    for file in archives:
+        archive = folder / file.name
+        if zip_images == "in_place" and len(archives) == 1 and is_zip(archive):
+            print(f"{archive.name}: {len(find_places(archive)):,} files, read in place", flush=True)
+        else:
             downloads.unpack_archive(
-                folder / file.name,
+                archive,
                 folder / release.images_folders[0],
                 max_total_bytes=MAX_UNPACKED_BYTES,
                 max_ratio=MAX_RATIO,

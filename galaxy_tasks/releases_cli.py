@@ -92,14 +92,21 @@ def show_release(name: str, *, folder: Folder = None) -> None:
 
 
 @releases_app.command("fetch")
-def fetch(name: str, *, folder: Target) -> None:
+def fetch(
+    name: str,
+    *,
+    folder: Target,
+    in_place: Annotated[
+        bool, typer.Option("--in-place", help="Leave a zip of images packed; it is read as it is.")
+    ] = False,
+) -> None:
     """Fetch a release into a folder of its name, verify it and unpack its images.
 
     Interrupted, it goes on from where it was when run again. Files that lie there are verified.
     """
     release = _find_release(name)
     place = folder / release.name
-    fetch_release(release, folder=place)
+    fetch_release(release, folder=place, zip_images="in_place" if in_place else "unpacked")
     found = find_files(release, place)
     print(f"{place}: {_describe_disk(found)}")
     if found.is_complete:
