@@ -200,6 +200,21 @@ def open_draft(
         yield draft
 
 
+def publish_and_tell(
+    draft: Draft, summary: Mapping[str, Any], *, discard: Iterable[str] = ()
+) -> dict[str, str]:
+    """Publish, say so in the log, and return the reference."""
+    artifact = draft.publish(summary, discard=discard)
+    print(f"Published {artifact.path}", flush=True)
+    return artifact.as_reference()
+
+
+def tell_published(artifact: Artifact) -> dict[str, str]:
+    """Say in the log that the artifact was there before, and return its reference."""
+    print(f"Already there, nothing to do: {artifact.path}", flush=True)
+    return artifact.as_reference()
+
+
 def code_version() -> str:
     """Return the package's version, with the commit: GALAXY_COMMIT, else the git checkout's."""
     if named := os.environ.get("GALAXY_COMMIT"):

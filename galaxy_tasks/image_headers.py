@@ -139,15 +139,20 @@ def read_image_file(path: Path, *, max_side_px: int) -> bytes:
     Raises:
         RejectedImage: for 'missing', 'unreadable' or 'too_large'.
     """
-    max_bytes = 4 * max_side_px**2
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
             raise RejectedImage("unreadable", "not a regular file")
-        if status.st_size > max_bytes:
-            raise RejectedImage("too_large", f"{status.st_size} bytes; {max_bytes} are allowed")
+        check_size(status.st_size, max_side_px=max_side_px)
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         raise RejectedImage("missing", "no such file") from None
     except PermissionError:
         raise RejectedImage("unreadable", "no permission to read the file") from None
+
+
+def check_size(size_bytes: int, *, max_side_px: int) -> None:
+    """Raise RejectedImage, 'too_large', for a file larger than an image can be."""
+    max_bytes = 4 * max_side_px**2
+    if size_bytes > max_bytes:
+        raise RejectedImage("too_large", f"{size_bytes} bytes; {max_bytes} are allowed")

@@ -73,9 +73,9 @@ class ReleaseFiles:
     """A release on disk: what `prepare_release` found, as it travels through an XCom."""
 
     catalogue: str
-    """Path of the catalogue, CSV (also gzipped) or Parquet."""
+    """Path of the catalogue: CSV (also gzipped), Parquet, or FITS until it is converted."""
     images: str
-    """Path of the folder with the cutouts."""
+    """Path of the folder with the cutouts, or of a zip with them."""
     mapping: str
     """Path of the table that maps ids to image files; empty where file names hold the id."""
     content: str

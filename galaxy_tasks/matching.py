@@ -5,10 +5,7 @@ and the content of the image. Positions of one galaxy in two releases differ by 
 arcsecond; two galaxies are hardly ever within two.
 """
 
-import hashlib
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable
 
 import numpy as np
 import pyarrow as pa
@@ -20,9 +17,6 @@ from scipy.sparse.csgraph import connected_components
 Indices = NDArray[np.int64]
 Links = NDArray[np.int64]
 """(links, 2): pairs of positions in a table, the lower first."""
-
-MOST_COPIES = 10
-_TAIL_BYTES = 512
 
 
 def match_positions(
@@ -77,27 +71,6 @@ def group_linked(count: int, links: Iterable[Links]) -> Indices:
     return groups.astype(np.int64)
 
 
-def hash_repeated_images(paths: Sequence[Path]) -> list[str]:
-    """Return the SHA-256 of each image whose content others have, too, and '' for all others.
-
-    Only files alike in size and in their last bytes are read whole: of compressed images that
-    leaves hardly any but true copies. A file that cannot be read is like no other. What more than
-    MOST_COPIES have is taken for a stand-in where there was no image: it makes nobody the same.
-    """
-    heads = [_read_size_and_tail(path) for path in paths]
-    num_alike = Counter(heads)
-    hashes = [
-        _hash(path) if head is not None and num_alike[head] > 1 else ""
-        for path, head in zip(paths, heads, strict=True)
-    ]
-    copies = Counter(hashes)
-    for content, count in copies.items():
-        if content and count > MOST_COPIES:
-            name = paths[hashes.index(content)].name
-            print(f"Note: {count:,} images have the content of {name}: a stand-in?", flush=True)
-    return [one if one and 1 < copies[one] <= MOST_COPIES else "" for one in hashes]
-
-
 def no_links() -> Links:
     """Return no pairs."""
     return np.empty((0, 2), dtype=np.int64)
@@ -108,21 +81,3 @@ def _encode(values: pa.Array | pa.ChunkedArray) -> NDArray[np.int32]:
     if isinstance(whole, pa.ChunkedArray):  # of no chunks there is nothing to combine
         return np.empty(0, dtype=np.int32)
     return whole.dictionary_encode().indices.to_numpy()
-
-
-def _read_size_and_tail(path: Path) -> tuple[int, bytes] | None:
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(0, size - _TAIL_BYTES))
-            return (size, hashlib.blake2b(file.read(), digest_size=8).digest())
-    except OSError:
-        return None
-
-
-def _hash(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return ""

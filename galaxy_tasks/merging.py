@@ -16,11 +16,11 @@ from galaxy_tasks.matching import (
     Indices,
     Links,
     group_linked,
-    hash_repeated_images,
     link_equals,
     match_positions,
     measure_separations,
 )
+from galaxy_tasks.repeated_images import ImageName, hash_repeated_images
 
 Flags = NDArray[np.bool_]
 
@@ -66,7 +66,8 @@ def find_sameness(
     # NaN, where a place is unknown, is not greater.
     is_apart = measure_separations(by_id, ra_degrees=ra, dec_degrees=dec) > radius_arcsec
     names = zip(table["release_index"].to_pylist(), table["image_name"].to_pylist(), strict=True)
-    hashes = hash_repeated_images([image_folders[index] / name for index, name in names])
+    images = [ImageName(folder, name) for folder, name in names]
+    hashes = hash_repeated_images(images, folders=image_folders)
     by_image = link_equals(pa.array(hashes, pa.string()))
     links = (by_position, by_id, by_image, link_equals(table["sky_group"]))
     return Sameness(by_position, by_id[~is_apart], by_image, group_linked(len(table), links))

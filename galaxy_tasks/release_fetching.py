@@ -7,7 +7,7 @@ release, by its name.
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from galaxy_tasks import downloads, zenodo
 from galaxy_tasks.artifacts import home
@@ -20,11 +20,8 @@ from galaxy_tasks.errors import InputError
 from galaxy_tasks.releases import RELEASES
 from galaxy_tasks.releases.files import shorten
 from galaxy_tasks.releases.rules import Release, RemoteFile
+from galaxy_tasks.zipped_images import MAX_RATIO, MAX_UNPACKED_BYTES, find_places, is_zip
 
-MAX_UNPACKED_BYTES = 400 * 10**9
-"""More than any release publishes; the largest are the 100 GB of DECaLS."""
-MAX_RATIO = 20
-"""JPEG and PNG hardly shrink any more; a table of zeros does."""
 VERIFIED = ".verified.json"
 """Beside a release's files: what they were when all of them had been verified and unpacked."""
 _DEFAULTS = DownloadSettings()
@@ -97,10 +94,13 @@ def fetch_release(
     release: Release,
     *,
     folder: Path,
+    zip_images: Literal["unpacked", "in_place"] = "unpacked",
     settings: DownloadSettings = _DEFAULTS,
     mirror_folder: str = "",
 ) -> list[FetchedFile]:
     """Fetch every file of a release into the folder and unpack its images; return the files.
+
+    A zip that has all images stays packed if they are to be read 'in_place'.
 
     A file that nobody offers for download must have been placed there by hand. What is there and
     right stays, and what an interrupted call left is gone on from. All images of the archives come
@@ -131,10 +131,14 @@ def fetch_release(
     fetched = downloads.fetch_files(
         [_as_download(file) for file in release.files], folder=folder, settings=settings
     )
-    for file in release.files:
-        if file.role == "images":
+    archives = [file for file in release.files if file.role == "images"]
+    for file in archives:
+        archive = folder / file.name
+        if zip_images == "in_place" and len(archives) == 1 and is_zip(archive):
+            print(f"{archive.name}: {len(find_places(archive)):,} files, read in place", flush=True)
+        else:
             downloads.unpack_archive(
-                folder / file.name,
+                archive,
                 folder / release.images_folders[0],
                 max_total_bytes=MAX_UNPACKED_BYTES,
                 max_ratio=MAX_RATIO,

@@ -1,6 +1,5 @@
 """Find a release on disk: which files it is read from, which columns, and what its content is."""
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,12 +7,13 @@ from pathlib import Path
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.lineage import ReleaseFiles
+from galaxy_tasks.release_images import describe_folder, locate_images, stay_inside
 from galaxy_tasks.releases import RELEASES
 from galaxy_tasks.releases.contract import advise, require_rows
 from galaxy_tasks.releases.files import (
     Table,
+    find_table,
     hash_content,
-    is_image,
     is_table,
     list_file_names,
     list_images,
@@ -43,6 +43,7 @@ def locate_release(config: RunConfig, *, source: str | Path | None = None) -> Re
     """Return where the release of these settings lies, after checking that all of it is there.
 
     Reads the catalogue's header, lists the images, and hashes the content; needs no Spark.
+    Where the image folder is not there, but a zip is in its place, that is the images' place.
 
     Args:
         config: names the release, and the files where they differ from the release's own.
@@ -59,7 +60,7 @@ def locate_release(config: RunConfig, *, source: str | Path | None = None) -> Re
         raise InputError(f"The source folder {folder} does not exist or is no folder.")
     release = adapt_release(config)
     catalogue = _locate_catalogue(config, release, folder)
-    images = _locate_images(config, release, folder)
+    images = locate_images(config, release, folder)
     mapping = _locate_mapping(release, folder, catalogue=catalogue)
     plan = plan_catalogue(config, catalogue)
     if not list_images(images, pattern=release.image_name_pattern):
@@ -148,10 +149,10 @@ def scheme_columns(scheme: Scheme, *, minimum_votes: int) -> tuple[str, ...]:
 
 def _locate_catalogue(config: RunConfig, release: Release, folder: Path) -> Path:
     if config.catalogue_file:
-        path = _stay_inside(folder, config.catalogue_file, setting="catalogue_file")
+        path = stay_inside(folder, config.catalogue_file, setting="catalogue_file")
         return _require_file(path, "the catalogue")
     if release.catalogue_names:
-        return _first_file(folder, release.catalogue_names, "the catalogue")
+        return _first_table(folder, release.catalogue_names, "the catalogue")
     tables = sorted(path for path in folder.iterdir() if path.is_file() and is_table(path))
     fitting = [path for path in tables if _has_columns(config, path)] if tables else []
     if len(fitting) == 1:
@@ -173,42 +174,6 @@ def _has_columns(config: RunConfig, path: Path) -> bool:
     return True
 
 
-def _locate_images(config: RunConfig, release: Release, folder: Path) -> Path:
-    names = (config.images_folder,) if config.images_folder else release.images_folders
-    for name in names:
-        path = _stay_inside(folder, name, setting="images_folder")
-        if path.is_dir():
-            return path
-    if names:
-        raise InputError(
-            f"{folder} lacks the image folder {' or '.join(names)}. Set 'images_folder' if it is "
-            f"named otherwise. Found: {_list_folder(folder)}"
-        )
-    holding = [path for path in sorted(folder.iterdir()) if path.is_dir() and _has_images(path)]
-    if len(holding) == 1:
-        return holding[0]
-    if not holding and _has_images(folder):
-        return folder
-    raise InputError(
-        f"{folder} must hold one folder with images. Set 'images_folder'. "
-        f"Found with images: {shorten(path.name for path in holding)}"
-    )
-
-
-def _stay_inside(folder: Path, name: str, *, setting: str) -> Path:
-    """Return folder / name; who may start a run may not read the machine's other files with it."""
-    path = Path(os.path.normpath(folder / name))
-    if not path.is_relative_to(os.path.normpath(folder)):
-        raise InputError(
-            f"{setting!r} must lie inside the source folder {folder}. Received: {name!r}"
-        )
-    return path
-
-
-def _has_images(folder: Path) -> bool:
-    return any(is_image(path.name) for path in folder.iterdir())
-
-
 def _locate_mapping(release: Release, folder: Path, *, catalogue: Path) -> Path | None:
     mapping = release.mapping
     if mapping is None:
@@ -216,28 +181,22 @@ def _locate_mapping(release: Release, folder: Path, *, catalogue: Path) -> Path 
     if isinstance(mapping, ImageKey):
         match_columns(read_table_header(catalogue), {name: (name,) for name in mapping.columns})
         return None
-    path = _first_file(folder, mapping.file_names, "the table that maps ids to images")
+    path = _first_table(folder, mapping.file_names, "the table that maps ids to images")
     wanted = {name: (name,) for name in (mapping.id_column, mapping.image_column)}
     match_columns(read_table_header(path), wanted)
     return path
 
 
-def _first_file(folder: Path, names: Iterable[str], what: str) -> Path:
-    for name in names:
-        if (folder / name).is_file():
-            return folder / name
+def _first_table(folder: Path, names: Iterable[str], what: str) -> Path:
+    if path := find_table(folder, names):
+        return path
     raise InputError(
-        f"{folder} lacks {what}. Looked for: {', '.join(names)}. Found: {_list_folder(folder)}"
+        f"{folder} lacks {what}. Looked for: {', '.join(names)} (or the same as FITS). "
+        f"Found: {describe_folder(folder)}"
     )
 
 
 def _require_file(path: Path, what: str) -> Path:
     if not path.is_file():
-        raise InputError(f"{what} {path} does not exist. Found: {_list_folder(path.parent)}")
+        raise InputError(f"{what} {path} does not exist. Found: {describe_folder(path.parent)}")
     return path
-
-
-def _list_folder(folder: Path) -> str:
-    if not folder.is_dir():
-        return "no such folder"
-    return shorten(sorted(path.name + "/" * path.is_dir() for path in folder.iterdir()))

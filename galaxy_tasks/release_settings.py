@@ -57,7 +57,7 @@ class ReleaseSettings(BaseModel):
         "", "Catalogue inside the source folder. Empty: the release's own name."
     )
     images_folder: str = labels_setting(
-        "", "Image folder inside the source folder. Empty: the release's own."
+        "", "Image folder, or zip, inside the source folder. Empty: the release's own."
     )
     id_column: str = labels_setting("", "Column with the galaxy's id. Empty: the release's own.")
     class_column: str = labels_setting("", "Column with the class (class_table). Empty: 'class'.")

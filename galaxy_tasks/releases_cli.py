@@ -8,8 +8,9 @@ import typer
 
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.release_fetching import check_release, fetch_release
+from galaxy_tasks.release_images import find_images
 from galaxy_tasks.releases import RELEASES
-from galaxy_tasks.releases.files import is_image, list_file_names
+from galaxy_tasks.releases.files import find_table, is_image, list_file_names
 from galaxy_tasks.releases.rules import (
     Criterion,
     GivenScheme,
@@ -91,14 +92,21 @@ def show_release(name: str, *, folder: Folder = None) -> None:
 
 
 @releases_app.command("fetch")
-def fetch(name: str, *, folder: Target) -> None:
+def fetch(
+    name: str,
+    *,
+    folder: Target,
+    in_place: Annotated[
+        bool, typer.Option("--in-place", help="Leave a zip of images packed; it is read as it is.")
+    ] = False,
+) -> None:
     """Fetch a release into a folder of its name, verify it and unpack its images.
 
     Interrupted, it goes on from where it was when run again. Files that lie there are verified.
     """
     release = _find_release(name)
     place = folder / release.name
-    fetch_release(release, folder=place)
+    fetch_release(release, folder=place, zip_images="in_place" if in_place else "unpacked")
     found = find_files(release, place)
     print(f"{place}: {_describe_disk(found)}")
     if found.is_complete:
@@ -136,20 +144,26 @@ def find_files(release: Release, folder: Path) -> FilesOnDisk:
     own = folder / release.name
     place = own if own.is_dir() else folder
     mapping = release.mapping.file_names if isinstance(release.mapping, ImageMapping) else ()
+    tables = [find_table(place, wanted) for wanted in (release.catalogue_names, mapping)]
+    found = [path.name for path in tables if path]
     wanted = dict.fromkeys(
-        (*release.catalogue_names, *mapping, *(file.name for file in release.files))
+        (*found, *release.catalogue_names, *mapping, *(file.name for file in release.files))
     )
     names = tuple(name for name in wanted if (place / name).is_file())
-    folders = [place / name for name in release.images_folders if (place / name).is_dir()]
-    images = sum(map(is_image, list_file_names(folders[0]))) if names and folders else 0
-    has_mapping = not mapping or bool(set(names) & set(mapping))
-    has_catalogue = bool(set(names) & set(release.catalogue_names))
+    images = _count_images(find_images(release, place)) if names else 0
     return FilesOnDisk(
         folder=place,
         names=names,
         images=images,
-        is_complete=has_catalogue and has_mapping and images > 0,
+        is_complete=len(found) == (2 if mapping else 1) and images > 0,
     )
+
+
+def _count_images(images: Path | None) -> int:
+    try:
+        return sum(map(is_image, list_file_names(images))) if images else 0
+    except InputError:  # a damaged archive has no images; `check` says what is wrong with it
+        return 0
 
 
 def describe_scheme(release: Release, scheme: Scheme) -> list[str]:

@@ -9,6 +9,8 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
+from galaxy_tasks.errors import InputError
+from galaxy_tasks.fits_headers import is_fits
 from galaxy_tasks.lineage import ReleaseFiles
 from galaxy_tasks.releases.files import Table, list_images, match_columns, read_table_header
 from galaxy_tasks.releases.rules import ImageKey, ImageMapping, Release
@@ -30,7 +32,14 @@ def read_rows(spark: SparkSession, table: Table, columns: dict[str, str]) -> Dat
         spark: the session.
         table: the table's header.
         columns: for each column of the result the table's own.
+
+    Raises:
+        InputError: the table is FITS, which `prepare_release` converts.
     """
+    if is_fits(table.path):
+        raise InputError(
+            f"Spark cannot read {table.path}. Run or clear the task 'prepare_release'."
+        )
     if table.is_parquet:
         rows = spark.read.parquet(spark_path(table.path))
         chosen = [_keep_double(rows, own).alias(name) for name, own in columns.items()]

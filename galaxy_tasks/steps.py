@@ -6,36 +6,34 @@ published returns it at once. `clean_labels` is missing here: it is the Spark ap
 """
 
 import shutil
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from galaxy_tasks import artifacts, lineage
 from galaxy_tasks.artifacts import Artifact
-from galaxy_tasks.config import Architecture, Family, RunConfig, parse_config
+from galaxy_tasks.config import RunConfig, parse_config
 from galaxy_tasks.durable import read_json
-from galaxy_tasks.errors import GalaxyMorphologyError, InputError
+from galaxy_tasks.errors import InputError
 from galaxy_tasks.lineage import ReleaseFiles
-from galaxy_tasks.morphology import is_handed
-from galaxy_tasks.process import run_step
+from galaxy_tasks.network_training import train_network, train_networks
 from galaxy_tasks.releases import RELEASES
 
 Json = dict[str, Any]
-_TRAINING_TIMEOUT_S = 2 * 24 * 3600
 
 
 def prepare_release(settings: Json) -> Json:
     """Return where the release's files are, as ReleaseFiles; draw or fetch it first if need be."""
     from galaxy_tasks.release_fetching import provide_source
     from galaxy_tasks.release_files import locate_release
+    from galaxy_tasks.release_tables import convert_tables
 
     located = []
     for part in parse_config(settings).parts():
         is_drawn = part.release == "simulated"
         source = _draw_simulation(part).path if is_drawn else provide_source(part)
-        files = locate_release(part, source=source)
+        files = convert_tables(locate_release(part, source=source))
         print(f"Release {part.release}: {RELEASES[part.release].reference}", flush=True)
         print(f"Catalogue: {files.catalogue}\nImages: {files.images}", flush=True)
         located.append(files)
@@ -54,7 +52,7 @@ def preprocess_images(settings: Json, release_files: Json) -> Json:
     with artifacts.open_draft("images", lineage.images_made_from(config, labels.key)) as draft:
         if draft.published:
             _check_rejected(draft.published, config.max_rejected_fraction)
-            return _reuse(draft.published)
+            return artifacts.tell_published(draft.published)
         summary = prepare_cutouts(
             draft.path,
             galaxies=_read_table(labels.path / "labels.parquet"),
@@ -65,7 +63,9 @@ def preprocess_images(settings: Json, release_files: Json) -> Json:
             workers=config.image_workers,
         )
         classes = read_json(labels.path / "classes.json")
-        return _publish(draft, {**asdict(summary), "classes": classes, "labels": labels.key})
+        return artifacts.publish_and_tell(
+            draft, {**asdict(summary), "classes": classes, "labels": labels.key}
+        )
 
 
 def predict_last_winner(settings: Json, release_files: Json, images: Json) -> Json | None:
@@ -88,7 +88,7 @@ def predict_last_winner(settings: Json, release_files: Json, images: Json) -> Js
     )
     with artifacts.open_draft("predictions", made_from) as draft:
         if draft.published:
-            return _reuse(draft.published)
+            return artifacts.tell_published(draft.published)
         from galaxy_tasks.devices import set_up_device
 
         set_up_device(former.record.config)
@@ -103,22 +103,22 @@ def predict_last_winner(settings: Json, release_files: Json, images: Json) -> Js
             image_folders=[Path(part.images) for part in ReleaseFiles(**release_files).parts()],
         )
         shutil.rmtree(draft.path / "work", ignore_errors=True)
-        return _publish(draft, summary)
+        return artifacts.publish_and_tell(draft, summary)
 
 
 def train_alexnet(settings: Json, images: Json) -> Json:
     """Train the chosen AlexNet."""
-    return _train_family("alexnet", settings, images)
+    return train_networks("alexnet", settings, images)
 
 
 def train_resnet(settings: Json, images: Json) -> Json:
     """Train the chosen ResNets, one after the other."""
-    return _train_family("resnet", settings, images)
+    return train_networks("resnet", settings, images)
 
 
 def train_densenet(settings: Json, images: Json) -> Json:
     """Train the chosen DenseNets, one after the other."""
-    return _train_family("densenet", settings, images)
+    return train_networks("densenet", settings, images)
 
 
 def evaluate(
@@ -167,83 +167,6 @@ def _draw_simulation(config: RunConfig) -> Artifact:
         return draft.publish({"galaxies": config.simulated_galaxies, "simulated": True})
 
 
-def _train_family(family: Family, settings: Json, images: Json) -> Json:
-    """Return {"models": [references], "failed": {architecture: error}} of the chosen networks.
-
-    Each trains in a process of its own, because seeds, precision and GPU memory belong to a
-    process. One that fails does not keep the others from training; then, if another try may help
-    or none succeeded, its error is raised, and the next try finds the others finished.
-    """
-    models, failed = [], {}
-    errors: list[Exception] = []
-    for architecture in parse_config(settings).variants(family):
-        try:
-            reference = run_step(
-                "train_network", settings=settings, images=images, architecture=architecture
-            )
-        except (GalaxyMorphologyError, ChildProcessError) as error:
-            errors.append(error)
-            failed[architecture] = str(error)
-            print(f"ERROR: {architecture}: {error}", flush=True)
-        else:
-            models.append(reference)
-    worth_another_try = [error for error in errors if not isinstance(error, InputError)]
-    if worth_another_try or (errors and not models):
-        raise (worth_another_try or errors)[0]
-    return {"models": models, "failed": failed}
-
-
-def train_network(settings: Json, images: Json, architecture: Architecture) -> Json:
-    """Train one network and return the reference of its model."""
-    config, prepared = parse_config(settings), Artifact.from_reference(images)
-    made_from = lineage.model_made_from(config, prepared.key, architecture)
-    with artifacts.open_draft("models", made_from, timeout_s=_TRAINING_TIMEOUT_S) as draft:
-        if draft.published:
-            return _reuse(draft.published)
-        from galaxy_tasks.checkpoints import CHECKPOINT_FILES
-        from galaxy_tasks.devices import set_up_device
-
-        device = set_up_device(config)
-        from galaxy_tasks.trained_model import write_model
-        from galaxy_tasks.training import train_classifier
-
-        started = time.monotonic()
-        classes = prepared.manifest["summary"]["classes"]
-        config = _keep_handedness(config, classes)
-        trained = train_classifier(
-            prepared.path,
-            architecture=architecture,
-            config=config,
-            classes=classes,
-            device=device,
-            folder=draft.path,
-        )
-        summary = write_model(
-            draft.path,
-            trained,
-            config=config,
-            architecture=architecture,
-            classes=classes,
-            device=device,
-        )
-        print(
-            f"{architecture}: best epoch {trained.state.best_epoch} with validation macro-F1 "
-            f"{trained.state.best_macro_f1:.4f}; this attempt took "
-            f"{time.monotonic() - started:.0f} s.",
-            flush=True,
-        )
-        return _publish(draft, summary, discard=CHECKPOINT_FILES)
-
-
-def _keep_handedness(config: RunConfig, classes: Sequence[str]) -> RunConfig:
-    """Return the settings without mirror images where these would turn one class into another."""
-    if not is_handed(classes):
-        return config
-    print("Classes tell clockwise from anticlockwise: no mirror images are used.", flush=True)
-    views = min(config.prediction_views, 4)
-    return config.model_copy(update={"has_flips": False, "prediction_views": views})
-
-
 def _check_rejected(images: Artifact, max_rejected_fraction: float) -> None:
     """Raise InputError if more was refused than this run allows; another run may allow more."""
     summary = images.manifest["summary"]
@@ -259,19 +182,6 @@ def _read_table(path: Path):
     import pandas as pd
 
     return pd.read_parquet(path)
-
-
-def _publish(
-    draft: artifacts.Draft, summary: Mapping[str, Any], *, discard: Sequence[str] = ()
-) -> Json:
-    artifact = draft.publish(summary, discard=discard)
-    print(f"Published {artifact.path}", flush=True)
-    return artifact.as_reference()
-
-
-def _reuse(artifact: Artifact) -> Json:
-    print(f"Already there, nothing to do: {artifact.path}", flush=True)
-    return artifact.as_reference()
 
 
 STEPS = {

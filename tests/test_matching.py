@@ -1,11 +1,8 @@
 import numpy as np
 import pyarrow as pa
-import pytest
 
 from galaxy_tasks.matching import (
-    MOST_COPIES,
     group_linked,
-    hash_repeated_images,
     link_equals,
     match_positions,
     measure_separations,
@@ -66,26 +63,3 @@ def test_links_of_several_kinds_make_one_group():
     assert groups[2] == groups[3]
     assert len(set(groups.tolist())) == 3
     assert group_linked(3, []).tolist() == [0, 1, 2]
-
-
-def test_copies_of_an_image_are_found_by_content_alone(tmp_path):
-    tail = bytes(600)
-    contents = {"a": b"x" + tail, "b": b"y" + tail, "copy": b"x" + tail, "short": b"x"}
-    paths = []
-    for name, content in contents.items():
-        paths.append(tmp_path / f"{name}.jpg")
-        paths[-1].write_bytes(content)
-    paths.append(tmp_path / "missing.jpg")
-    hashes = hash_repeated_images(paths)
-    assert hashes[0] == hashes[2] != ""
-    assert len(hashes[0]) == 64
-    assert [hashes[index] for index in (1, 3, 4)] == ["", "", ""]
-
-
-@pytest.mark.parametrize(("count", "is_linked"), [(MOST_COPIES, True), (MOST_COPIES + 1, False)])
-def test_an_image_with_very_many_names_is_a_stand_in(tmp_path, capsys, count, is_linked):
-    paths = [tmp_path / f"{number}.jpg" for number in range(count)]
-    for path in paths:
-        path.write_bytes(b"no image")
-    assert all(hash_repeated_images(paths)) is is_linked
-    assert ("have the content of 0.jpg" in capsys.readouterr().out) is not is_linked

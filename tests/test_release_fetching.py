@@ -10,8 +10,10 @@ from download_server import DownloadServer
 from typer.testing import CliRunner
 
 from galaxy_tasks.cli import app
+from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.release_fetching import check_release, fetch_release
+from galaxy_tasks.release_files import locate_release
 from galaxy_tasks.releases import RELEASES
 from galaxy_tasks.releases.rules import RemoteFile
 from galaxy_tasks.releases_cli import find_files
@@ -59,6 +61,19 @@ def test_all_of_a_release_is_fetched_and_its_images_lie_in_one_folder(release, t
     assert (tmp_path / "images" / "7.jpg").read_bytes() == b"seven" * 100
     assert sorted(path.name for path in (tmp_path / "images").iterdir()) == ["7.jpg", "8.jpg"]
     assert find_files(release, tmp_path).is_complete
+
+
+def test_images_stay_in_their_zip_where_that_is_asked_for(release, monkeypatch, tmp_path):
+    monkeypatch.setitem(RELEASES, "galaxy_zoo_2", release)
+    arguments = ["releases", "fetch", "galaxy_zoo_2", "--in-place", "--folder", str(tmp_path)]
+    fetched = CliRunner().invoke(app, arguments)
+    assert fetched.exit_code == 0, fetched.output
+    assert "images_gz2.zip: 2 files, read in place" in fetched.output
+    place = tmp_path / "galaxy_zoo_2"
+    assert f"scripts/run --release galaxy_zoo_2 --source {place}" in fetched.output
+    assert not (place / "images").exists()
+    config = RunConfig(release="galaxy_zoo_2", source=str(place), scheme="gz2_class")
+    assert locate_release(config).images == str(place / "images_gz2.zip")
 
 
 def test_a_second_time_nothing_is_fetched(release, server, tmp_path):

@@ -10,11 +10,12 @@ either may touch.
 from galaxy_tasks.downloads.archives import UnpackedArchive, unpack_archive
 from galaxy_tasks.downloads.fetching import check_file, fetch_file, fetch_files
 from galaxy_tasks.downloads.records import DownloadSettings, FetchedFile, RemoteFile
-from galaxy_tasks.downloads.zipped import ZippedMembers, open_members
+from galaxy_tasks.downloads.zipped import Place, ZippedMembers, open_members
 
 __all__ = [
     "DownloadSettings",
     "FetchedFile",
+    "Place",
     "RemoteFile",
     "UnpackedArchive",
     "ZippedMembers",

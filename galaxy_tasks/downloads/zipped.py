@@ -4,7 +4,7 @@ import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,9 @@ _LOCAL_HEADER = struct.Struct("<4s22xHH")
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class Place:
+    """Where in a zip a file is, and what its content must be."""
+
     offset: int
     packed_bytes: int
     size_bytes: int
@@ -31,10 +33,10 @@ class ZippedMembers:
     read at the same time.
     """
 
-    def __init__(self, archive: Path, places: dict[str, _Place]) -> None:
-        """Open the archive; `open_members` checks it first."""
+    def __init__(self, archive: Path, places: Mapping[str, Place]) -> None:
+        """Open the archive; `open_members` checks it first, and finds the places."""
         self.archive = archive
-        self._places = places
+        self.places = places
         self._file = archive.open("rb", buffering=0)
 
     def __enter__(self) -> "ZippedMembers":
@@ -44,13 +46,13 @@ class ZippedMembers:
         self._file.close()
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self.places)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._places)
+        return iter(self.places)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._places
+        return name in self.places
 
     def size_bytes(self, name: str) -> int:
         """Return the size of a file's content."""
@@ -77,11 +79,11 @@ class ZippedMembers:
                 raise zipfile.BadZipFile(f"wrong size or CRC-32 of {name!r}")
         return content
 
-    def _find(self, name: str) -> _Place:
+    def _find(self, name: str) -> Place:
         try:
-            return self._places[name]
+            return self.places[name]
         except KeyError:
-            some = ", ".join(list(self._places)[:3])
+            some = ", ".join(list(self.places)[:3])
             raise InputError(
                 f"{self.archive} has no file {name!r}; it has {len(self)}, such as {some}."
             ) from None
@@ -120,7 +122,7 @@ def open_members(
         return ZippedMembers(archive, places)
 
 
-def _find_place(archive: Path, info: zipfile.ZipInfo, *, max_member_bytes: int) -> _Place:
+def _find_place(archive: Path, info: zipfile.ZipInfo, *, max_member_bytes: int) -> Place:
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise InputError(
             f"{archive}: {info.filename!r} is packed by method {info.compress_type}; only stored "
@@ -132,7 +134,7 @@ def _find_place(archive: Path, info: zipfile.ZipInfo, *, max_member_bytes: int) 
             f"{archive}: {info.filename!r} has {largest_bytes} bytes, more than the "
             f"{max_member_bytes} that are read into memory. Unpack the archive."
         )
-    return _Place(
+    return Place(
         info.header_offset,
         info.compress_size,
         info.file_size,

@@ -8,9 +8,11 @@ with the same bytes as one that was never interrupted.
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -27,6 +29,7 @@ from galaxy_tasks.preparation.workers import (
     count_workers,
     prepare_chunks,
 )
+from galaxy_tasks.zipped_images import find_places, is_zip
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,12 +81,13 @@ def prepare_cutouts(
     has its galaxies in the same order, that of galaxy_id: galaxy_id, label, label_index, split,
     source_file, sha256, width_px, height_px. rejected.parquet has those that are in neither:
     galaxy_id, source_file, reason, detail. `galaxies` has galaxies.COLUMNS, image_name relative
-    to `images_folder`, or where column release_index is n > 0 to `other_folders[n - 1]`. `workers`
-    0 means one for each core.
+    to `images_folder`, or where column release_index is n > 0 to `other_folders[n - 1]`, each a
+    folder or a zip. `workers` 0 means one for each core.
 
     Raises:
         InputError: more images than `max_rejected_fraction` are refused, or all of a class in a
-            split; the table is malformed; OpenCL is asked for and not there.
+            split; the table is malformed; OpenCL is asked for and not there; the zip as a whole is
+            damaged or unsafe.
         ResourceError: the disk is full or failing, or a worker was killed; a retry goes on.
     """
     table = order_galaxies(galaxies)
@@ -104,7 +108,7 @@ def prepare_cutouts(
         journal = Journal(work, plan)
         if not slots.exists() and not (folder_out / IMAGES).exists():
             journal.clear()
-        chunks = _cut_into_chunks(table)
+        chunks = _cut_into_chunks(table, folders)
         order = WorkOrder(folders, slots.path, HEADER_BYTES, settings)
         _prepare_missing(chunks, order=order, slots=slots, journal=journal, workers=workers)
         prepared = _join_outcomes(table, journal.finished())
@@ -126,12 +130,19 @@ def _is_complete(folder: Path, plan: str) -> bool:
     return metadata.get(_PLAN_KEY) == plan.encode() and (folder / IMAGES).is_file()
 
 
-def _cut_into_chunks(table: pa.Table) -> list[Chunk]:
-    names, folders = table["image_name"].to_pylist(), table[FOLDER].to_pylist()
-    chunks = []
-    for number, first in enumerate(range(0, len(names), _CHUNK_IMAGES)):
-        part = slice(first, first + _CHUNK_IMAGES)
-        chunks.append(Chunk(number, first, tuple(names[part]), tuple(folders[part])))
+def _cut_into_chunks(table: pa.Table, folders: Sequence[Path]) -> list[Chunk]:
+    """Return the table's images in chunks, each of one folder."""
+    names, indices = table["image_name"].to_pylist(), table[FOLDER].to_numpy()
+    places = [find_places(folder) if is_zip(folder) else None for folder in folders]
+    turns = [0, *(np.flatnonzero(np.diff(indices)) + 1).tolist(), len(names)]
+    chunks: list[Chunk] = []
+    for start, stop in pairwise(turns):
+        folder = int(indices[start])
+        inside = places[folder]
+        for first in range(start, stop, _CHUNK_IMAGES):
+            own = tuple(names[first : min(first + _CHUNK_IMAGES, stop)])
+            own_places = None if inside is None else {n: inside[n] for n in own if n in inside}
+            chunks.append(Chunk(len(chunks), first, own, folder, own_places))
     return chunks
 
 

@@ -12,15 +12,17 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from galaxy_tasks import images
+from galaxy_tasks.downloads import Place
 from galaxy_tasks.errors import ResourceError
-from galaxy_tasks.image_headers import RejectedImage, read_image_file
+from galaxy_tasks.image_headers import RejectedImage
+from galaxy_tasks.preparation.sources import ReadImage, open_source
 
 _YIELD_EVERY_S = 0.5
 """What is finished goes to the disk together: each flush costs some hundredths of a second."""
@@ -35,8 +37,10 @@ class Chunk:
     number: int
     first_slot: int
     file_names: tuple[str, ...]
-    folder_indices: tuple[int, ...]
-    """For each file its folder, as the position in WorkOrder.images_folders."""
+    folder: int
+    """Where they are, as the position in WorkOrder.images_folders."""
+    places: Mapping[str, Place] | None = None
+    """Where in the zip they are, so that no worker has to read its directory; None: a folder."""
 
 
 @dataclass
@@ -56,6 +60,7 @@ class WorkOrder:
     """What all chunks have in common. Slot n of the output begins at first_byte + n × slot size."""
 
     images_folders: tuple[Path, ...]
+    """Folders, or zips."""
     output: Path
     first_byte: int
     settings: images.ImageSettings
@@ -142,28 +147,34 @@ def _end_with_parent() -> None:
 
 
 def _prepare_chunk(chunk: Chunk) -> ChunkOutcome:
-    assert _worker_order is not None
+    order = _worker_order
+    assert order is not None
     outcome = ChunkOutcome(chunk.number)
+    max_side_px = order.settings.max_source_side_px
     try:
-        with _worker_order.output.open("r+b", buffering=0) as output:
-            files = zip(chunk.file_names, chunk.folder_indices, strict=True)
-            for slot, (name, folder) in enumerate(files, chunk.first_slot):
-                output.seek(_worker_order.first_byte + slot * _worker_order.slot_bytes)
-                path = _worker_order.images_folders[folder] / name
-                _prepare_file(path, _worker_order, output, outcome)
+        folder = order.images_folders[chunk.folder]
+        with (
+            open_source(folder, chunk.places, max_side_px=max_side_px) as read,
+            order.output.open("r+b", buffering=0) as output,
+        ):
+            for slot, name in enumerate(chunk.file_names, chunk.first_slot):
+                output.seek(order.first_byte + slot * order.slot_bytes)
+                _prepare_file(name, read, order.settings, output, outcome)
     except OSError as error:  # a disk that is full or fails; a later attempt may succeed
-        raise ResourceError(f"{error.filename or _worker_order.output}: {error.strerror}") from None
+        raise ResourceError(f"{error.filename or order.output}: {error.strerror}") from None
     return outcome
 
 
-def _prepare_file(path: Path, order: WorkOrder, output, outcome: ChunkOutcome) -> None:
+def _prepare_file(
+    name: str, read: ReadImage, settings: images.ImageSettings, output, outcome: ChunkOutcome
+) -> None:
     """Prepare one file, write it at the output's position, and add a row to the outcome."""
     sha256 = header = rejected = None
     try:
-        data = read_image_file(path, max_side_px=order.settings.max_source_side_px)
+        data = read(name)
         sha256 = hashlib.sha256(data).hexdigest()
-        header = images.read_header(data, max_side_px=order.settings.max_source_side_px)
-        pixels = images.prepare_image(data, order.settings)
+        header = images.read_header(data, max_side_px=settings.max_source_side_px)
+        pixels = images.prepare_image(data, settings)
     except RejectedImage as error:
         rejected = error
     else:

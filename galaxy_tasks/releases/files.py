@@ -20,8 +20,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from galaxy_tasks.errors import InputError
+from galaxy_tasks.fits_headers import FITS_SUFFIXES, is_fits, read_fits_header
+from galaxy_tasks.zipped_images import find_places, is_zip
 
-TABLE_SUFFIXES = (".csv", ".csv.gz", ".parquet")
+TABLE_SUFFIXES = (".csv", ".csv.gz", ".parquet", *FITS_SUFFIXES)
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 DELIMITERS = (",", ";", "\t", "|")
 _CHUNK_BYTES = 1 << 20
@@ -37,11 +39,11 @@ class Table:
     delimiter: str = ","
     """What separates the cells of a CSV."""
     floating_columns: frozenset[str] = frozenset()
-    """Columns stored as floating-point numbers (Parquet); a CSV's are text."""
+    """Columns stored as floating-point numbers (Parquet, FITS); a CSV's are text."""
 
     @property
     def is_parquet(self) -> bool:
-        """Whether the table is Parquet; else it is CSV, perhaps gzipped."""
+        """Whether the table is Parquet; else it is CSV or FITS, perhaps gzipped."""
         return self.path.name.lower().endswith(".parquet")
 
     def find(self, names: Iterable[str]) -> str | None:
@@ -68,8 +70,16 @@ def is_table(path: Path) -> bool:
     return path.name.lower().endswith(TABLE_SUFFIXES)
 
 
+def find_table(folder: Path, names: Iterable[str]) -> Path | None:
+    """Return the first of these tables that lies in the folder, under its own name or as FITS."""
+    names = list(names)
+    stems = dict.fromkeys(re.sub(r"(\.csv|\.csv\.gz|\.parquet)$", "", name) for name in names)
+    as_fits = [stem + suffix for stem in stems for suffix in FITS_SUFFIXES]
+    return next((folder / n for n in (*names, *as_fits) if (folder / n).is_file()), None)
+
+
 def read_table_header(path: Path) -> Table:
-    """Return the columns of a CSV, gzipped CSV or Parquet file, reading no row.
+    """Return the columns of a CSV, gzipped CSV, Parquet or FITS file, reading no row.
 
     Raises:
         InputError: the file is no such table, is empty, is not UTF-8, or repeats a column.
@@ -78,6 +88,8 @@ def read_table_header(path: Path) -> Table:
         raise InputError(f"Spark ignores files named like {path.name}. Rename {path}.")
     if not is_table(path):
         raise InputError(f"{path} must end in one of {', '.join(TABLE_SUFFIXES)}.")
+    if is_fits(path):
+        return _read_fits(path)
     table = _read_parquet_header(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
     repeated = sorted({column for column in table.columns if table.columns.count(column) > 1})
     if repeated:
@@ -97,6 +109,13 @@ def _read_parquet_header(path: Path) -> Table:
         raise InputError(f"{path} is no readable Parquet file: {error}") from error
     floating = (field.name for field in schema if pa.types.is_floating(field.type))
     return Table(path=path, columns=tuple(schema.names), floating_columns=frozenset(floating))
+
+
+def _read_fits(path: Path) -> Table:
+    found = read_fits_header(path).columns
+    floating = frozenset(column.name for column in found if column.is_floating)
+    names = tuple(column.name for column in found)
+    return Table(path=path, columns=names, floating_columns=floating)
 
 
 def _read_csv(path: Path) -> Table:
@@ -166,10 +185,10 @@ def shorten(names: Iterable[str]) -> str:
 
 
 def list_images(folder: Path, *, pattern: str) -> dict[str, str]:
-    """Return the image names of a folder by the id in them.
+    """Return the image names of a folder, or a zip, by the id in them.
 
     Args:
-        folder: listed once, without its subfolders.
+        folder: listed once, without its subfolders; of a zip all folders count.
         pattern: file name with '{id}' for the id; empty: the id and any image suffix, where of
             two files with the same id that with the earlier suffix in IMAGE_SUFFIXES counts.
     """
@@ -193,7 +212,9 @@ def _rank_suffix(name: str) -> tuple[int, str]:
 
 
 def list_file_names(folder: Path) -> list[str]:
-    """Return the names of a folder's files, in no order; hidden files are left out."""
+    """Return the names of a folder's or zip's files, in no order; hidden files are left out."""
+    if is_zip(folder):
+        return list(find_places(folder))
     with os.scandir(folder) as entries:
         return [e.name for e in entries if e.is_file() and not e.name.startswith(".")]
 
@@ -201,15 +222,23 @@ def list_file_names(folder: Path) -> list[str]:
 def hash_content(tables: Iterable[Path], *, images: Path) -> str:
     """Return the SHA-256 over the tables' bytes and the images' names and sizes, in hexadecimal.
 
+    A zip has the hash of the folder that it unpacks to.
+
     Raises:
         InputError: a gzipped table is truncated or damaged.
     """
     digest = hashlib.sha256()
     for table in tables:
         digest.update(_hash_table(table))
-    for line in sorted(f"{n}\0{(images / n).stat().st_size}\n" for n in list_file_names(images)):
+    for line in sorted(f"{n}\0{size_bytes}\n" for n, size_bytes in _list_sizes(images)):
         digest.update(line.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
+
+
+def _list_sizes(images: Path) -> list[tuple[str, int]]:
+    if is_zip(images):
+        return [(name, place.size_bytes) for name, place in find_places(images).items()]
+    return [(name, (images / name).stat().st_size) for name in list_file_names(images)]
 
 
 def _hash_table(path: Path) -> bytes:

@@ -1,0 +1,92 @@
+"""Trains the chosen networks of a family, each in a process of its own, and publishes them."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from galaxy_tasks import artifacts, lineage
+from galaxy_tasks.artifacts import Artifact
+from galaxy_tasks.config import Architecture, Family, RunConfig, parse_config
+from galaxy_tasks.errors import GalaxyMorphologyError, InputError
+from galaxy_tasks.morphology import is_handed
+from galaxy_tasks.process import run_step
+
+Json = dict[str, Any]
+_TRAINING_TIMEOUT_S = 2 * 24 * 3600
+
+
+def train_networks(family: Family, settings: Json, images: Json) -> Json:
+    """Return {"models": [references], "failed": {architecture: error}} of the chosen networks.
+
+    Each trains in a process of its own, because seeds, precision and GPU memory belong to a
+    process. One that fails does not keep the others from training; then, if another try may help
+    or none succeeded, its error is raised, and the next try finds the others finished.
+    """
+    models, failed = [], {}
+    errors: list[Exception] = []
+    for architecture in parse_config(settings).variants(family):
+        try:
+            reference = run_step(
+                "train_network", settings=settings, images=images, architecture=architecture
+            )
+        except (GalaxyMorphologyError, ChildProcessError) as error:
+            errors.append(error)
+            failed[architecture] = str(error)
+            print(f"ERROR: {architecture}: {error}", flush=True)
+        else:
+            models.append(reference)
+    worth_another_try = [error for error in errors if not isinstance(error, InputError)]
+    if worth_another_try or (errors and not models):
+        raise (worth_another_try or errors)[0]
+    return {"models": models, "failed": failed}
+
+
+def train_network(settings: Json, images: Json, architecture: Architecture) -> Json:
+    """Train one network and return the reference of its model."""
+    config, prepared = parse_config(settings), Artifact.from_reference(images)
+    made_from = lineage.model_made_from(config, prepared.key, architecture)
+    with artifacts.open_draft("models", made_from, timeout_s=_TRAINING_TIMEOUT_S) as draft:
+        if draft.published:
+            return artifacts.tell_published(draft.published)
+        from galaxy_tasks.checkpoints import CHECKPOINT_FILES
+        from galaxy_tasks.devices import set_up_device
+
+        device = set_up_device(config)
+        from galaxy_tasks.trained_model import write_model
+        from galaxy_tasks.training import train_classifier
+
+        started = time.monotonic()
+        classes = prepared.manifest["summary"]["classes"]
+        config = _keep_handedness(config, classes)
+        trained = train_classifier(
+            prepared.path,
+            architecture=architecture,
+            config=config,
+            classes=classes,
+            device=device,
+            folder=draft.path,
+        )
+        summary = write_model(
+            draft.path,
+            trained,
+            config=config,
+            architecture=architecture,
+            classes=classes,
+            device=device,
+        )
+        print(
+            f"{architecture}: best epoch {trained.state.best_epoch} with validation macro-F1 "
+            f"{trained.state.best_macro_f1:.4f}; this attempt took "
+            f"{time.monotonic() - started:.0f} s.",
+            flush=True,
+        )
+        return artifacts.publish_and_tell(draft, summary, discard=CHECKPOINT_FILES)
+
+
+def _keep_handedness(config: RunConfig, classes: Sequence[str]) -> RunConfig:
+    """Return the settings without mirror images where these would turn one class into another."""
+    if not is_handed(classes):
+        return config
+    print("Classes tell clockwise from anticlockwise: no mirror images are used.", flush=True)
+    views = min(config.prediction_views, 4)
+    return config.model_copy(update={"has_flips": False, "prediction_views": views})

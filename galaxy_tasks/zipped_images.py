@@ -1,0 +1,50 @@
+"""A zip with images stands for the folder that it would be unpacked into.
+
+Its files are known by their names without folders, as unpacking lays them into one folder.
+"""
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+
+from galaxy_tasks.downloads import Place, open_members
+from galaxy_tasks.errors import InputError
+
+MAX_UNPACKED_BYTES = 400 * 10**9
+"""More than any release publishes; the largest are the 100 GB of DECaLS."""
+MAX_RATIO = 20
+"""JPEG and PNG hardly shrink any more; a table of zeros does."""
+
+
+def is_zip(path: Path) -> bool:
+    """Return whether this is a zip, by its name, and no folder."""
+    return path.suffix.lower() == ".zip" and path.is_file()
+
+
+def find_places(archive: Path) -> Mapping[str, Place]:
+    """Return where in a zip each file is, by its name without folders; hidden files are left out.
+
+    Raises:
+        InputError: no zip, damaged, encrypted, unsafe or larger than allowed, as `open_members`
+            says; or two files of one name in different folders.
+    """
+    status = archive.stat()
+    return _find_places(archive, status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=1)
+def _find_places(archive: Path, _size_bytes: int, _changed_ns: int) -> Mapping[str, Place]:
+    """Read the directory, some seconds for a quarter of a million files, once for all who ask."""
+    places: dict[str, Place] = {}
+    with open_members(archive, max_total_bytes=MAX_UNPACKED_BYTES, max_ratio=MAX_RATIO) as members:
+        for path, place in members.places.items():
+            name = path.rpartition("/")[2]
+            if name.startswith("."):
+                continue
+            if name in places:
+                raise InputError(
+                    f"{archive} has two files named {name!r} in different folders, so that a "
+                    "name does not say which image is meant. Unpack it and rename them."
+                )
+            places[name] = place
+    return places
