@@ -1,0 +1,136 @@
+"""Which galaxies a former winner has learned from, and on which classes two winners meet."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from galaxy_tasks.changes import _compare_labels
+from galaxy_tasks.former import COLUMNS, find_unseen, group_same
+from galaxy_tasks.morphology import name_kind
+from galaxy_tasks.succession import LEAST_GALAXIES, _explain, _find_ground
+
+ARCSEC = 1 / 3600
+
+
+def table(rows):
+    """Rows of (own_id, ra, dec, sha256, split, label) as `read_galaxies` gives them."""
+    columns = ["own_id", "ra_degrees", "dec_degrees", "sha256", "split", "label"]
+    frame = pd.DataFrame(rows, columns=columns)
+    frame["galaxy_id"] = frame["own_id"]
+    frame["image_name"] = frame["own_id"] + ".jpg"
+    frame["release_index"] = 0
+    frame["row"] = range(len(frame))
+    return frame[list(COLUMNS)]
+
+
+FORMER = table(
+    [
+        ("1", 10.0, 0.0, "a", "train", "spiral"),
+        ("2", 20.0, 0.0, "b", "validation", "spiral"),
+        ("3", 30.0, 0.0, "c", "test", "edge_on"),
+        ("4", np.nan, np.nan, "d", "train", "edge_on"),
+        ("5", 50.0, 0.0, "e", "train", "edge_on"),
+    ]
+)
+GALAXIES = table(
+    [
+        ("x", 10.0, 1.9 * ARCSEC, "p", "test", "spiral"),  # by place, trained on
+        ("y", 20.0, 2.1 * ARCSEC, "q", "test", "spiral"),  # just too far from one
+        ("z", 70.0, 0.0, "b", "test", "edge_on"),  # by image, chosen by
+        ("3", 30.0, 0.0, "c", "test", "spiral"),  # in its test, too: not learned from
+        ("4", 90.0, 0.0, "s", "test", "edge_on"),  # by id, trained on
+        ("w", np.nan, np.nan, "t", "test", "edge_on"),  # unknown
+    ]
+)
+
+
+def test_learned_from_is_what_shares_place_id_or_image_with_train_or_validation():
+    unseen = find_unseen(GALAXIES, FORMER, radius_arcsec=2.0)
+    assert dict(zip(GALAXIES["own_id"], unseen.tolist(), strict=True)) == {
+        "x": False,
+        "y": True,
+        "z": False,
+        "3": True,
+        "4": False,
+        "w": True,
+    }
+
+
+def test_rows_that_are_one_galaxy_have_one_number_in_all_tables():
+    own, theirs = group_same([GALAXIES, FORMER], radius_arcsec=2.0)
+    assert len(own) == len(GALAXIES)
+    assert len(theirs) == len(FORMER)
+    assert own[0] == theirs[0]
+    assert own[3] == theirs[2]
+    assert own[5] not in theirs
+
+
+def test_common_galaxies_and_their_changed_labels_are_counted():
+    num_common, changes = _compare_labels(FORMER, GALAXIES, radius_arcsec=2.0)
+    assert num_common == 4  # x and 1, z and 2, 3, 4
+    assert changes == {("spiral", "edge_on"): 1, ("edge_on", "spiral"): 1}
+
+
+def test_two_winners_of_the_same_classes_meet_on_these_whatever_their_order():
+    ground = _find_ground(
+        former_classes=["spiral", "edge_on"],
+        former=np.array([[0.9, 0.1], [0.2, 0.8]]),
+        current_classes=["edge_on", "spiral"],
+        current=np.array([[0.3, 0.7], [0.6, 0.4]]),
+        labels=np.array(["spiral", "edge_on"], dtype=object),
+    )
+    assert ground.classes == ("edge_on", "spiral")
+    assert not ground.are_kinds
+    assert ground.labels.tolist() == [1, 0]
+    np.testing.assert_allclose(ground.former, [[0.1, 0.9], [0.8, 0.2]])
+    np.testing.assert_allclose(ground.current, [[0.3, 0.7], [0.6, 0.4]])
+
+
+def test_other_classes_meet_by_kind_and_what_only_one_knows_is_left_out():
+    ground = _find_ground(
+        former_classes=["completely_round_smooth", "in_between_smooth", "spiral"],
+        former=np.array([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8], [0.2, 0.2, 0.6]]),
+        current_classes=["elliptical", "merger", "spiral_clockwise", "spiral_anticlockwise"],
+        current=np.array([[0.6, 0.2, 0.1, 0.1], [0.1, 0.5, 0.3, 0.1], [0.0, 1.0, 0.0, 0.0]]),
+        labels=np.array(["elliptical", "spiral_clockwise", "merger"], dtype=object),
+    )
+    assert ground.are_kinds
+    assert ground.classes == ("smooth", "spiral")
+    assert ground.labels.tolist() == [0, 1]  # the merger is left out
+    np.testing.assert_allclose(ground.former, [[0.8, 0.2], [0.2, 0.8]])
+    np.testing.assert_allclose(ground.current, [[0.75, 0.25], [0.2, 0.8]])
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("cigar_shaped_smooth", "smooth"),
+        ("barred_spiral", "spiral"),
+        ("edge_on", "edge_on"),
+        ("a class of one's own", "a class of one's own"),
+    ],
+)
+def test_a_class_is_of_a_kind(name, kind):
+    assert name_kind(name) == kind
+
+
+def test_without_common_ground_the_verdict_says_how_much_there_was():
+    ground = _find_ground(
+        former_classes=["spiral", "edge_on"],
+        former=np.array([[0.9, 0.1]]),
+        current_classes=["cat", "dog"],
+        current=np.array([[0.3, 0.7]]),
+        labels=np.array(["cat"], dtype=object),
+    )
+    assert ground.classes == ()
+    assert len(ground.labels) < LEAST_GALAXIES
+    record = SimpleNamespace(architecture="alexnet")
+    former = SimpleNamespace(record=record, published="2026-11-24T03:00:00Z")
+    winner = SimpleNamespace(record=SimpleNamespace(architecture="resnet18"))
+    text = _explain(former, winner, ground, None)  # pyright: ignore[reportArgumentType]
+    assert text == (
+        "resnet18 cannot be compared with the last winner, alexnet of 2026-11-24: there are 0 test "
+        "galaxies that neither has learned from and whose class both could name, of 0 classes."
+    )
