@@ -2,7 +2,7 @@
 
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.morphology import Morphology, is_handed
-from galaxy_tasks.steps import _keep_handedness
+from galaxy_tasks.network_training import _keep_handedness
 
 
 def test_spirals_with_a_sense_of_rotation_are_handed():
