@@ -66,7 +66,7 @@ def test_each_version_on_zenodo_starts_one_run_that_says_what_changed(
     before = len(list_own_runs(standalone))
     log = standalone.home / "standalone.log"
     announce(standalone, name="followed", file_name="f.toml", concept="700", bootstrap_samples=150)
-    wait_for(lambda: "Zenodo has no concept record 700" in log.read_text(), timeout_s=60)
+    wait_for(lambda: "No new versions can be seen." in log.read_text(), timeout_s=60)
     publish(zenodo, 701, version="1.0", md5="1" * 32)
     first = wait_for_runs(standalone, before + 1)[before]
     assert standalone.wait_for_end(first) == "success"
