@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from galaxy_tasks.announcements import read_announcement
+from galaxy_tasks.announcements import read_manifest
 from galaxy_tasks.config import parse_config
 from galaxy_tasks.durable import read_json
 from galaxy_tasks.release_files import locate_release
@@ -166,7 +166,7 @@ def test_without_code_a_manifest_of_ten_lines_does_it(tmp_path):
     assert count_lines(text) == 10
     path = tmp_path / "example.toml"
     path.write_text(text)
-    settings = read_announcement(path).settings
+    settings = read_manifest(path).settings
     source = tmp_path / "source"
     (source / "cutouts").mkdir(parents=True)
     (source / "cutouts" / "1.png").touch()
@@ -174,3 +174,12 @@ def test_without_code_a_manifest_of_ten_lines_does_it(tmp_path):
     files = locate_release(parse_config({**settings, "source": str(source)}))
     assert Path(files.catalogue) == source / "morphology.csv"
     assert Path(files.images) == source / "cutouts"
+
+
+def test_the_manifest_of_several_releases_is_accepted(tmp_path):
+    (block,) = read_blocks(read_section("Several releases in one run"), "toml")
+    path = tmp_path / "several.toml"
+    path.write_text(block)
+    parts = parse_config(read_manifest(path).settings).parts()
+    assert [part.source for part in parts] == ["/data/galaxy_zoo_challenge", "/data/galaxy_zoo_1"]
+    assert parts[1].class_names["spiral_clockwise"] == "spiral"
