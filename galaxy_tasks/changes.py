@@ -95,8 +95,8 @@ def describe_changes(
     ]
     settings = [ImageSettings.from_config(one) for one in (former.record.config, config)]
     return ReleaseChanges(
-        then_release=former.record.config.release,
-        now_release=config.release,
+        then_release=former.record.config.release_title,
+        now_release=config.release_title,
         rows=_pair(_count_rows(then), _count_rows(now)),
         classes=_pair(_count_classes(then), _count_classes(now)),
         common_galaxies=num_common,

@@ -6,6 +6,7 @@ the environment and to Airflow's connections.
 """
 
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pydantic import Field, ValidationError, model_validator
@@ -189,6 +190,14 @@ class RunConfig(ReleaseSettings):
         """Return the settings of each release of the run by itself, the first having the say."""
         alone = self.model_copy(update={"combine": ()})
         return (alone, *(alone.model_copy(update=dict(other)) for other in self.combine))
+
+    @property
+    def release_title(self) -> str:
+        """The releases of the run, as people would name them; a table by its folder, too."""
+        return " and ".join(
+            f"{part.release} ({Path(part.source).name})" if part.source else part.release
+            for part in self.parts()
+        )
 
     def variants(self, family: Family) -> tuple[Architecture, ...]:
         """Return the chosen architectures of a family, in the order of the form."""

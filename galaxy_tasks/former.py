@@ -80,10 +80,12 @@ def _open(evaluation: Artifact, summary: dict[str, Any]) -> FormerWinner | None:
         model = artifacts.get("models", summary["model"])
         images = artifacts.get("images", model.manifest["made_from"]["images"])
         labels = artifacts.get("labels", images.manifest["summary"]["labels"])
-        return FormerWinner(evaluation, model, images, labels, read_record(model.path))
+        former = FormerWinner(evaluation, model, images, labels, read_record(model.path))
+        _ = former.record.config  # settings of another version may be refused
     except InputError as error:
         print(f"Note: the winner of {evaluation.path} is passed over. {error}", flush=True)
         return None
+    return former
 
 
 def read_galaxies(labels: Artifact, images: Artifact) -> pd.DataFrame:

@@ -53,7 +53,7 @@ def predict_unseen(
     unseen = test[is_unseen].reset_index(drop=True)
     print(
         f"Last winner: {former.record.architecture} of {former.published} "
-        f"({former.record.config.release}). It has learned from {np.count_nonzero(~is_unseen):,} "
+        f"({former.record.config.release_title}). It has learned from {np.count_nonzero(~is_unseen):,} "
         f"of the {len(test):,} test galaxies; it is asked about the other {len(unseen):,}.",
         flush=True,
     )

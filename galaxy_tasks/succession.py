@@ -93,7 +93,7 @@ def compare_with_former(
     old, new, comparison = scores or (None, None, None)
     return Succession(
         former_architecture=former.record.architecture,
-        former_release=former.record.config.release,
+        former_release=former.record.config.release_title,
         former_published=former.published,
         former_evaluation=former.evaluation.key,
         num_test=len(winner.galaxies),

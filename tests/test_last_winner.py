@@ -10,6 +10,7 @@ import pytest
 
 from galaxy_tasks import steps
 from galaxy_tasks.config import parse_config
+from galaxy_tasks.former import find_former_winner
 from galaxy_tasks.labels import clean_labels
 from galaxy_tasks.lineage import ReleaseFiles
 
@@ -160,3 +161,27 @@ def test_the_test_set_is_recorded_with_the_result(runs):
         test_set = one["results"]["test_set"]
         assert test_set["galaxies"] == one["results"]["models"][0]["evaluation"]["num_galaxies"]
         assert test_set["sha256"] in Path(one["report"]).read_text()
+
+
+def test_a_last_winner_whose_model_was_removed_is_passed_over(runs, capsys):
+    results = [json.loads(Path(one["results"]).read_text()) for one in (runs[0], runs[2])]
+    models = [Path(one["models"][0]["path"]) for one in results]
+    images = json.loads((models[0] / "manifest.json").read_text())["made_from"]["images"]
+    config = parse_config({**SETTINGS, "release": "class_table", "source": "/else", "seed": 9})
+    newest = find_former_winner(config, "other images")
+    assert newest is not None
+    assert newest.model.path == models[1]
+    hidden = models[1].with_name(".hidden")
+    models[1].rename(hidden)
+    try:
+        before = find_former_winner(config, "other images")
+        assert before is not None
+        assert before.model.path == models[0]
+        assert before.images.key == images
+        assert f"{models[1]} is no published artifact" in capsys.readouterr().out
+    finally:
+        hidden.rename(models[1])
+
+
+def test_simulated_and_observed_winners_do_not_meet(runs):
+    assert find_former_winner(parse_config(SETTINGS), "other images") is None
