@@ -51,10 +51,11 @@ def predict_unseen(
         radius_arcsec=config.match_radius_arcsec,
     )
     unseen = test[is_unseen].reset_index(drop=True)
+    title = former.record.config.release_title
     print(
-        f"Last winner: {former.record.architecture} of {former.published} "
-        f"({former.record.config.release_title}). It has learned from {np.count_nonzero(~is_unseen):,} "
-        f"of the {len(test):,} test galaxies; it is asked about the other {len(unseen):,}.",
+        f"Last winner: {former.record.architecture} of {former.published} ({title}). It has "
+        f"learned from {np.count_nonzero(~is_unseen):,} of the {len(test):,} test galaxies; it is "
+        f"asked about the other {len(unseen):,}.",
         flush=True,
     )
     probabilities = np.zeros((0, len(former.record.classes)), dtype=np.float32)
