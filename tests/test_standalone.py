@@ -167,7 +167,7 @@ def test_help_shows_the_defaults_of_the_preset_that_is_taken(preset, defaults, t
         (["--image-size-px", "16"], "image_size_px"),
         (["--epochs", "many"], "epochs"),
         (["--architectures", "alexnet,vgg16"], "vgg16"),
-        (["--release", "galaxy_zoo_2"], "source"),
+        (["--release", "galaxy_zoo_desi"], "source"),
     ],
 )
 def test_command_refuses_a_wrong_setting_before_it_starts_anything(options, named, tmp_path):
