@@ -1,8 +1,8 @@
 """The table of labels: galaxies merged across releases, and parted into train, validation, test.
 
 It is made on one machine, since it is only as long as there are images: a kilobyte of memory and
-some 15 microseconds a galaxy (measured on 1.6 million). That buys scikit-learn's own stratified draw
-and astropy's own matching, which users can repeat.
+some 15 microseconds a galaxy (measured on 1.6 million). That buys scikit-learn's own stratified
+draw and astropy's own matching, which users can repeat.
 """
 
 import hashlib

@@ -125,7 +125,9 @@ def put_release(source: Path, *, archive: str) -> Path:
     header = ["GalaxyID", *RELEASES["galaxy_zoo_challenge"].schemes["clean5"].fraction_columns]
     folder = make_folder(source.with_name("unpacked"), 3)
     source.mkdir()
-    (source / "training_solutions_rev1.csv").write_text(",".join(header) + "\n")
+    (source / "training_solutions_rev1.csv").write_text(
+        f"{','.join(header)}\n0{',0' * (len(header) - 1)}\n"
+    )
     pack(folder, source / archive)
     return folder
 

@@ -3,6 +3,7 @@
 import pyarrow.parquet as pq
 
 from galaxy_tasks.errors import InputError
+from galaxy_tasks.fits_headers import is_fits, read_fits_header
 from galaxy_tasks.releases.files import Table, open_bytes
 from galaxy_tasks.releases.rules import Release
 
@@ -14,6 +15,8 @@ def require_rows(table: Table) -> None:
     """
     if table.is_parquet:
         is_empty = pq.read_metadata(table.path).num_rows == 0
+    elif is_fits(table.path):
+        is_empty = read_fits_header(table.path).rows == 0
     else:
         with open_bytes(table.path) as file:
             lines = (line for line in file if line.strip())
