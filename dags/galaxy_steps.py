@@ -58,9 +58,9 @@ def choose_release(
     return settings
 
 
-@task
+@task(execution_timeout=timedelta(days=2))  # the largest release takes a day on a slow line
 def prepare_release(ti: Any = None) -> Any:
-    """Find the release's files, or draw the simulated release."""
+    """Find the release's files; fetch them, or draw the simulated release, where they are not."""
     return run_step("prepare_release", settings=ti.xcom_pull("choose_release"))
 
 
