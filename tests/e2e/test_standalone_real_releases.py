@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from announcing import announce, list_own_runs, wait_for_runs
 from browsing import needs_browser, open_browser
-from harness import ROOT
+from harness import DAG_ID, ROOT
 
 DATA = ROOT.parent / "shared" / "data"
 pytestmark = [
@@ -30,7 +30,7 @@ GALAXY_ZOO_1 = SETTINGS | {
 @pytest.fixture(scope="module")
 def first(standalone):
     """A run on the challenge's galaxies, started by hand."""
-    run_id = standalone.trigger(**CHALLENGE)
+    run_id = standalone.client.trigger(DAG_ID, CHALLENGE)
     assert standalone.wait_for_end(run_id, timeout_s=900) == "success"
     return run_id
 
