@@ -71,6 +71,7 @@ def predict_unseen(
         "classes": list(former.record.classes),
         "test_galaxies": len(test),
         "galaxies": len(unseen),
+        "galaxies_without_place": int(unseen["ra_degrees"].isna().sum()),
     }
 
 

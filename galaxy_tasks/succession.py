@@ -38,8 +38,10 @@ class Succession:
     """This run's test galaxies."""
     num_unseen: int
     """Those of them that the last winner has not learned from."""
+    num_without_place: int
+    """Those whose place on the sky is unknown, so that only id and image can tell them."""
     num_common: int
-    """Those of them again whose class both could name: the comparison rests on these."""
+    """Those of the unseen whose class both could name: the comparison rests on these."""
     classes: tuple[str, ...]
     """The classes that both could name."""
     are_kinds: bool
@@ -98,6 +100,7 @@ def compare_with_former(
         former_evaluation=former.evaluation.key,
         num_test=len(winner.galaxies),
         num_unseen=len(asked),
+        num_without_place=predictions.manifest["summary"]["galaxies_without_place"],
         num_common=len(ground.labels),
         classes=ground.classes,
         are_kinds=ground.are_kinds,

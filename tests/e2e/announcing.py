@@ -14,7 +14,7 @@ def list_own_runs(airflow):
 def announce(airflow, *, name, file_name, concept="", **settings):
     folder = airflow.runs / "announced"
     folder.mkdir(exist_ok=True)
-    lines = [f"{key} = {json.dumps(value)}" for key, value in (SETTINGS | settings).items()]
+    lines = [f"{key} = {as_toml(value)}" for key, value in (SETTINGS | settings).items()]
     head = [f"name = {json.dumps(name)}", *([f'zenodo_concept = "{concept}"'] if concept else [])]
     text = "\n".join([*head, "[settings]", *lines])
     (folder / file_name).write_text(text)
@@ -22,3 +22,10 @@ def announce(airflow, *, name, file_name, concept="", **settings):
 
 def wait_for_runs(airflow, count):
     return wait_for(lambda: len(runs := list_own_runs(airflow)) >= count and runs, timeout_s=120)
+
+
+def as_toml(value):
+    """Return the TOML of a setting: that of JSON, but for tables."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name} = {as_toml(one)}" for name, one in value.items()) + "}"
+    return json.dumps(value)

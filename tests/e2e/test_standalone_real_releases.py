@@ -52,6 +52,7 @@ def read_results(standalone, run_id):
 def test_the_report_compares_both_winners_on_what_neither_has_learned_from(standalone, second):
     found = read_results(standalone, second)["last_winner"]
     assert found["former_release"] == "class_table (galaxy_zoo_challenge)"
+    assert found["num_without_place"] == found["num_unseen"]  # neither table has positions
     # Elliptical beside the three smooth classes: they meet as one kind.
     assert found["classes"] == ["edge_on", "smooth", "spiral"]
     assert found["num_common"] == found["num_unseen"] == found["num_test"] > 200
