@@ -16,6 +16,7 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from galaxy_tasks.config import RunConfig, parse_config
 from galaxy_tasks.durable import write_json
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.lineage import ReleaseFiles, labels_made_from
-from galaxy_tasks.release_files import DEC, RA, plan_catalogue
+from galaxy_tasks.release_files import DEC, RA, CataloguePlan, plan_catalogue
 from galaxy_tasks.spark import start_session
 from galaxy_tasks.spark_tables import read_images, read_rows, write_table
 
@@ -40,6 +41,14 @@ from galaxy_tasks.spark_tables import read_images, read_rows, write_table
 _UNREADABLE = re.compile(
     "FAILED_READ_FILE|is not a Parquet file|EOFException|ZipException|CANNOT_READ_FILE_FOOTER"
 )
+
+
+@dataclass(frozen=True)
+class _Catalogue:
+    """A release's catalogue: how it is read, and its rows as `cleaning` takes them."""
+
+    plan: CataloguePlan
+    rows: DataFrame
 
 
 def clean_labels(
@@ -88,12 +97,14 @@ def _clean_into(
 ) -> dict[str, Any]:
     """Write the artifact's files and return its summary."""
     parts = release_files.parts()
-    judged = _judge_releases(config, parts, spark)
+    catalogues = _read_catalogues(config, parts, spark)
+    judged = _judge_releases(config, parts, catalogues, spark)
     kept = folder / "kept"
     # Several jobs read it; what does not fit into memory goes to disk.
     judged = judged.persist(StorageLevel.MEMORY_AND_DISK)
     try:
-        counts = count_rows(judged, config=config)
+        rows_in = sum(catalogue.rows.count() for catalogue in catalogues)
+        counts = count_rows(judged, rows_in=rows_in, config=config)
         print(format_counts(counts, config), flush=True)
         galaxies = judged.where(F.col("reason").isNull()).select(*label_table.COLUMNS)
         write_table(galaxies, kept, rows=counts["kept"])
@@ -118,35 +129,42 @@ def _clean_into(
     return {"rows_in": counts["rows_in"], "dropped": dropped, **made.summary}
 
 
-def _judge_releases(
+def _read_catalogues(
     config: RunConfig, parts: Sequence[ReleaseFiles], spark: SparkSession
+) -> list[_Catalogue]:
+    catalogues = []
+    for part, files in zip(config.parts(), parts, strict=True):
+        plan = plan_catalogue(part, Path(files.catalogue))
+        rows = read_rows(spark, plan.table, plan.columns)
+        for position in {RA, DEC} - plan.columns.keys():
+            rows = rows.withColumn(position, F.lit(None).cast("string"))
+        catalogues.append(_Catalogue(plan, rows))
+    return catalogues
+
+
+def _judge_releases(
+    config: RunConfig,
+    parts: Sequence[ReleaseFiles],
+    catalogues: Sequence[_Catalogue],
+    spark: SparkSession,
 ) -> DataFrame:
     """Return one row for each row of all catalogues, with label, image, or reason; and its side."""
-    names = name_releases(config)
-    tables = [
-        _judge_release(part, files, spark).select(
-            F.lit(name).alias("release"), F.lit(index).alias("release_index"), "*"
+    tables = []
+    each = zip(name_releases(config), config.parts(), parts, catalogues, strict=True)
+    for index, (name, part, files, catalogue) in enumerate(each):
+        labelled = cleaning.label_rows(
+            catalogue.rows,
+            catalogue.plan.scheme,
+            minimum_votes=part.minimum_votes,
+            ignored_classes=part.ignored_classes,
+            class_names=part.class_names,
         )
-        for index, (name, part, files) in enumerate(zip(names, config.parts(), parts, strict=True))
-    ]
+        images = read_images(spark, catalogue.plan.release, files)
+        judged = cleaning.attach_images(cleaning.drop_repeats(labelled), images)
+        named = (F.lit(name).alias("release"), F.lit(index).alias("release_index"))
+        tables.append(judged.select(*named, "*"))
     is_test = splitting.is_in_test(F.col("sky_group"), test_fraction=config.test_fraction)
     return reduce(DataFrame.unionByName, tables).withColumn("is_test", is_test)
-
-
-def _judge_release(config: RunConfig, files: ReleaseFiles, spark: SparkSession) -> DataFrame:
-    plan = plan_catalogue(config, Path(files.catalogue))
-    rows = read_rows(spark, plan.table, plan.columns)
-    for position in {RA, DEC} - plan.columns.keys():
-        rows = rows.withColumn(position, F.lit(None).cast("string"))
-    labelled = cleaning.label_rows(
-        rows,
-        plan.scheme,
-        minimum_votes=config.minimum_votes,
-        ignored_classes=config.ignored_classes,
-        class_names=config.class_names,
-    )
-    images = read_images(spark, plan.release, files)
-    return cleaning.attach_images(cleaning.drop_repeats(labelled), images)
 
 
 def name_releases(config: RunConfig) -> list[str]:
@@ -158,11 +176,12 @@ def name_releases(config: RunConfig) -> list[str]:
     ]
 
 
-def count_rows(judged: DataFrame, *, config: RunConfig) -> dict[str, Any]:
+def count_rows(judged: DataFrame, *, rows_in: int, config: RunConfig) -> dict[str, Any]:
     """Return how many rows came in, were kept, and were dropped by reason.
 
     Raises:
         InputError: no row is kept.
+        RuntimeError: rows in are not kept and dropped together; a fault of this package.
     """
     kept, dropped, seen = 0, Counter(), set()
     is_ignored = F.col("reason") == cleaning.IGNORED
@@ -173,7 +192,8 @@ def count_rows(judged: DataFrame, *, config: RunConfig) -> dict[str, Any]:
         else:
             dropped[row["reason"]] += row["count"]
             seen.add(row["label"])
-    rows_in = kept + dropped.total()
+    if rows_in != kept + dropped.total():
+        raise RuntimeError(f"Of {rows_in} rows in, {kept} are kept and dropped are {dropped}")
     ignored = {name for part in config.parts() for name in part.ignored_classes}
     for name in sorted(ignored - seen):
         print(f"Note: ignored class {name!r} does not occur.", flush=True)
