@@ -77,7 +77,8 @@ def predict_last_winner(ti: Any = None) -> Any:
     return run_step("predict_last_winner", **_pull_release(ti), images=images)
 
 
-@task(queue="gpu", pool="gpu", execution_timeout=timedelta(days=2))
+# Trainings go first where slots are few: only the report waits for the last winner.
+@task(queue="gpu", pool="gpu", priority_weight=2, execution_timeout=timedelta(days=2))
 def train_family(family: Family, ti: Any = None) -> Any:
     """Train the chosen networks of one family, going on from the last epoch of an earlier try."""
     settings = ti.xcom_pull("choose_release")

@@ -69,6 +69,8 @@ def test_only_what_runs_a_model_needs_the_gpu(dag):
     assert {t.task_id for t in dag.tasks if t.queue == "gpu"} == ON_GPU
     assert {t.task_id for t in dag.tasks if t.pool == "gpu"} == ON_GPU
     assert set(dag.task_group_dict["train"].children) == TRAINERS
+    weights = {t.task_id: t.priority_weight for t in dag.tasks}
+    assert all(weights[name] > weights["predict_last_winner"] for name in TRAINERS)
 
 
 def test_dag_is_started_by_releases_one_at_a_time_and_says_what_it_does(dag):
