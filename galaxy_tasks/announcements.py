@@ -152,7 +152,7 @@ def read_manifest(path: Path) -> Manifest:
             raise InputError(f"{path} is no file.")
         if path.stat().st_size > _MOST_BYTES:
             raise InputError(f"{path}: more than {_MOST_BYTES} bytes, which is no manifest.")
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, RecursionError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{path} cannot be read as TOML: {error}") from None
     unknown = sorted(set(document) - {"name", "settings", "zenodo_concept"})
@@ -167,6 +167,11 @@ def read_manifest(path: Path) -> Manifest:
         raise InputError(
             f"{path}: expected the number of a Zenodo record as 'zenodo_concept', that at the end "
             f"of the DOI for all versions. Received: {document['zenodo_concept']!r}"
+        )
+    if concept and settings.get("source"):
+        raise InputError(
+            f"{path}: either 'zenodo_concept', whose versions are fetched, or a 'source' that is "
+            f"here already. Received both; 'source' is {settings['source']!r}"
         )
     try:
         parse_config(settings)

@@ -119,6 +119,11 @@ def _rename(label: Column, names: Mapping[str, str], ignored: Iterable[str]) -> 
     return renamed
 
 
+def name_row() -> Column:
+    """Return the id by which a row of several releases is known, 'release:id'; null without one."""
+    return F.concat(F.col("release"), F.lit(":"), F.col("galaxy_id"))
+
+
 def drop_repeats(labelled: DataFrame) -> DataFrame:
     """Return the same rows, with a reason for all but one of the rows of a galaxy.
 

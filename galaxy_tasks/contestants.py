@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from galaxy_tasks.artifacts import Artifact
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.evaluation import evaluate_probabilities
+from galaxy_tasks.label_table import describe_test_set
 from galaxy_tasks.selection import Candidate
 from galaxy_tasks.trained_model import ModelRecord, read_record, read_test_predictions
 
@@ -23,6 +25,16 @@ class Contestant:
     record: ModelRecord
     probabilities: np.ndarray
     galaxies: pd.DataFrame
+
+
+def describe_tested(contestant: Contestant) -> dict[str, Any]:
+    """Return how many galaxies it was tested on, and the SHA-256 over their ids and labels.
+
+    Fewer than the labels name where images were refused.
+    """
+    names = np.array(contestant.record.classes, dtype=object)
+    labels = names[contestant.galaxies["label_index"].to_numpy()]
+    return describe_test_set(dict(zip(contestant.galaxies["galaxy_id"], labels, strict=True)))
 
 
 def read_contestant(reference: Mapping[str, str]) -> Contestant:
@@ -51,6 +63,10 @@ def check_same_galaxies(contestants: Sequence[Contestant]) -> None:
 def evaluate_contestant(contestant: Contestant, config: RunConfig) -> Candidate:
     """Return the model's scores beside what it costs."""
     record = contestant.record
+    called = np.unique(contestant.probabilities.argmax(axis=1))
+    if len(called) == 1:
+        name = record.classes[int(called[0])]
+        print(f"Note: {record.architecture} calls every test galaxy {name}.", flush=True)
     return Candidate(
         evaluation=evaluate_probabilities(
             contestant.probabilities,

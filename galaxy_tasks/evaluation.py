@@ -88,7 +88,8 @@ class Comparison:
     p_value: float
     """Two-sided, of the paired bootstrap."""
     is_distinguishable: bool
-    """Whether the p-value is below 0.05 and the interval leaves out 0."""
+    """Whether the p-value is below 0.05 and the interval leaves out 0; never where both models
+    call all galaxies alike."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the form that JSON can hold."""
@@ -171,7 +172,10 @@ def compare_models(
     tail = min(np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0)) + 1
     p_value = min(1.0, 2.0 * tail / (len(drawn) + 1))
     has_zero = estimate.low <= 0 <= estimate.high
-    return Comparison(first, second, estimate, p_value, p_value < SIGNIFICANCE and not has_zero)
+    # Two networks that call all galaxies alike differ by no galaxy that could have been another.
+    is_blind = all(len(np.unique(table.argmax(axis=1))) == 1 for table in (one, two))
+    is_distinguishable = p_value < SIGNIFICANCE and not has_zero and not is_blind
+    return Comparison(first, second, estimate, p_value, is_distinguishable)
 
 
 def _check(

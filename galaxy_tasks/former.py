@@ -13,7 +13,13 @@ from galaxy_tasks import artifacts, lineage
 from galaxy_tasks.artifacts import Artifact
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.matching import group_linked, link_equals, match_positions
+from galaxy_tasks.matching import (
+    drop_stand_ins,
+    group_linked,
+    link_equals,
+    link_ids,
+    match_positions,
+)
 from galaxy_tasks.trained_model import ModelRecord, read_record
 
 COLUMNS = (
@@ -41,22 +47,21 @@ class FormerWinner:
 def find_former_winner(config: RunConfig, images_key: str) -> FormerWinner | None:
     """Return the winner of the newest evaluation that is not this run's own, or None.
 
-    A run's own is any whose models are all among those that these settings name: so the same run
-    again meets the same former winner. Winners on simulated and on observed galaxies are no match
-    for each other.
+    A run's own is any whose models are all among those that these settings name. Where there is
+    one already, only what was published before it counts, so that the same run again meets the
+    same former winner. Winners on simulated and on observed galaxies are no match for each other.
     """
     own = {
         artifacts.key_of(lineage.model_made_from(config, images_key, architecture))
         for architecture in config.architectures
     }
-    found = sorted(
-        artifacts.list_published("evaluations"),
-        key=lambda artifact: (artifact.manifest["published"], artifact.key),
-        reverse=True,
+    found = _list_evaluations()
+    own_since = min(
+        (one["published"] for _, one in found if set(one["made_from"]["models"]) <= own),
+        default=None,
     )
-    for evaluation in found:
-        manifest = evaluation.manifest
-        if set(manifest["made_from"]["models"]) <= own or "model" not in manifest["summary"]:
+    for evaluation, manifest in found:
+        if own_since is not None and manifest["published"] >= own_since:
             continue
         former = _open(evaluation, manifest["summary"])
         if former and (former.record.config.release == "simulated") == (
@@ -75,14 +80,32 @@ def open_former(evaluation_key: str) -> FormerWinner:
     return former
 
 
+def _list_evaluations() -> list[tuple[Artifact, dict[str, Any]]]:
+    """Return the whole evaluations that name their winner with their manifests, newest first."""
+    found = []
+    for artifact in artifacts.list_published("evaluations"):
+        try:
+            manifest = artifact.manifest
+            _ = (manifest["published"], manifest["made_from"]["models"])
+            if "model" in manifest["summary"]:
+                found.append((artifact, manifest))
+        except (ValueError, KeyError, TypeError) as error:
+            print(
+                f"Note: {artifact.path} is passed over, its manifest is damaged: {error!r}",
+                flush=True,
+            )
+    return sorted(found, key=lambda one: (one[1]["published"], one[0].key), reverse=True)
+
+
 def _open(evaluation: Artifact, summary: dict[str, Any]) -> FormerWinner | None:
     try:
         model = artifacts.get("models", summary["model"])
+        artifacts.verify(model)
         images = artifacts.get("images", model.manifest["made_from"]["images"])
         labels = artifacts.get("labels", images.manifest["summary"]["labels"])
         former = FormerWinner(evaluation, model, images, labels, read_record(model.path))
         _ = former.record.config  # settings of another version may be refused
-    except InputError as error:
+    except (InputError, ValueError, KeyError, TypeError) as error:
         print(f"Note: the winner of {evaluation.path} is passed over. {error}", flush=True)
         return None
     return former
@@ -97,11 +120,6 @@ def read_galaxies(labels: Artifact, images: Artifact) -> pd.DataFrame:
     prepared = pd.read_parquet(images.path / "manifest.parquet", columns=["galaxy_id", "sha256"])
     prepared["row"] = np.arange(len(prepared))
     joined = table.merge(prepared, on="galaxy_id", how="inner", validate="one_to_one")
-    is_several = joined["release_index"].max() > 0
-    joined["own_id"] = [
-        name.removeprefix(f"{release}:") if is_several else name
-        for name, release in zip(joined["galaxy_id"], joined["release"], strict=True)
-    ]
     return joined[list(COLUMNS)]
 
 
@@ -117,8 +135,13 @@ def group_same(tables: Sequence[pd.DataFrame], *, radius_arcsec: float) -> list[
             whole["dec_degrees"].to_numpy(dtype=np.float64),
             radius_arcsec=radius_arcsec,
         ),
-        link_equals(pa.array(whole["own_id"], pa.string())),
-        link_equals(pa.array(whole["sha256"], pa.string())),
+        link_ids(
+            pa.array(whole["own_id"], pa.string()),
+            ra_degrees=whole["ra_degrees"].to_numpy(dtype=np.float64),
+            dec_degrees=whole["dec_degrees"].to_numpy(dtype=np.float64),
+            radius_arcsec=radius_arcsec,
+        ),
+        link_equals(pa.array(drop_stand_ins(whole["sha256"].tolist()), pa.string())),
     ]
     groups = group_linked(len(whole), links)
     ends = np.cumsum([len(table) for table in tables])[:-1]

@@ -4,6 +4,7 @@ Its images are prepared as its own were. This runs where the trainings run, for 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +97,11 @@ def _prepare(
         galaxies=table.assign(label_index=0),
         images_folder=first,
         other_folders=others,
-        settings=settings,
-        max_rejected_fraction=0.0,  # all were readable when this run prepared them
+        # All were readable, and none too large, when this run prepared them.
+        settings=replace(
+            settings, max_source_side_px=max(settings.max_source_side_px, config.max_source_side_px)
+        ),
+        max_rejected_fraction=0.0,
         workers=config.image_workers,
     )
     return np.load(folder / "images.npy", mmap_mode="r")

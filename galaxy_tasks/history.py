@@ -21,7 +21,9 @@ class History:
     def describe(self) -> str:
         """Return a line or two for the task log."""
         if self.succession is None:
-            return "Last winner: none, or it could not be asked."
+            return (
+                "Last winner: none to compare with (or asking it failed: see predict_last_winner)."
+            )
         lines = [f"Last winner: {self.succession.verdict}"]
         if self.changes:
             lines.append(

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from galaxy_tasks import cleaning, merging, splitting
 from galaxy_tasks.config import RunConfig
+from galaxy_tasks.matching import MOST_COPIES
 from galaxy_tasks.merging import Merged
 
 COLUMNS = (
@@ -31,8 +32,8 @@ class LabelTable:
     """Galaxies with their split, and rows that were dropped because their galaxy has another."""
 
     labels: pa.Table
-    """galaxy_id, image_name, label, label_index, split, release, release_index, ra_degrees,
-    dec_degrees; in the order of galaxy_id."""
+    """galaxy_id, image_name, label, label_index, split, own_id (as the release has it), release,
+    release_index, ra_degrees, dec_degrees; in the order of galaxy_id."""
     dropped: pa.Table
     """galaxy_id, image_name, reason, detail."""
     classes: list[str]
@@ -56,6 +57,9 @@ def make_label_table(
     galaxies = galaxies.select(list(COLUMNS)).sort_by(
         [("galaxy_id", "ascending"), ("release_index", "ascending")]
     )
+    galaxies = forget_stand_in_places(galaxies, test_fraction=config.test_fraction)
+    num_placed = len(galaxies) - galaxies["ra_degrees"].null_count
+    print(f"Place on the sky known for {num_placed:,} of {len(galaxies):,} galaxies.", flush=True)
     sameness = merging.find_sameness(
         galaxies, image_folders=image_folders, radius_arcsec=config.match_radius_arcsec
     )
@@ -66,6 +70,7 @@ def make_label_table(
     is_test = splitting.spread_test(_flags(galaxies["is_test"]), sameness.groups)
     is_several = bool(config.combine)
     galaxy_ids = name_galaxies(galaxies) if is_several else galaxies["galaxy_id"]
+    galaxies = galaxies.append_column("own_id", galaxies["galaxy_id"])
     named = galaxies.set_column(COLUMNS.index("galaxy_id"), "galaxy_id", galaxy_ids)
     dropped = _describe_dropped(named, merged)
     keep = pa.array(merged.is_kept)
@@ -75,11 +80,53 @@ def make_label_table(
     labels = labels.sort_by("galaxy_id")
     summary = {
         "kept": len(labels),
+        "placed": num_placed,
         "same_galaxy": counts,
-        "test_set": describe_test_set(labels),
+        "test_set": describe_test_set(
+            {
+                row["galaxy_id"]: row["label"]
+                for row in labels.select(["galaxy_id", "label", "split"]).to_pylist()
+                if row["split"] == "test"
+            }
+        ),
         "classes": count_splits(labels, classes),
     }
     return LabelTable(labels, dropped, classes, summary)
+
+
+def forget_stand_in_places(galaxies: pa.Table, *, test_fraction: float) -> pa.Table:
+    """Return the galaxies, without places that more than MOST_COPIES share exactly.
+
+    Tables put such a place (0, 0 is common) where there is none. A galaxy without a place is a
+    group of its own, by its id.
+    """
+    ra, dec = galaxies["ra_degrees"].to_pylist(), galaxies["dec_degrees"].to_pylist()
+    places = list(zip(ra, dec, strict=True))
+    times = Counter(place for place in places if None not in place)
+    is_stand_in = [times[place] > MOST_COPIES for place in places]
+    num_forgotten = sum(is_stand_in)
+    if not num_forgotten:
+        return galaxies
+    print(
+        f"Note: {num_forgotten:,} galaxies share their exact place with more than {MOST_COPIES} "
+        "others, as if it stood for none: they are taken as without a place.",
+        flush=True,
+    )
+    groups, is_test = galaxies["sky_group"].to_pylist(), galaxies["is_test"].to_pylist()
+    for row, galaxy_id in enumerate(galaxies["galaxy_id"].to_pylist()):
+        if is_stand_in[row]:
+            ra[row] = dec[row] = None
+            groups[row] = splitting.name_own_group(galaxy_id)
+            is_test[row] = splitting.is_name_in_test(groups[row], test_fraction=test_fraction)
+    changed = {
+        "sky_group": pa.array(groups, pa.string()),
+        "ra_degrees": pa.array(ra, pa.float64()),
+        "dec_degrees": pa.array(dec, pa.float64()),
+        "is_test": pa.array(is_test, pa.bool_()),
+    }
+    for name, column in changed.items():
+        galaxies = galaxies.set_column(COLUMNS.index(name), name, column)
+    return galaxies
 
 
 def name_galaxies(galaxies: pa.Table) -> pa.Array:
@@ -88,12 +135,11 @@ def name_galaxies(galaxies: pa.Table) -> pa.Array:
     return pa.array([f"{release}:{galaxy_id}" for release, galaxy_id in pairs], pa.string())
 
 
-def describe_test_set(labels: pa.Table) -> dict[str, Any]:
+def describe_test_set(galaxy_labels: Mapping[str, str]) -> dict[str, Any]:
     """Return how many galaxies the test has, and the SHA-256 over their ids and labels."""
-    is_test = np.array(labels["split"].to_pylist(), dtype=object) == "test"
-    test = labels.filter(pa.array(is_test)).select(["galaxy_id", "label"]).sort_by("galaxy_id")
-    lines = (f"{row['galaxy_id']}\t{row['label']}\n" for row in test.to_pylist())
-    return {"galaxies": len(test), "sha256": hashlib.sha256("".join(lines).encode()).hexdigest()}
+    lines = (f"{name}\t{label}\n" for name, label in sorted(galaxy_labels.items()))
+    digest = hashlib.sha256("".join(lines).encode()).hexdigest()
+    return {"galaxies": len(galaxy_labels), "sha256": digest}
 
 
 def count_splits(labels: pa.Table, classes: Sequence[str]) -> dict[str, dict[str, int]]:
@@ -139,7 +185,7 @@ def _assign_splits(
     table = galaxies.select(["galaxy_id", "image_name", "label"])
     table = table.append_column("label_index", pa.array(label_indices))
     table = table.append_column("split", pa.array(splits, pa.string()))
-    for name in ("release", "release_index", "ra_degrees", "dec_degrees"):
+    for name in ("own_id", "release", "release_index", "ra_degrees", "dec_degrees"):
         table = table.append_column(name, galaxies[name])
     return table, classes
 

@@ -108,9 +108,9 @@ def _clean_into(
         print(format_counts(counts, config), flush=True)
         galaxies = judged.where(F.col("reason").isNull()).select(*label_table.COLUMNS)
         write_table(galaxies, kept, rows=counts["kept"])
-        galaxy_id = F.concat_ws(":", "release", "galaxy_id") if config.combine else "galaxy_id"
+        galaxy_id = cleaning.name_row() if config.combine else F.col("galaxy_id")
         quarantine = judged.where(F.col("reason").isNotNull()).select(
-            F.coalesce(galaxy_id).alias("galaxy_id"), "image_name", "reason", "detail"
+            galaxy_id.alias("galaxy_id"), "image_name", "reason", "detail"
         )
         write_table(quarantine, folder / "quarantine.parquet", rows=sum(counts["dropped"].values()))
     finally:
@@ -125,6 +125,10 @@ def _clean_into(
     write_json(folder / "classes.json", made.classes)
     print(label_table.format_classes(made.summary["classes"]), flush=True)
     merged = Counter(made.dropped["reason"].to_pylist())
+    for reason, count in sorted(merged.items()):
+        print(f"{'  dropped: ' + reason:34}{count:>12,}", flush=True)
+    if merged:
+        print(f"{'  kept after all':34}{made.summary['kept']:>12,}", flush=True)
     dropped = counts["dropped"] | dict(sorted(merged.items()))
     return {"rows_in": counts["rows_in"], "dropped": dropped, **made.summary}
 
@@ -184,19 +188,21 @@ def count_rows(judged: DataFrame, *, rows_in: int, config: RunConfig) -> dict[st
         RuntimeError: rows in are not kept and dropped together; a fault of this package.
     """
     kept, dropped, seen = 0, Counter(), set()
-    is_ignored = F.col("reason") == cleaning.IGNORED
-    label = F.when(is_ignored, F.col("label")).alias("label")
-    for row in judged.groupBy("reason", label).count().collect():
+    is_named = F.col("reason").isNull() | (F.col("reason") == cleaning.IGNORED)
+    # What a row is called in its release; its label may have another name by now.
+    name = F.when(is_named, F.col("detail")).alias("name")
+    for row in judged.groupBy("release", "reason", name).count().collect():
+        seen.add((row["release"], row["name"]))
         if row["reason"] is None:
             kept += row["count"]
         else:
             dropped[row["reason"]] += row["count"]
-            seen.add(row["label"])
     if rows_in != kept + dropped.total():
         raise RuntimeError(f"Of {rows_in} rows in, {kept} are kept and dropped are {dropped}")
-    ignored = {name for part in config.parts() for name in part.ignored_classes}
-    for name in sorted(ignored - seen):
-        print(f"Note: ignored class {name!r} does not occur.", flush=True)
+    for release, part in zip(name_releases(config), config.parts(), strict=True):
+        for setting in ("ignored_classes", "class_names"):
+            for name in sorted(set(getattr(part, setting)) - {n for r, n in seen if r == release}):
+                print(f"Note: {setting} names {name!r}, which does not occur.", flush=True)
     counts = {name: dropped[name] for name in cleaning.REASONS if dropped[name]}
     if not kept:
         raise InputError(

@@ -28,6 +28,8 @@ _RELEASE_SETTINGS = [
     "scheme",
     "minimum_votes",
     "id_column",
+    "ra_column",
+    "dec_column",
     "class_column",
     "image_name_pattern",
     "ignored_classes",

@@ -5,7 +5,8 @@ and the content of the image. Positions of one galaxy in two releases differ by 
 arcsecond; two galaxies are hardly ever within two.
 """
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+
+MOST_COPIES = 10
+"""What more entries share, an image or a place, is taken for a stand-in where there was none."""
 
 Indices = NDArray[np.int64]
 Links = NDArray[np.int64]
@@ -61,6 +65,38 @@ def link_equals(values: pa.Array | pa.ChunkedArray) -> Links:
     is_same = codes[order][1:] == codes[order][:-1]
     # Of equals a stable sort keeps the order, so the first of a pair is the lower.
     return np.stack([given[order[:-1][is_same]], given[order[1:][is_same]]], axis=1)
+
+
+def link_ids(
+    ids: pa.Array | pa.ChunkedArray,
+    *,
+    ra_degrees: NDArray[np.float64],
+    dec_degrees: NDArray[np.float64],
+    radius_arcsec: float,
+) -> Links:
+    """Return pairs that chain all entries of an id, unless it stands for several places.
+
+    An id whose entries lie further apart than the radius was given twice, as running numbers are:
+    it says nothing of any of them, not even of one without a place.
+    """
+    links = link_equals(ids)
+    if not len(links):
+        return links
+    groups = group_linked(len(ra_degrees), [links])
+    placed = np.flatnonzero(np.isfinite(ra_degrees) & np.isfinite(dec_degrees))
+    first_of = np.full(groups.max() + 1, -1)
+    first_of[groups[placed][::-1]] = placed[::-1]
+    spans = np.stack([first_of[groups[placed]], placed], axis=1)
+    apart = measure_separations(spans, ra_degrees=ra_degrees, dec_degrees=dec_degrees)
+    is_several = np.zeros(groups.max() + 1, dtype=bool)
+    is_several[groups[placed[apart > radius_arcsec]]] = True
+    return links[~is_several[groups[links[:, 0]]]]
+
+
+def drop_stand_ins(contents: Sequence[str | None]) -> list[str | None]:
+    """Return the hashes, without those that more than MOST_COPIES share: they show no galaxy."""
+    copies = Counter(one for one in contents if one)
+    return [one if one and copies[one] <= MOST_COPIES else None for one in contents]
 
 
 def group_linked(count: int, links: Iterable[Links]) -> Indices:

@@ -12,15 +12,21 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from galaxy_tasks.errors import InputError
 from galaxy_tasks.matching import (
     Indices,
     Links,
     group_linked,
     link_equals,
+    link_ids,
     match_positions,
-    measure_separations,
 )
 from galaxy_tasks.repeated_images import ImageName, hash_repeated_images
+
+LEAST_JUDGED = 20
+MOST_CONTRADICTORY = 0.3
+"""Of galaxies that two releases share, about one in ten has another label; of pairs by chance with
+two classes, one in two."""
 
 Flags = NDArray[np.bool_]
 
@@ -32,7 +38,7 @@ class Sameness:
     by_position: Links
     """Pairs that are within the radius of each other."""
     by_id: Links
-    """Pairs of one id, but for those that lie apart on the sky."""
+    """Pairs of one id, but for ids that stand for several places."""
     by_image: Links
     """Pairs of one image under several names."""
     groups: Indices
@@ -62,15 +68,19 @@ def find_sameness(
     """
     ra, dec = (_floats(table, name) for name in ("ra_degrees", "dec_degrees"))
     by_position = match_positions(ra, dec, radius_arcsec=radius_arcsec)
-    by_id = link_equals(table["galaxy_id"])
-    # NaN, where a place is unknown, is not greater.
-    is_apart = measure_separations(by_id, ra_degrees=ra, dec_degrees=dec) > radius_arcsec
+    by_id = link_ids(
+        table["galaxy_id"], ra_degrees=ra, dec_degrees=dec, radius_arcsec=radius_arcsec
+    )
     names = zip(table["release_index"].to_pylist(), table["image_name"].to_pylist(), strict=True)
     images = [ImageName(folder, name) for folder, name in names]
     hashes = hash_repeated_images(images, folders=image_folders)
     by_image = link_equals(pa.array(hashes, pa.string()))
-    links = (by_position, by_id, by_image, link_equals(table["sky_group"]))
-    return Sameness(by_position, by_id[~is_apart], by_image, group_linked(len(table), links))
+    # An id given twice may still be an id with a wrong position: it does not cross the splits.
+    links = (
+        *(by_position, by_image),
+        *(link_equals(table[name]) for name in ("galaxy_id", "sky_group")),
+    )
+    return Sameness(by_position, by_id, by_image, group_linked(len(table), links))
 
 
 def merge_releases(table: pa.Table, sameness: Sameness) -> Merged:
@@ -93,7 +103,25 @@ def merge_releases(table: pa.Table, sameness: Sameness) -> Merged:
     is_contradiction = np.zeros(len(table), dtype=bool)
     for row in np.flatnonzero(~is_kept):
         is_contradiction[row] = (int(galaxies[row]), int(labels[row])) not in said
-    return Merged(is_kept, kept_as, is_contradiction)
+    merged = Merged(is_kept, kept_as, is_contradiction)
+    _check_ids(table, sameness, merged)
+    return merged
+
+
+def _check_ids(table: pa.Table, sameness: Sameness, merged: Merged) -> None:
+    """Raise InputError where ids alone tie rows together whose labels do not bear it out."""
+    is_placed = np.isin(np.arange(len(table)), sameness.by_position)
+    by_id_alone = ~merged.is_kept & ~is_placed
+    num_merged, num_wrong = (
+        int(np.count_nonzero(rows)) for rows in (by_id_alone, by_id_alone & merged.is_contradiction)
+    )
+    if num_merged >= LEAST_JUDGED and num_wrong > MOST_CONTRADICTORY * num_merged:
+        raise InputError(
+            f"{num_merged:,} galaxies of the combined releases are known by their ids alone, and "
+            f"{num_wrong:,} of them have other labels: the ids seem to be numbered anew in each "
+            "release. Expected: ids of one numbering, or positions (columns that 'ra_column' and "
+            "'dec_column' name). Give positions, or make the ids differ."
+        )
 
 
 def count_sameness(table: pa.Table, sameness: Sameness, merged: Merged) -> dict[str, int]:

@@ -124,11 +124,15 @@ def plan_catalogue(config: RunConfig, catalogue: Path) -> CataloguePlan:
     release = adapt_release(config)
     scheme = choose_scheme(config, release)
     table = read_table_header(catalogue)
-    wanted = {ID: release.id_columns, RA: (release.ra_column,), DEC: (release.dec_column,)}
+    wanted = {ID: release.id_columns}
+    given = {RA: config.ra_column, DEC: config.dec_column}
+    for position, own in ((RA, release.ra_column), (DEC, release.dec_column)):
+        known = (own, *release.aliases.get(own, ()))
+        wanted[position] = (given[position],) if given[position] else known
     for column in scheme_columns(scheme, minimum_votes=config.minimum_votes):
         wanted[column] = (column, *release.aliases.get(column, ()))
     try:
-        columns = match_columns(table, wanted, optional=(RA, DEC))
+        columns = match_columns(table, wanted, optional=[n for n in given if not given[n]])
     except InputError as error:
         raise InputError(f"{error}. {advise(release, table)}") from None
     if columns[ID] in table.floating_columns:

@@ -4,9 +4,9 @@ A run has one set of them, and one more for each release that it is combined wit
 """
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from galaxy_tasks.releases import RELEASES
 from galaxy_tasks.releases.offers import check_source
@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 else:  # a Literal, as for the other choices, but of names that stand in `releases` alone
     ReleaseName = Literal[tuple(RELEASES)]
 Scheme = Literal["clean5", "gz2_class", "as_given"]
+
+
+ClassName = Annotated[
+    str,
+    StringConstraints(
+        strip_whitespace=True, min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]+$"
+    ),
+]
 
 
 def setting(default: Any, description: str, *, section: str = "", **bounds: Any) -> Any:
@@ -60,6 +68,12 @@ class ReleaseSettings(BaseModel):
         "", "Image folder, or zip, inside the source folder. Empty: the release's own."
     )
     id_column: str = labels_setting("", "Column with the galaxy's id. Empty: the release's own.")
+    ra_column: str = labels_setting(
+        "", "Column with the right ascension, in degrees or 'hh:mm:ss'. Empty: the release's own."
+    )
+    dec_column: str = labels_setting(
+        "", "Column with the declination, in degrees or '±dd:mm:ss'. Empty: the release's own."
+    )
     class_column: str = labels_setting("", "Column with the class (class_table). Empty: 'class'.")
     image_name_pattern: str = labels_setting(
         "", "File name of a galaxy's image, '{id}' standing for its id. Empty: the release's own."
@@ -69,7 +83,7 @@ class ReleaseSettings(BaseModel):
         description="Classes to leave out, with their images, by the names in the release.",
         json_schema_extra={"section": "Labels", "examples": ["not_in_clean_sample", "dont_know"]},
     )
-    class_names: dict[str, str] = Field(
+    class_names: dict[ClassName, ClassName] = Field(
         {},
         description="Names to give to classes of the release, such as "
         '{"spiral_clockwise": "spiral"}. Others keep theirs.',

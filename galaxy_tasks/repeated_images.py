@@ -10,10 +10,9 @@ from typing import TypeVar
 
 from galaxy_tasks.downloads import ZippedMembers
 from galaxy_tasks.errors import InputError
+from galaxy_tasks.matching import MOST_COPIES
 from galaxy_tasks.zipped_images import find_places, is_zip
 
-MOST_COPIES = 10
-"""What more names share is taken for a stand-in where there was no image."""
 _TAIL_BYTES = 512
 
 Result = TypeVar("Result")

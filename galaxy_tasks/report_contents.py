@@ -11,7 +11,7 @@ import pandas as pd
 from galaxy_tasks import __version__
 from galaxy_tasks.artifacts import Artifact
 from galaxy_tasks.config import RunConfig
-from galaxy_tasks.contestants import Contestant
+from galaxy_tasks.contestants import Contestant, describe_tested
 from galaxy_tasks.durable import read_json
 from galaxy_tasks.examples import ExampleGalaxy, choose_examples
 from galaxy_tasks.history import History, labels_of
@@ -35,7 +35,7 @@ def gather_report(
     """Return all that the page shows, read from the artifacts where it is not given."""
     labels = labels_of(images)
     cleaned = labels.manifest["summary"]
-    test_set = cleaned["test_set"]
+    test_set = describe_tested(winner)
     rejected = pd.read_parquet(images.path / "rejected.parquet")
     return ReportInputs(
         config=config,

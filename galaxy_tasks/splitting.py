@@ -5,6 +5,7 @@ there in every later release and under every seed, and so that two entries of on
 galaxies that show in each other's cutouts, never stand on both sides.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
@@ -46,6 +47,10 @@ def parse_position(ra: Column, dec: Column) -> Position:
     dec_degrees = F.when(dec.contains(":"), _parse_sexagesimal(dec)).otherwise(
         dec.try_cast("double")
     )
+    # Some count right ascension from -180 to 180 degrees.
+    ra_degrees = F.when((ra_degrees >= -180) & (ra_degrees < 0), ra_degrees + 360).otherwise(
+        ra_degrees
+    )
     is_on_sky = ra_degrees.between(0, 360) & dec_degrees.between(-90, 90)
     return Position(F.when(is_on_sky, ra_degrees), F.when(is_on_sky, dec_degrees))
 
@@ -72,6 +77,17 @@ def is_in_test(group: Column, *, test_fraction: float) -> Column:
     return share < test_fraction
 
 
+def name_own_group(galaxy_id: str) -> str:
+    """Return the name of the group of a galaxy without a position, as `name_sky_group` does."""
+    return f"id:{galaxy_id}"
+
+
+def is_name_in_test(group: str, *, test_fraction: float) -> bool:
+    """Return whether a group is for the test, as `is_in_test` does."""
+    head = hashlib.sha256(group.encode()).hexdigest()[:_HASH_HEX_DIGITS]
+    return int(head, 16) / 16**_HASH_HEX_DIGITS < test_fraction
+
+
 def check_class_counts(test: Mapping[str, int], rest: Mapping[str, int]) -> None:
     """Raise InputError for classes with too few galaxies to be split; names each with its counts.
 
@@ -96,7 +112,7 @@ def check_class_counts(test: Mapping[str, int], rest: Mapping[str, int]) -> None
     if len(classes) < 2:
         raise InputError(
             f"Only one class is left, {classes[0]}: there is nothing to tell apart. "
-            "Check 'scheme', 'class_column' and 'ignored_classes'."
+            "Check 'scheme', 'class_column', 'ignored_classes' and 'class_names'."
         )
 
 

@@ -179,10 +179,11 @@ def _score(
 def _explain(
     former: FormerWinner, winner: Contestant, ground: _Ground, comparison: Comparison | None
 ) -> str:
-    who = f"the last winner, {former.record.architecture} of {former.published[:10]}"
+    own = f"This run's winner, {winner.record.architecture},"
+    who = f"the last one, {former.record.architecture} of {former.published[:10]}"
     if comparison is None:
         return (
-            f"{winner.record.architecture} cannot be compared with {who}: there are "
+            f"{own} cannot be compared with {who}: there are "
             f"{len(ground.labels):,} test galaxies that neither has learned from and whose class "
             f"both could name, of {len(np.unique(ground.labels))} classes."
         )
@@ -192,8 +193,7 @@ def _explain(
         f"{difference.low:+.3f} to {difference.high:+.3f})"
     )
     on = f"on {len(ground.labels):,} galaxies that neither has learned from"
-    own = winner.record.architecture
     if not comparison.is_distinguishable:
-        return f"{own} and {who} cannot be told apart {on}: they differ by {by}."
+        return f"{own} and {who}, cannot be told apart {on}: they differ by {by}."
     verb = "is ahead of" if difference.value > 0 else "is behind"
-    return f"{own} {verb} {who} {on} by {by}."
+    return f"{own} {verb} {who}, {on} by {by}."

@@ -10,14 +10,16 @@ from galaxy_tasks import artifacts, lineage
 from galaxy_tasks.artifacts import Artifact
 from galaxy_tasks.config import FAMILIES, RunConfig
 from galaxy_tasks.contestants import (
+    Contestant,
     check_same_galaxies,
+    describe_tested,
     evaluate_contestant,
     read_contestant,
 )
 from galaxy_tasks.durable import write_json
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.evaluation import Comparison, compare_models
-from galaxy_tasks.history import History, labels_of, look_back
+from galaxy_tasks.history import History, look_back
 from galaxy_tasks.report import MissingModel, render_leaderboard, render_report
 from galaxy_tasks.report_contents import gather_report
 from galaxy_tasks.selection import Candidate, Selection, choose_winner, rank
@@ -83,7 +85,7 @@ def judge_models(
             (draft.path / "report.html").write_text(render_report(inputs), encoding="utf-8")
             write_json(
                 draft.path / "results.json",
-                _describe_results(candidates, selection, missing, images, history),
+                _describe_results(candidates, selection, missing, winner, history),
             )
             artifact = draft.publish({"winner": selection.winner, "model": winner.artifact.key})
     return _describe_outcome(artifact, candidates, selection)
@@ -126,11 +128,11 @@ def _describe_results(
     candidates: Sequence[Candidate],
     selection: Selection,
     missing: Sequence[MissingModel],
-    images: Artifact,
+    winner: Contestant,
     history: History,
 ) -> dict[str, Any]:
     return {
-        "test_set": labels_of(images).manifest["summary"]["test_set"],
+        "test_set": describe_tested(winner),
         "selection": selection.as_dict(),
         "models": [candidate.as_dict() for candidate in rank(candidates)],
         "missing": [

@@ -1,9 +1,11 @@
 """How scores, durations, names and settings are written for people, in the log and on the page."""
 
+import json
 from typing import Any
 
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.evaluation import Estimate
+from galaxy_tasks.release_settings import ReleaseSettings
 
 
 def describe_settings(config: RunConfig) -> list[dict[str, Any]]:
@@ -46,8 +48,10 @@ def show_words(name: str) -> str:
 
 
 def _show_setting(value: Any) -> str:
+    if isinstance(value, ReleaseSettings):
+        return json.dumps(value.model_dump(mode="json", exclude_defaults=True))
     if isinstance(value, tuple):
-        return ", ".join(str(part) for part in value) or "none"
+        return ", ".join(_show_setting(part) for part in value) or "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, dict):

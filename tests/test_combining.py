@@ -1,49 +1,17 @@
 """Several releases in one run: who is the same galaxy, and that none crosses the splits."""
 
 import hashlib
-import shutil
-import zipfile
-from pathlib import Path
 
-import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from combining_inputs import ARCSEC, DEC, NUMBER, draw_galaxies, write_release
 
-from galaxy_tasks import steps
 from galaxy_tasks.config import RunConfig, parse_config
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.labels import clean_labels
-from galaxy_tasks.lineage import ReleaseFiles, join_release_files
+from galaxy_tasks.lineage import join_release_files
 from galaxy_tasks.release_files import locate_release
-
-ARCSEC = 1 / 3600
-NUMBER = 400
-DEC = 1 / 60 - ARCSEC
-"""An arcsecond below the border between two cells of the sky."""
-
-
-def write_release(folder: Path, rows: pd.DataFrame) -> Path:
-    """Write a table of classes with an image a row; column image, where there is one, is it."""
-    (folder / "images").mkdir(parents=True)
-    for row in rows.itertuples():
-        content = getattr(row, "image", f"{folder.name} {row.id}".encode())
-        (folder / "images" / f"{row.id}.jpg").write_bytes(content)
-    rows.drop(columns="image", errors="ignore").to_csv(folder / "table.csv", index=False)
-    return folder
-
-
-def draw_galaxies(first_id: int, *, ra_shift_degrees: float = 0.0) -> pd.DataFrame:
-    """Galaxies of two classes along the equator, a tenth of a degree apart."""
-    numbers = np.arange(NUMBER)
-    return pd.DataFrame(
-        {
-            "id": [f"{first_id + number}" for number in numbers],
-            "ra": 10 + numbers * 0.1 + ra_shift_degrees,
-            "dec": DEC,
-            "class": np.where(numbers % 2, "spiral", "edge_on"),
-        }
-    )
 
 
 def clean(spark, config):
@@ -217,45 +185,43 @@ def test_combined_settings_are_refused_by_name():
         parse_config({"combine": [table]})
 
 
-def test_images_of_all_releases_are_prepared_from_a_folder_and_a_zip(spark, tmp_path):
-    """One release has its images in a folder and the other in a zip, with the same names."""
-    sources = []
-    for name, grey in (("one", 60), ("two", 180)):
-        rows = draw_galaxies(1000, ra_shift_degrees=0 if name == "one" else 200).head(60)
-        levels = {row.id: grey + index % 50 for index, row in enumerate(rows.itertuples())}
-        rows["image"] = [encode_flat_image(levels[galaxy_id]) for galaxy_id in rows["id"]]
-        sources.append((write_release(tmp_path / name, rows), levels))
-    pack(tmp_path / "two" / "images")
-    values = parse_config(
-        {
-            "release": "class_table",
-            "source": str(tmp_path / "one"),
-            "combine": [{"release": "class_table", "source": str(tmp_path / "two")}],
-            "image_size_px": 32,
-            "denoise_method": "none",
-            "image_workers": 1,
-        }
-    ).model_dump(mode="json")
-    files = steps.prepare_release(values)
-    assert files["combined"][0]["images"].endswith("images.zip")
-    clean_labels(parse_config(values), ReleaseFiles(**files), spark=spark)
-    reference = steps.preprocess_images(values, files)
-    pixels = np.load(Path(reference["path"]) / "images.npy")
-    manifest = pd.read_parquet(Path(reference["path"]) / "manifest.parquet")
-    assert len(manifest) == len(pixels) == 120
-    for row, galaxy_id in enumerate(manifest["galaxy_id"]):
-        release, own_id = galaxy_id.split(":")
-        levels = sources[release == "class_table_2"][1]
-        assert pixels[row].mean() == levels[own_id]
+def test_running_numbers_without_positions_end_the_run(spark, tmp_path):
+    first, second = draw_galaxies(1), draw_galaxies(1)
+    second["class"] = second["class"].to_numpy()[::-1]
+    for rows in (first, second):
+        rows[["ra", "dec"]] = np.nan
+    with pytest.raises(InputError, match=r"400 galaxies .* by their ids alone, and 400 of them"):
+        clean(spark, combined(tmp_path, first, second))
 
 
-def encode_flat_image(level: int) -> bytes:
-    return cv2.imencode(".png", np.full((40, 40, 3), level, dtype=np.uint8))[1].tobytes()
+def test_a_place_that_many_share_is_none_and_positions_can_be_named(spark, tmp_path, capsys):
+    rows = draw_galaxies(1000).rename(columns={"ra": "lon", "dec": "lat"})
+    rows.loc[:99, ["lon", "lat"]] = 0.0
+    rows.loc[100, "lon"] = -170.0  # counted from -180 to 180
+    source = write_release(tmp_path / "source", rows)
+    config = RunConfig(
+        release="class_table",
+        source=str(source),
+        ra_column="lon",
+        dec_column="lat",
+        class_names={"elliptcal": "smooth"},
+    )
+    artifact = clean(spark, config)
+    printed = capsys.readouterr().out
+    assert "100 galaxies share their exact place with more than 10 others" in printed
+    assert "Place on the sky known for 300 of 400 galaxies" in printed
+    assert "class_names names 'elliptcal', which does not occur" in printed
+    assert artifact.manifest["summary"]["placed"] == 300
+    labels = read(artifact).set_index("galaxy_id")
+    assert labels["ra_degrees"].isna().sum() == 100
+    assert labels.loc["1100", "ra_degrees"] == pytest.approx(190.0)
+    for galaxy_id in ("1000", "1050"):
+        is_test = labels.loc[galaxy_id, "split"] == "test"
+        assert is_test == is_in_test_alone(galaxy_id, pd.Series({"ra": np.nan}))
 
 
-def pack(folder: Path) -> None:
-    """Put a folder's images into a zip beside it, and remove the folder."""
-    with zipfile.ZipFile(folder.with_suffix(".zip"), "w") as archive:
-        for path in sorted(folder.iterdir()):
-            archive.write(path, path.name)
-    shutil.rmtree(folder)
+def test_a_named_position_that_is_not_there_is_refused(tmp_path):
+    source = write_release(tmp_path / "source", draw_galaxies(1).head(5))
+    config = RunConfig(release="class_table", source=str(source), ra_column="lon")
+    with pytest.raises(InputError, match=r"lacks 1 column\(s\)\. Expected: lon"):
+        locate_release(config)

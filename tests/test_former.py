@@ -67,6 +67,13 @@ def test_rows_that_are_one_galaxy_have_one_number_in_all_tables():
     assert own[5] not in theirs
 
 
+def test_running_numbers_of_galaxies_far_apart_tie_nothing_and_neither_do_stand_in_images():
+    one = table([(str(n), 10.0 + n, 0.0, "stand-in", "train", "spiral") for n in range(12)])
+    two = table([(str(n), 100.0 + n, 0.0, "stand-in", "test", "edge_on") for n in range(12)])
+    assert find_unseen(two, one, radius_arcsec=2.0).all()
+    assert _compare_labels(one, two, radius_arcsec=2.0) == (0, {})
+
+
 def test_common_galaxies_and_their_changed_labels_are_counted():
     num_common, changes = _compare_labels(FORMER, GALAXIES, radius_arcsec=2.0)
     assert num_common == 4  # x and 1, z and 2, 3, 4
@@ -131,6 +138,7 @@ def test_without_common_ground_the_verdict_says_how_much_there_was():
     winner = SimpleNamespace(record=SimpleNamespace(architecture="resnet18"))
     text = _explain(former, winner, ground, None)  # pyright: ignore[reportArgumentType]
     assert text == (
-        "resnet18 cannot be compared with the last winner, alexnet of 2026-11-24: there are 0 test "
-        "galaxies that neither has learned from and whose class both could name, of 0 classes."
+        "This run's winner, resnet18, cannot be compared with the last one, alexnet of 2026-11-24: "
+        "there are 0 test galaxies that neither has learned from and whose class both could name, "
+        "of 0 classes."
     )

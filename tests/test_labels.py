@@ -57,7 +57,7 @@ def test_every_row_is_kept_or_quarantined_with_its_reason(spark, tmp_path, monke
     labels = read_labels(artifact)
     assert list(labels.columns) == [
         *("image_name", "label", "label_index", "split"),
-        *("release", "release_index", "ra_degrees", "dec_degrees"),
+        *("own_id", "release", "release_index", "ra_degrees", "dec_degrees"),
     ]
     assert json.loads((artifact.path / "classes.json").read_text()) == ["edge_on", "spiral"]
     assert (labels["label_index"] == (labels["label"] == "spiral")).all()
@@ -69,7 +69,7 @@ def test_every_row_is_kept_or_quarantined_with_its_reason(spark, tmp_path, monke
     assert set(quarantine.loc[quarantine.reason == "ignored_class", "image_name"]) == {"100.jpeg"}
     assert list(quarantine.columns) == ["galaxy_id", "image_name", "reason", "detail"]
     printed = capsys.readouterr().out
-    assert "'never_there' does not occur" in printed
+    assert "ignored_classes names 'never_there', which does not occur" in printed
     assert "  dropped: contradictory                     2\n" in printed
     files = {path.name.split("-")[0] for path in artifact.path.rglob("*") if path.is_file()}
     assert files == {"manifest.json", "classes.json", "labels.parquet", "_SUCCESS", "part"}

@@ -186,3 +186,29 @@ def test_a_last_winner_whose_model_was_removed_is_passed_over(runs, capsys):
 
 def test_simulated_and_observed_winners_do_not_meet(runs):
     assert find_former_winner(parse_config(SETTINGS), "other images") is None
+
+
+def test_a_damaged_manifest_or_model_of_an_earlier_run_is_passed_over(runs, capsys):
+    config = parse_config({**SETTINGS, "release": "class_table", "source": "/else", "seed": 9})
+    newest = find_former_winner(config, "other images")
+    assert newest is not None
+    for path in (newest.evaluation.path / "manifest.json", newest.model.path / "model.json"):
+        content = path.read_bytes()
+        path.write_bytes(content[:20])
+        try:
+            before = find_former_winner(config, "other images")
+        finally:
+            path.write_bytes(content)
+        assert before is not None
+        assert before.evaluation != newest.evaluation
+        assert "is passed over" in capsys.readouterr().out
+
+
+def test_the_first_run_once_more_still_meets_no_last_winner(runs):
+    """Though another has won since, which was not there when it ran first."""
+    path = Path(runs[0]["report"]).parent
+    model = Path(runs[0]["results"]["models"][0]["path"])
+    made_from = json.loads((model / "manifest.json").read_text())["made_from"]
+    settings = json.loads((model / "model.json").read_text())["settings"]
+    assert path.is_dir()
+    assert find_former_winner(parse_config(settings), made_from["images"]) is None

@@ -4,6 +4,7 @@ import pyarrow as pa
 from galaxy_tasks.matching import (
     group_linked,
     link_equals,
+    link_ids,
     match_positions,
     measure_separations,
 )
@@ -55,6 +56,21 @@ def test_equal_texts_are_chained_and_nothing_equals_nothing():
     }
     assert pairs(link_equals(pa.array([], pa.string()))) == set()
     assert pairs(link_equals(pa.array([None, ""], pa.string()))) == set()
+
+
+def test_an_id_of_several_places_ties_nobody_whatever_the_order():
+    ids = pa.array(["X", "X", "X", "Y", "Y", "Z", "Z"])
+    ra = np.array([10.0, np.nan, 50.0, 20.0, np.nan, 30.0, 30.0 + 0.5 * ARCSEC])
+    for order in ([0, 1, 2, 3, 4, 5, 6], [2, 1, 0, 4, 3, 6, 5], [1, 0, 2, 6, 5, 4, 3]):
+        places = ra[order]
+        links = link_ids(
+            ids.take(pa.array(order)),
+            ra_degrees=places,
+            dec_degrees=np.where(np.isnan(places), np.nan, 0.0),
+            radius_arcsec=2.0,
+        )
+        tied = {frozenset((order[a], order[b])) for a, b in links.tolist()}
+        assert tied == {frozenset((3, 4)), frozenset((5, 6))}
 
 
 def test_links_of_several_kinds_make_one_group():

@@ -2,7 +2,8 @@ import zipfile
 
 import pytest
 
-from galaxy_tasks.repeated_images import MOST_COPIES, ImageName, hash_repeated_images
+from galaxy_tasks.matching import MOST_COPIES
+from galaxy_tasks.repeated_images import ImageName, hash_repeated_images
 
 
 def write_images(folder, contents):

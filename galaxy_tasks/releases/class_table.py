@@ -9,6 +9,10 @@ CLASS_TABLE = Release(
     images_folders=(),
     image_name_pattern="",
     id_columns=("GalaxyID", "dr7objid", "galaxy_id", "id", "objid", "iauname"),
+    aliases={
+        "ra": ("raj2000", "ra_j2000", "ra_deg", "ra_degrees", "right_ascension"),
+        "dec": ("dej2000", "dec_j2000", "dec_deg", "dec_degrees", "declination"),
+    },
     schemes={"as_given": GivenScheme(column="class")},
     citation="the table's own",
     image_source="{id}.jpg, .jpeg or .png in a folder that you have.",
