@@ -88,8 +88,7 @@ class Comparison:
     p_value: float
     """Two-sided, of the paired bootstrap."""
     is_distinguishable: bool
-    """Whether the p-value is below 0.05 and the interval leaves out 0; never where both models
-    call all galaxies alike."""
+    """p below 0.05 and 0 outside the interval; never if both call all galaxies alike."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the form that JSON can hold."""
@@ -171,11 +170,10 @@ def compare_models(
     # The observed sample counts as one of the drawn (Davison & Hinkley 1997, ch. 4), so p > 0.
     tail = min(np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0)) + 1
     p_value = min(1.0, 2.0 * tail / (len(drawn) + 1))
-    has_zero = estimate.low <= 0 <= estimate.high
-    # Two networks that call all galaxies alike differ by no galaxy that could have been another.
+    # Drawn within classes, two models that each call all galaxies alike have no spread at all.
     is_blind = all(len(np.unique(table.argmax(axis=1))) == 1 for table in (one, two))
-    is_distinguishable = p_value < SIGNIFICANCE and not has_zero and not is_blind
-    return Comparison(first, second, estimate, p_value, is_distinguishable)
+    is_clear = p_value < SIGNIFICANCE and not (is_blind or estimate.low <= 0 <= estimate.high)
+    return Comparison(first, second, estimate, p_value, is_clear)
 
 
 def _check(
@@ -241,9 +239,7 @@ def _score_classes(
     )
     precision, recall, f1, support = (np.atleast_1d(np.asarray(score)) for score in scores)
     return tuple(
-        ClassScore(
-            name, float(precision[row]), float(recall[row]), float(f1[row]), int(support[row])
-        )
+        ClassScore(name, *(float(one[row]) for one in (precision, recall, f1)), int(support[row]))
         for row, name in enumerate(classes)
     )
 

@@ -56,6 +56,7 @@ def test_the_same_manifest_is_the_same_announcement_wherever_it_lies(tmp_path):
         ("[settings]\nrelease = 'simulated'", "expected a 'name'"),
         ('name = "x"\nurl = "y"\n[settings]', "Received: name, settings, url"),
         ('name = "x"\nzenodo_concept = "10.5281/7"\n[settings]', "Received: '10.5281/7'"),
+        ('name = "x"\nzenodo_concept = "7"\n[settings]\nsource = "/a"', "Received both"),
         ('name = "x"\nzenodo_concept = ["7"]\n[settings]', "number of a Zenodo record"),
         ('name = "x"\n[settings]\nepochs = 0', "epochs"),
         ('name = "x"\n[settings]\nepoch = 3', "epoch"),

@@ -162,3 +162,13 @@ def test_models_of_other_widths_are_not_compared():
             bootstrap_samples=100,
             seed=0,
         )
+
+
+def test_two_models_that_call_all_galaxies_alike_are_never_told_apart():
+    labels = np.repeat([0, 1, 2], [50, 40, 10])
+    blind, other = np.zeros(100, dtype=int), np.ones(100, dtype=int)
+    assert (
+        compare(labels, blind, other).difference.low > 0
+    )  # drawn within classes: no spread at all
+    assert not compare(labels, blind, other).is_distinguishable
+    assert compare(labels, labels, blind).is_distinguishable
