@@ -239,8 +239,8 @@ def _score_classes(
     )
     precision, recall, f1, support = (np.atleast_1d(np.asarray(score)) for score in scores)
     return tuple(
-        ClassScore(name, *(float(one[row]) for one in (precision, recall, f1)), int(support[row]))
-        for row, name in enumerate(classes)
+        ClassScore(name, float(p), float(r), float(f), int(n))
+        for name, p, r, f, n in zip(classes, precision, recall, f1, support, strict=True)
     )
 
 
