@@ -9,11 +9,11 @@ from galaxy_tasks.errors import InputError
 from galaxy_tasks.lineage import ReleaseFiles
 from galaxy_tasks.release_images import describe_folder, locate_images, stay_inside
 from galaxy_tasks.releases import RELEASES
+from galaxy_tasks.releases.content import hash_content
 from galaxy_tasks.releases.contract import advise, require_rows
 from galaxy_tasks.releases.files import (
     Table,
     find_table,
-    hash_content,
     is_table,
     list_file_names,
     list_images,

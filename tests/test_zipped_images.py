@@ -17,7 +17,8 @@ from galaxy_tasks.images import ImageSettings
 from galaxy_tasks.preparation import prepare_cutouts
 from galaxy_tasks.release_files import locate_release
 from galaxy_tasks.releases import RELEASES
-from galaxy_tasks.releases.files import hash_content, list_file_names, list_images
+from galaxy_tasks.releases.content import hash_content
+from galaxy_tasks.releases.files import list_file_names, list_images
 from galaxy_tasks.releases_cli import find_files
 from galaxy_tasks.spark_tables import read_images
 from galaxy_tasks.zipped_images import find_places

@@ -1,12 +1,11 @@
-"""Read a release's files on one machine: a table's header, a folder's images, their content hash.
+"""Read a release's files on one machine: a table's header, a folder's images.
 
-Nothing here reads a table's rows, except to hash its bytes: that is Spark's part.
+Nothing here reads a table's rows: that is Spark's part.
 """
 
 import csv
 import difflib
 import gzip
-import hashlib
 import io
 import os
 import re
@@ -26,7 +25,6 @@ from galaxy_tasks.zipped_images import find_places, is_zip
 TABLE_SUFFIXES = (".csv", ".csv.gz", ".parquet", *FITS_SUFFIXES)
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 DELIMITERS = (",", ";", "\t", "|")
-_CHUNK_BYTES = 1 << 20
 _SHOWN_NAMES = 12
 
 
@@ -217,39 +215,3 @@ def list_file_names(folder: Path) -> list[str]:
         return list(find_places(folder))
     with os.scandir(folder) as entries:
         return [e.name for e in entries if e.is_file() and not e.name.startswith(".")]
-
-
-def hash_content(tables: Iterable[Path], *, images: Path) -> str:
-    """Return the SHA-256 over the tables' bytes and the images' names and sizes, in hexadecimal.
-
-    A zip has the hash of the folder that it unpacks to.
-
-    Raises:
-        InputError: a gzipped table is truncated or damaged.
-    """
-    digest = hashlib.sha256()
-    for table in tables:
-        digest.update(_hash_table(table))
-    for line in sorted(f"{n}\0{size_bytes}\n" for n, size_bytes in _list_sizes(images)):
-        digest.update(line.encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()
-
-
-def _list_sizes(images: Path) -> list[tuple[str, int]]:
-    if is_zip(images):
-        return [(name, place.size_bytes) for name, place in find_places(images).items()]
-    return [(name, (images / name).stat().st_size) for name in list_file_names(images)]
-
-
-def _hash_table(path: Path) -> bytes:
-    """Hash what a table holds: unpacked, so that a damaged gzip file is found before Spark is."""
-    digest = hashlib.sha256()
-    try:
-        with open_bytes(path) as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                digest.update(chunk)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise InputError(
-            f"{path} is a damaged or truncated gzip file ({error}). Fetch it again."
-        ) from error
-    return digest.digest()
