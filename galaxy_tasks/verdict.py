@@ -22,7 +22,7 @@ from galaxy_tasks.evaluation import Comparison, compare_models
 from galaxy_tasks.history import History, look_back
 from galaxy_tasks.report import MissingModel, render_leaderboard, render_report
 from galaxy_tasks.report_contents import gather_report
-from galaxy_tasks.selection import Candidate, Selection, choose_winner, rank
+from galaxy_tasks.selection import Candidate, Compare, Selection, choose_winner, rank
 
 
 def judge_models(
@@ -50,25 +50,11 @@ def judge_models(
         raise InputError(f"No model was trained, so there is no winner:\n{reasons}")
     check_same_galaxies(contestants)
     candidates = tuple(evaluate_contestant(contestant, config) for contestant in contestants)
-    by_key = {contestant.artifact.key: contestant for contestant in contestants}
-
-    def compare(first: Candidate, second: Candidate) -> Comparison:
-        one, two = by_key[first.key], by_key[second.key]
-        return compare_models(
-            one.probabilities,
-            two.probabilities,
-            labels=one.galaxies["label_index"].to_numpy(),
-            first=first.architecture,
-            second=second.architecture,
-            bootstrap_samples=config.bootstrap_samples,
-            seed=config.seed,
-        )
-
-    selection = choose_winner(candidates, compare=compare)
+    selection = choose_winner(candidates, compare=_make_compare(contestants, config))
     print(render_leaderboard(selection, candidates, missing), flush=True)
     made_from = lineage.evaluation_made_from(
         config,
-        sorted(by_key),
+        sorted(contestant.artifact.key for contestant in contestants),
         missing=[f"{m.architecture} {m.status}" for m in missing],
         predictions_key=predictions.key if predictions else None,
     )
@@ -89,6 +75,25 @@ def judge_models(
             )
             artifact = draft.publish({"winner": selection.winner, "model": winner.artifact.key})
     return _describe_outcome(artifact, candidates, selection)
+
+
+def _make_compare(contestants: Sequence[Contestant], config: RunConfig) -> Compare:
+    """Return the paired comparison of two of these models."""
+    by_key = {contestant.artifact.key: contestant for contestant in contestants}
+
+    def compare(first: Candidate, second: Candidate) -> Comparison:
+        one, two = by_key[first.key], by_key[second.key]
+        return compare_models(
+            one.probabilities,
+            two.probabilities,
+            labels=one.galaxies["label_index"].to_numpy(),
+            first=first.architecture,
+            second=second.architecture,
+            bootstrap_samples=config.bootstrap_samples,
+            seed=config.seed,
+        )
+
+    return compare
 
 
 def _find_models(
