@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from download_server import DownloadServer, Manner
+from download_server import Manner
 from typer.testing import CliRunner
 
 from galaxy_tasks import steps
@@ -48,14 +48,6 @@ def make_archive(*, images: int = 3) -> bytes:
 def home(monkeypatch, tmp_path):
     monkeypatch.setenv("GALAXY_HOME", str(tmp_path / "runs"))
     return tmp_path / "runs"
-
-
-@pytest.fixture
-def server(monkeypatch):
-    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
-    server = DownloadServer()
-    yield server
-    server.stop()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
-from download_server import DownloadServer, Manner
+from download_server import Manner
 
 ROOT = Path(__file__).parents[1]
 LATEST = "/api/records/700/versions/latest"
@@ -24,14 +24,6 @@ class Store:
 
     async def aset(self, key, value):
         self.texts[key] = json.dumps(value)
-
-
-@pytest.fixture
-def server(monkeypatch):
-    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
-    server = DownloadServer()
-    yield server
-    server.stop()
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import zipfile
 from dataclasses import replace
 
 import pytest
-from download_server import DownloadServer
 from typer.testing import CliRunner
 
 from galaxy_tasks.cli import app
@@ -29,14 +28,6 @@ def make_archive() -> bytes:
         opened.writestr("images/J00/7.jpg", b"seven" * 100)
         opened.writestr("images/J01/8.jpg", b"eight" * 100)
     return archive.getvalue()
-
-
-@pytest.fixture
-def server(monkeypatch):
-    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
-    server = DownloadServer()
-    yield server
-    server.stop()
 
 
 @pytest.fixture
