@@ -25,8 +25,8 @@ from galaxy_tasks.repeated_images import ImageName, hash_repeated_images
 
 LEAST_JUDGED = 20
 MOST_CONTRADICTORY = 0.3
-"""Of galaxies that two releases share, about one in ten has another label; of pairs by chance with
-two classes, one in two."""
+"""Our choice, above which ids alone are not believed: of pairs by chance, half have another label
+where there are two classes of one size, and more where there are more."""
 
 Flags = NDArray[np.bool_]
 
