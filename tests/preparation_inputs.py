@@ -29,6 +29,11 @@ def make_galaxies(folder: Path, count: int) -> pd.DataFrame:
     numbers = np.random.default_rng(0).permutation(count)
     for number in numbers:
         (folder / f"{number}.jpg").write_bytes(encode(number % 250))
+    return list_galaxies(numbers)
+
+
+def list_galaxies(numbers: np.ndarray) -> pd.DataFrame:
+    """A galaxy for each number, with the image of that name, in every split and of two classes."""
     return pd.DataFrame(
         {
             "galaxy_id": [f"58772{number:07d}" for number in numbers],

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from preparation_inputs import list_galaxies
 
 from galaxy_tasks import zipped_images
 from galaxy_tasks.config import RunConfig
@@ -46,19 +47,6 @@ def pack(folder: Path, archive: Path, *, inside: str = "images/", method=zipfile
     return archive
 
 
-def list_galaxies(count: int) -> pd.DataFrame:
-    numbers = np.arange(count)
-    return pd.DataFrame(
-        {
-            "galaxy_id": [f"58772{number:07d}" for number in numbers],
-            "image_name": [f"{number}.jpg" for number in numbers],
-            "label": ["spiral" if number % 2 else "edge_on" for number in numbers],
-            "label_index": numbers % 2,
-            "split": [("train", "validation", "test")[number % 3] for number in numbers],
-        }
-    )
-
-
 def prepare(out: Path, images: Path, galaxies: pd.DataFrame, **changes):
     asked = {"settings": SETTINGS, "max_rejected_fraction": 0.0, "workers": 1, **changes}
     out.mkdir()
@@ -71,7 +59,7 @@ def test_zip_and_folder_give_the_same_bytes(tmp_path, method):
     (folder / "3.jpg").write_bytes(b"<html>")
     (folder / "4.jpg").write_bytes(b"")
     archive = pack(folder, tmp_path / "images.zip", inside="a/b/", method=method)
-    galaxies = list_galaxies(151)  # the last one has no image
+    galaxies = list_galaxies(np.arange(151))  # the last one has no image
     outcome = {}
     for images, workers in ((folder, 1), (archive, 2)):
         out = tmp_path / f"out of {images.name}"
@@ -95,7 +83,7 @@ def test_real_cutouts_come_out_of_a_zip_as_out_of_their_folder(tmp_path):
         (folder / f"{number}.jpg").write_bytes(path.read_bytes())
     archive = pack(folder, tmp_path / "images.zip")
     for name, images in (("a", folder), ("b", archive)):
-        prepare(tmp_path / name, images, list_galaxies(24))
+        prepare(tmp_path / name, images, list_galaxies(np.arange(24)))
     found = [(tmp_path / name / "images.npy").read_bytes() for name in "ab"]
     assert found[0] == found[1]
 
@@ -208,13 +196,15 @@ def test_a_damaged_member_is_refused_and_the_others_are_prepared(tmp_path):
     content[find_member(content, b"images/5.jpg")[1] + 300] ^= 0xFF  # in the packed pixels
     content[find_member(content, b"images/7.jpg")[0]] ^= 0xFF  # in the header
     archive.write_bytes(content)
-    summary = prepare(tmp_path / "out", archive, list_galaxies(12), max_rejected_fraction=0.5)
+    summary = prepare(
+        tmp_path / "out", archive, list_galaxies(np.arange(12)), max_rejected_fraction=0.5
+    )
     assert (summary.prepared, summary.rejected_by_reason) == (10, {"undecodable": 2})
     rejected = pd.read_parquet(tmp_path / "out" / "rejected.parquet")
     assert list(rejected["source_file"]) == ["5.jpg", "7.jpg"]
     assert all("damaged" in detail for detail in rejected["detail"])
     with pytest.raises(InputError, match="Too many images are refused"):
-        prepare(tmp_path / "strict", archive, list_galaxies(12))
+        prepare(tmp_path / "strict", archive, list_galaxies(np.arange(12)))
 
 
 def change_directory(archive: Path, name: bytes, offset: int, value: bytes) -> None:
@@ -232,7 +222,9 @@ def test_a_member_that_unpacks_to_more_than_said_is_refused(tmp_path):
     (folder / "2.jpg").write_bytes(encode(2) + bytes(3_000_000))
     archive = pack(folder, tmp_path / "images.zip")
     change_directory(archive, b"images/2.jpg", 24, struct.pack("<I", 5000))
-    summary = prepare(tmp_path / "out", archive, list_galaxies(12), max_rejected_fraction=0.5)
+    summary = prepare(
+        tmp_path / "out", archive, list_galaxies(np.arange(12)), max_rejected_fraction=0.5
+    )
     assert summary.rejected_by_reason == {"undecodable": 1}
 
 
@@ -242,7 +234,11 @@ def test_a_member_larger_than_an_image_can_be_is_not_read(tmp_path):
     (folder / "2.jpg").write_bytes(encode(2) + np.random.default_rng(0).bytes(16_384))
     archive = pack(folder, tmp_path / "images.zip")
     summary = prepare(
-        tmp_path / "out", archive, list_galaxies(12), max_rejected_fraction=0.5, settings=small
+        tmp_path / "out",
+        archive,
+        list_galaxies(np.arange(12)),
+        max_rejected_fraction=0.5,
+        settings=small,
     )
     assert summary.rejected_by_reason == {"too_large": 1}
 
@@ -272,7 +268,7 @@ def test_an_archive_that_cannot_be_trusted_is_refused_as_a_whole(tmp_path, damag
     with pytest.raises(InputError, match=message):
         find_places(archive)
     with pytest.raises(InputError, match=message):
-        prepare(tmp_path / "out", archive, list_galaxies(6))
+        prepare(tmp_path / "out", archive, list_galaxies(np.arange(6)))
 
 
 def test_the_directory_is_read_once_until_the_zip_changes(tmp_path, monkeypatch):
