@@ -70,12 +70,12 @@ class Stack(Airflow):
             check=True,
         )
 
-    def up(self, *arguments: str, timeout_s: float = 1800) -> str:
+    def up(self, *arguments: str, timeout_s: float = 1800, **environment: str) -> str:
         """Run `scripts/up` and return what it printed."""
         done = subprocess.run(
             ["scripts/up", *arguments],
             cwd=self.folder,
-            env=self.environment,
+            env=self.environment | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -52,6 +52,27 @@ def test_viewer_sees_the_dag_and_cannot_trigger_it(stack, viewer):
     assert stack.client.get(f"dags/{DAG_ID}/dagRuns")["total_entries"] == before
 
 
+def test_database_keeps_letters_of_any_script(stack):
+    query = ("psql", "--username", "airflow", "--tuples-only", "--no-align")
+    told = stack.run_in("postgres", *query, "--command", "SHOW server_encoding")
+    assert told.strip() == "UTF8"
+
+
+def test_a_dag_that_cannot_be_imported_is_told_at_the_start(stack):
+    path = stack.folder / "dags" / "galaxy_morphology.py"
+    before = path.read_text()
+    path.write_text("import no_such_module\n" + before)
+    try:
+        stack.client.call("DELETE", f"dags/{DAG_ID}")
+        with pytest.raises(AssertionError) as caught:
+            stack.up(UP_DAG_TIMEOUT_S="45")
+    finally:
+        path.write_text(before)
+    assert "ERROR: After 45 s, Airflow does not know the DAG galaxy_morphology" in str(caught.value)
+    assert "No module named 'no_such_module'" in str(caught.value)
+    assert "  known after " in stack.up()
+
+
 def list_containers(stack):
     return stack.compose("ps", "--quiet").split()
 

@@ -4,7 +4,9 @@ set -eu
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
   password=$(mktemp)
   printf '%s' "${POSTGRES_PASSWORD:?}" >"$password"
-  initdb --username="$POSTGRES_USER" --pwfile="$password" --auth-host=scram-sha-256 >/dev/null
+  # shellcheck disable=SC2086 # several options
+  initdb --username="$POSTGRES_USER" --pwfile="$password" --auth-host=scram-sha-256 \
+    ${POSTGRES_INITDB_ARGS:-} >/dev/null
   rm "$password"
   echo "host all all all scram-sha-256" >>"$PGDATA/pg_hba.conf"
   pg_ctl -w -o "-c listen_addresses=''" start >/dev/null
