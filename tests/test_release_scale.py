@@ -1,7 +1,4 @@
-"""The largest release is cleaned in memory that does not grow with it.
-
-A million of its rows by default; GALAXY_SCALE_ROWS=8670000 gives all.
-"""
+"""The largest release, at its size, is cleaned in memory that does not grow with it."""
 
 import contextlib
 import json
@@ -23,7 +20,7 @@ from galaxy_tasks.release_files import locate_release
 from galaxy_tasks.releases.modern_tree import make_modern_tree
 from galaxy_tasks.spark_conf import spark_submit_conf
 
-SCALE_ROWS = int(os.environ.get("GALAXY_SCALE_ROWS", "1000000"))  # DESI itself: 8670000
+SCALE_ROWS = int(os.environ.get("GALAXY_SCALE_ROWS", "8670000"))  # DESI's own number
 SCALE_IMAGES = 21_000
 HEAP_MIB = 1024
 """Memory of Spark's virtual machine, whatever the rows: too little, and the job would fail."""

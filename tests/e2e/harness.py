@@ -18,6 +18,7 @@ from galaxy_tasks.standalone.client import Client
 from galaxy_tasks.standalone.loopback import find_free_port
 
 ROOT = Path(__file__).parents[2]
+DATA = ROOT.parent / "shared" / "data"
 START_TIMEOUT_S = 900
 DAG_ID = "galaxy_morphology"
 STEPS = (

@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 from announcing import announce, list_own_runs, wait_for_runs
 from browsing import needs_browser, open_browser
-from harness import DAG_ID, ROOT
+from harness import DAG_ID, DATA
 
-DATA = ROOT.parent / "shared" / "data"
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.skipif(not DATA.is_dir(), reason=f"needs the real data in {DATA}"),
