@@ -15,7 +15,13 @@ CLASSES: tuple[str, ...] = (
     "edge_on",
     "spiral",
 )
-LABELS = np.repeat(np.arange(5), [96, 94, 8, 41, 212])
+CLASS_COUNTS = {
+    "train": (325, 320, 25, 139, 721),
+    "validation": (58, 57, 4, 25, 128),
+    "test": (96, 94, 8, 41, 212),
+}
+LABELS = np.repeat(np.arange(5), CLASS_COUNTS["test"])
+COMMON = {"labels": LABELS, "bootstrap_samples": 300, "seed": 1}
 SKILL = {"alexnet": 0.8, "resnet50": 0.92, "densenet121": 0.9}
 NUM_PARAMETERS = {"alexnet": 58_300_000, "resnet50": 23_600_000, "densenet121": 7_040_000}
 
@@ -53,13 +59,10 @@ def draw_galaxy(*, seed):
     return (np.clip(light[..., None] * [1, 0.9, 0.75], 0, 1) * 255).astype(np.uint8)
 
 
-def make_inputs() -> ReportInputs:
-    """Return what a run of three networks would report; the scores come from drawn answers."""
-    tables = {name: draw_probabilities(skill, seed=7) for name, skill in SKILL.items()}
-    common = {"labels": LABELS, "bootstrap_samples": 300, "seed": 1}
-    candidates = tuple(
+def make_candidates(tables) -> tuple[Candidate, ...]:
+    return tuple(
         Candidate(
-            evaluation=evaluate_probabilities(table, architecture=name, classes=CLASSES, **common),
+            evaluation=evaluate_probabilities(table, architecture=name, classes=CLASSES, **COMMON),
             num_parameters=NUM_PARAMETERS[name],
             training_s=754.0,
             images_per_s=1480.0,
@@ -68,19 +71,11 @@ def make_inputs() -> ReportInputs:
         )
         for name, table in tables.items()
     )
-    selection = choose_winner(
-        candidates,
-        compare=lambda first, second: compare_models(
-            tables[first.architecture],
-            tables[second.architecture],
-            first=first.architecture,
-            second=second.architecture,
-            **common,
-        ),
-    )
-    table = tables[selection.winner]
+
+
+def draw_examples(table) -> tuple[ExampleGalaxy, ...]:
     rows = choose_examples(table, labels=LABELS, num_each=12)
-    examples = tuple(
+    return tuple(
         ExampleGalaxy(
             galaxy_id=f"58772295{row:06}",
             image=draw_galaxy(seed=row),
@@ -90,23 +85,34 @@ def make_inputs() -> ReportInputs:
         )
         for row in (*rows.right, *rows.wrong)
     )
-    counts = {
-        split: dict(zip(CLASSES, numbers, strict=True))
-        for split, numbers in {
-            "train": (325, 320, 25, 139, 721),
-            "validation": (58, 57, 4, 25, 128),
-            "test": (96, 94, 8, 41, 212),
-        }.items()
-    }
+
+
+def make_inputs() -> ReportInputs:
+    """Return what a run of three networks would report; the scores come from drawn answers."""
+    tables = {name: draw_probabilities(skill, seed=7) for name, skill in SKILL.items()}
+    candidates = make_candidates(tables)
+    selection = choose_winner(
+        candidates,
+        compare=lambda first, second: compare_models(
+            tables[first.architecture],
+            tables[second.architecture],
+            first=first.architecture,
+            second=second.architecture,
+            **COMMON,
+        ),
+    )
     return ReportInputs(
         config=parse_config({"epochs": 30, "image_size_px": 112, "architectures": tuple(SKILL)}),
         selection=selection,
         candidates=candidates,
         missing_models=(MissingModel("resnet18", "skipped", "not chosen in the form"),),
         histories={name: draw_history(skill) for name, skill in SKILL.items()},
-        examples=examples,
+        examples=draw_examples(tables[selection.winner]),
         num_rows=60_369,
-        class_counts=counts,
+        class_counts={
+            split: dict(zip(CLASSES, numbers, strict=True))
+            for split, numbers in CLASS_COUNTS.items()
+        },
         dropped={"no_image_file": 57_636, "class_ignored": 480},
         rejected_images=(RejectedFile("100008.jpg", "truncated: 2,131 of 14,002 bytes"),),
         artifacts={"labels": "9f31c0de22aa7b14", "images": "0c55e1aa9b7d0f02"},

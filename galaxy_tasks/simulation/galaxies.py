@@ -131,19 +131,7 @@ def random_generator(*, seed: int, index: int) -> np.random.Generator:
 
 def draw_galaxy(random: np.random.Generator, *, difficulty: Difficulty = DIFFICULTY) -> Galaxy:
     """Draw one galaxy from the population."""
-    shares = (
-        difficulty.round_share,
-        difficulty.in_between_share,
-        difficulty.cigar_share,
-        difficulty.edge_on_share,
-        difficulty.spiral_share,
-        difficulty.featured_share,
-    )
-    choice = int(np.searchsorted(np.cumsum(shares), random.random()))
-    kinds: tuple[Kind, ...] = (
-        "smooth", "smooth", "smooth", "edge_on", "spiral", "featured", "artifact",
-    )  # fmt: skip
-    kind = kinds[choice]
+    choice, kind = _draw_kind(random, difficulty)
     axis_ratio = _draw_axis_ratio(random, choice=choice)
     is_disc = kind in {"spiral", "featured"}
     radius_arcsec = difficulty.radius_arcsec * math.exp(random.normal(0, difficulty.radius_scatter))
@@ -174,6 +162,23 @@ def draw_galaxy(random: np.random.Generator, *, difficulty: Difficulty = DIFFICU
         if kind == "artifact"
         else "none",
     )
+
+
+def _draw_kind(random: np.random.Generator, difficulty: Difficulty) -> tuple[int, Kind]:
+    """Draw the kind by its share of the population, and which entry of the shares it was."""
+    shares = (
+        difficulty.round_share,
+        difficulty.in_between_share,
+        difficulty.cigar_share,
+        difficulty.edge_on_share,
+        difficulty.spiral_share,
+        difficulty.featured_share,
+    )
+    kinds: tuple[Kind, ...] = (
+        "smooth", "smooth", "smooth", "edge_on", "spiral", "featured", "artifact",
+    )  # fmt: skip
+    choice = int(np.searchsorted(np.cumsum(shares), random.random()))
+    return choice, kinds[choice]
 
 
 def _draw_axis_ratio(random: np.random.Generator, *, choice: int) -> float:
