@@ -1,6 +1,6 @@
 """Image preparation beside what a user would otherwise write.
 
-    python -m benchmarks.image_preparation [FOLDER WITH JPEGS] [--images 300]
+    python -m benchmarks.image_preparation [FOLDER WITH JPEGS] [--images 300] [--rounds 7]
 
 Every row turns the same 424 px cutouts into 224 px inputs: decode, scale, Gaussian filter with a
 3×3 window and sigma 0.8. Rates are images a second of one core's time (process CPU time, so that
@@ -29,7 +29,6 @@ from galaxy_tasks.preparation.workers import Chunk, WorkOrder, prepare_chunks
 
 SIZE_PX = 224
 SIGMA_PX = 0.8
-ROUNDS = 7
 CHILDREN = ("children_user", "children_system")
 SETTINGS = replace(
     ImageSettings.from_config(parse_config({})),
@@ -100,14 +99,16 @@ def run_processes(workers: int, paths: list[Path], repeats: int) -> tuple[float,
     with tempfile.TemporaryDirectory() as folder:
         slots = SlotFile(Path(folder, "slots.npy"), count=len(names) * repeats, size_px=SIZE_PX)
         slots.reserve()
-        order = WorkOrder(paths[0].parent, slots.path, HEADER_BYTES, SETTINGS)
-        chunks = [Chunk(n, n * len(names), names) for n in range(repeats)]
+        order = WorkOrder((paths[0].parent,), slots.path, HEADER_BYTES, SETTINGS)
+        chunks = [Chunk(n, n * len(names), names, folder=0) for n in range(repeats)]
         for outcomes in prepare_chunks(chunks, order=order, workers=workers):
             if first_s:
                 done += sum(len(outcome.reason) for outcome in outcomes)
             elif outcomes:
                 first_s = time.monotonic()
         wall_s = time.monotonic() - first_s
+    if not done and repeats > workers:
+        raise SystemExit(f"{len(names)} images are over before a rate shows. Take 200 or more.")
     after = os.times()
     spent = [getattr(after, name) - getattr(before, name) for name in CHILDREN]
     return done / wall_s, sum(spent)
@@ -118,6 +119,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Image preparation, compared")
     parser.add_argument("folder", nargs="?", type=Path)
     parser.add_argument("--images", type=int, default=300)
+    parser.add_argument("--rounds", type=int, default=7)
     asked = parser.parse_args()
     use_one_thread()
     with tempfile.TemporaryDirectory() as drawn:
@@ -126,14 +128,14 @@ def main() -> int:
         kind = "real" if found else "drawn"
         mean_bytes = np.mean([path.stat().st_size for path in paths])
         print(f"{len(paths)} {kind} cutouts of {mean_bytes / 1000:.1f} kB on average")
-        return compare(paths)
+        return compare(paths, asked.rounds)
 
 
-def compare(paths: list[Path]) -> int:
+def compare(paths: list[Path], rounds: int) -> int:
     """Run all contenders and say which targets are met."""
     contenders = [prepare_here, prepare_with_opencv, prepare_with_pillow]
     rates = {contender: 0.0 for contender in contenders}
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for contender in contenders:
             rates[contender] = max(rates[contender], rate_of(contender, paths))
     decibels = [cv2.PSNR(prepare_here(path), prepare_with_opencv(path)) for path in paths]
