@@ -22,7 +22,7 @@ ENV VIRTUAL_ENV=/opt/venv \
     AIRFLOW__CORE__LOAD_EXAMPLES=false \
     GALAXY_HOME=/runs \
     SPARK_WORKER_DIR=/opt/spark
-COPY docker/install.sh requirements-installer.lock requirements-cluster.lock /opt/galaxy/
+COPY --chmod=0755 docker/install.sh requirements-installer.lock requirements-cluster.lock /opt/galaxy/
 # A network that needs a certificate or a pip configuration of its own gives them as build secrets.
 RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     --mount=type=secret,id=pip,target=/etc/pip.conf \
@@ -36,7 +36,7 @@ RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
 
 # What changes with every commit comes last, so that the layers above survive it.
 FROM trainer-dependencies AS trainer
-COPY docker/healthcheck.py docker/init.sh /opt/galaxy/docker/
+COPY --chmod=0755 docker/*.py docker/*.sh /opt/galaxy/docker/
 COPY pyproject.toml README.md LICENSE /opt/galaxy/source/
 COPY galaxy_tasks/ /opt/galaxy/source/galaxy_tasks/
 RUN pip install --quiet --no-cache-dir --no-deps --no-build-isolation /opt/galaxy/source
@@ -49,7 +49,7 @@ HEALTHCHECK --interval=15s --timeout=20s --start-period=240s --retries=4 \
 CMD ["airflow", "celery", "worker", "--queues", "gpu", "--skip-serve-logs"]
 
 FROM dependencies AS airflow
-COPY docker/healthcheck.py docker/init.sh /opt/galaxy/docker/
+COPY --chmod=0755 docker/*.py docker/*.sh /opt/galaxy/docker/
 COPY pyproject.toml README.md LICENSE /opt/galaxy/source/
 COPY galaxy_tasks/ /opt/galaxy/source/galaxy_tasks/
 RUN pip install --quiet --no-cache-dir --no-deps --no-build-isolation /opt/galaxy/source

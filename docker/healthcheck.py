@@ -7,10 +7,13 @@ imports Airflow, whose start costs seconds of processor time.
 import json
 import os
 import socket
+import subprocess
 import sys
 import urllib.request
 
-_COMPONENTS = ("dag_processor", "triggerer")
+_JOB_TYPES = {"dag-processor": "DagProcessorJob", "triggerer": "TriggererJob"}
+_MOST_SILENT_S = 60
+"""Both tell that they live every few seconds."""
 
 
 def main() -> int:
@@ -18,7 +21,7 @@ def main() -> int:
     role = os.environ.get("GALAXY_ROLE", "")
     try:
         found = _check(role)
-    except Exception as error:
+    except Exception as error:  # whatever it is, it means that the service does not work
         print(f"{role}: {type(error).__name__}: {error}")
         return 1
     print(f"{role or 'no role'}: {found}")
@@ -30,17 +33,16 @@ def _check(role: str) -> str:
         return _read("http://localhost:8080/api/v2/version")
     if role == "scheduler":
         return _read("http://localhost:8974/health")
-    if role in _COMPONENTS:  # they have no port of their own; the API tells their last heartbeat
-        health = json.loads(_read("http://api-server:8080/api/v2/monitor/health"))[role]
-        if health["status"] != "healthy":
-            raise RuntimeError(f"status {health['status']!r}, expected 'healthy'")
-        return "healthy"
+    if role in _JOB_TYPES:
+        return _find_heartbeat(_JOB_TYPES[role])
     if role in ("worker", "trainer"):
+        if os.environ.get("GALAXY_NEEDS_GPU") == "1":
+            _require_gpu()
         return _ping_celery()
     if role == "spark-master":
         return _read("http://localhost:8080/json/")
     if role == "spark-worker":
-        return _read("http://localhost:8081/json/")
+        return _find_at_master()
     if role == "flower":
         return _connect("localhost", 5555)
     return "nothing to check"
@@ -54,6 +56,41 @@ def _read(url: str) -> str:
 def _connect(host: str, port: int) -> str:
     with socket.create_connection((host, port), timeout=10):
         return f"port {port} is open"
+
+
+def _find_heartbeat(job_type: str) -> str:
+    """Look into the database for a sign of life of this very container."""
+    from database import ask
+
+    name = socket.gethostname()
+    ((silent_s,),) = ask(
+        "SELECT EXTRACT(EPOCH FROM now() - max(latest_heartbeat)) FROM job "
+        "WHERE job_type = %(job_type)s AND state = 'running' "
+        "AND (hostname = %(name)s OR hostname LIKE %(name)s || '.%%')",
+        job_type=job_type,
+        name=name,
+    )
+    if silent_s is None or silent_s > _MOST_SILENT_S:
+        raise RuntimeError(f"no sign of life of {job_type} on {name} for {silent_s or 'ever'} s")
+    return f"last sign of life {silent_s:.0f} s ago"
+
+
+def _find_at_master() -> str:
+    """Ask the master whether it counts this worker among those that live."""
+    own = json.loads(_read("http://localhost:8081/json/"))["id"]
+    master = json.loads(_read("http://spark-master:8080/json/"))
+    if not any(each["id"] == own and each["state"] == "ALIVE" for each in master["workers"]):
+        raise RuntimeError(f"the master knows no living worker {own}")
+    return f"registered as {own}"
+
+
+def _require_gpu() -> None:
+    """Fail where the driver shows none: the container may have lost them while it runs."""
+    told = subprocess.run(
+        ["nvidia-smi", "--list-gpus"], capture_output=True, text=True, timeout=15, check=False
+    )
+    if "GPU 0" not in told.stdout:
+        raise RuntimeError(f"no GPU to be seen: {(told.stdout + told.stderr).strip()}")
 
 
 def _ping_celery() -> str:

@@ -12,15 +12,18 @@ fi
 
 owner=$(id -u galaxy)
 # Of an earlier owner, or of a restored backup.
-find /opt/airflow/logs /runs ! -user "$owner" -exec chown --no-dereference "$owner:0" {} +
+find /opt/airflow/logs /runs -ignore_readdir_race ! -user "$owner" -exec chown --no-dereference "$owner:0" {} +
 
 as_galaxy() { setpriv --reuid "$owner" --regid 0 --init-groups "$@"; }
 
 export HOME=/home/galaxy
 as_galaxy mkdir -p /runs/announced
 as_galaxy airflow db migrate
-as_galaxy airflow users create --role Admin --username "$ADMIN_USER" --password "$ADMIN_PASSWORD" \
+# The password goes through a pipe, as arguments can be read by every user of the machine.
+export PYTHONWARNINGS=ignore::getpass.GetPassWarning
+give_password() { printf '%s\n%s\n' "$ADMIN_PASSWORD" "$ADMIN_PASSWORD"; }
+give_password | as_galaxy airflow users create --role Admin --username "$ADMIN_USER" \
   --firstname Galaxy --lastname Admin --email "$ADMIN_USER@localhost"
 # The account may be of an earlier start: what .env says holds.
-as_galaxy airflow users reset-password --username "$ADMIN_USER" --password "$ADMIN_PASSWORD"
+give_password | as_galaxy airflow users reset-password --username "$ADMIN_USER"
 as_galaxy airflow pools set gpu "$GPU_SLOTS" "Trainings at once: the trainer's slots"

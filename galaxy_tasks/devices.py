@@ -10,7 +10,7 @@ from typing import IO, Any, Literal
 
 from galaxy_tasks.artifacts import home
 from galaxy_tasks.config import RunConfig
-from galaxy_tasks.errors import InputError
+from galaxy_tasks.errors import InputError, ResourceError
 
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 
@@ -42,6 +42,9 @@ def set_up_device(config: RunConfig) -> Device:
     process-wide in Keras and TensorFlow. Of several GPUs it takes the one that the fewest trainings
     on this machine use; memory grows as needed, or has the limit that `gpu_memory_limit_mib` gives,
     so that several processes can share a GPU.
+
+    Raises:
+        ResourceError: GALAXY_NEEDS_GPU is 1 and there is no GPU.
     """
     # Without an NVIDIA driver TensorFlow logs errors about it, which would alarm for nothing.
     has_driver = Path("/dev/nvidiactl").exists()
@@ -51,6 +54,12 @@ def set_up_device(config: RunConfig) -> Device:
 
     name, precision = f"CPU ({_processor()}, {len(os.sched_getaffinity(0))} cores)", "float32"
     gpus = tf.config.list_physical_devices("GPU")
+    if not gpus and os.environ.get("GALAXY_NEEDS_GPU") == "1":
+        raise ResourceError(
+            "This trainer is meant for an NVIDIA GPU (GALAXY_NEEDS_GPU is 1), and TensorFlow finds "
+            "none. See whether `nvidia-smi` works in its container and restart it, or let the "
+            "processor train: COMPOSE_PROFILES=cpu in .env."
+        )
     if gpus:
         index = reserve_slot(home() / "gpus", count=len(gpus))
         tf.config.set_visible_devices(gpus[index], "GPU")

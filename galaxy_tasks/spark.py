@@ -13,6 +13,9 @@ _SHUFFLE_PARTITIONS = "spark.sql.shuffle.partitions"
 def start_session(name: str, *, cores: int | None = None) -> SparkSession:
     """Return a quiet session: spark-submit's own master where that started us, else this machine.
 
+    GALAXY_SPARK_SECRET is what a standalone cluster knows its own by. It goes no way on which other
+    users of a machine could read it, such as the arguments of spark-submit.
+
     Args:
         name: what Spark calls the application.
         cores: processor cores to use on this machine; None: all. Means nothing on a cluster.
@@ -24,6 +27,9 @@ def start_session(name: str, *, cores: int | None = None) -> SparkSession:
         os.environ["PYSPARK_PYTHON"] = sys.executable  # driver and workers are this machine's
     for key, value in spark_submit_conf().items():
         builder = builder.config(key, value)
+    if secret := os.environ.get("GALAXY_SPARK_SECRET"):
+        builder = builder.config("spark.authenticate", "true")
+        builder = builder.config("spark.authenticate.secret", secret)
     spark = builder.getOrCreate()
     context = spark.sparkContext
     if (context.master or "").startswith("local") and not context.getConf().contains(

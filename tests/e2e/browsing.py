@@ -1,6 +1,7 @@
 """A real browser, and what tests do with it on Airflow's page."""
 
 import contextlib
+import os
 import shutil
 from collections.abc import Iterator
 
@@ -10,6 +11,8 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright")
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
 )
+if not CHROMIUM and os.environ.get("REQUIRE_BROWSER") == "1":
+    raise RuntimeError("REQUIRE_BROWSER is 1, and there is no Chromium: apt-get install chromium")
 needs_browser = pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: apt-get install chromium")
 # Chromium asks its maker's servers for updates and more at every start; a root has no sandbox.
 ARGUMENTS = [

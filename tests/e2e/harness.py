@@ -108,24 +108,14 @@ def start_standalone(folder: Path, **more: str) -> Iterator[Standalone]:
 
     `more` are variables of its environment.
     """
-    options = [
-        part
-        for name, value in SETTINGS.items()
-        for part in (f"--{name.replace('_', '-')}", as_option(value))
-    ]
-    environment = {
-        **os.environ,
-        "GALAXY_AIRFLOW_HOME": str(folder / "airflow"),
-        "GALAXY_HOME": str(folder / "runs"),
-        "GALAXY_GPU_SLOTS": "3",
-        "GALAXY_RELEASES_POLL_S": "1",
-        **more,
-    }
-    command = [ROOT / "scripts" / "run", "--preset", "quick", "--port", str(find_free_port(0))]
     printed = folder / "printed.txt"
     with printed.open("wb") as output:
         process = subprocess.Popen(
-            [*command, *options], cwd=folder, env=environment, stdout=output, stderr=output
+            make_command(**SETTINGS),
+            cwd=folder,
+            env=make_environment(folder, **more),
+            stdout=output,
+            stderr=output,
         )
     try:
         started = Standalone(process, printed, folder / "airflow", folder / "runs")
@@ -140,6 +130,40 @@ def start_standalone(folder: Path, **more: str) -> Iterator[Standalone]:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
         process.wait(timeout=60)
+
+
+def run_once(folder: Path, **settings: object) -> subprocess.CompletedProcess[str]:
+    """Run `scripts/run --once` with all it keeps in this folder."""
+    return subprocess.run(
+        [*make_command(**SETTINGS | settings), "--once"],
+        cwd=folder,
+        env=make_environment(folder),
+        capture_output=True,
+        text=True,
+        timeout=START_TIMEOUT_S,
+        check=False,
+    )
+
+
+def make_command(**settings: object) -> list[str | Path]:
+    options = [
+        part
+        for name, value in settings.items()
+        for part in (f"--{name.replace('_', '-')}", as_option(value))
+    ]
+    start = [ROOT / "scripts" / "run", "--preset", "quick", "--port", str(find_free_port(0))]
+    return [*start, *options]
+
+
+def make_environment(folder: Path, **more: str) -> dict[str, str]:
+    return {
+        **os.environ,
+        "GALAXY_AIRFLOW_HOME": str(folder / "airflow"),
+        "GALAXY_HOME": str(folder / "runs"),
+        "GALAXY_GPU_SLOTS": "3",
+        "GALAXY_RELEASES_POLL_S": "1",
+        **more,
+    }
 
 
 def as_option(value: object) -> str:

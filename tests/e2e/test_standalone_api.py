@@ -18,9 +18,9 @@ def list_artifacts(standalone):
     return {str(path.parent): path.stat().st_mtime_ns for path in manifests}
 
 
-def clear(standalone, run_id, task_id):
-    """Clear a task as the web page's button does."""
-    body = {"dry_run": False, "dag_run_id": run_id, "task_ids": [task_id], "only_failed": False}
+def clear(standalone, run_id, task_ids):
+    """Clear tasks as the web page's button does."""
+    body = {"dry_run": False, "dag_run_id": run_id, "task_ids": task_ids, "only_failed": False}
     standalone.client.call("POST", f"dags/{DAG_ID}/clearTaskInstances", body)
 
 
@@ -40,9 +40,11 @@ def test_trainers_run_at_the_same_time(standalone):
 @pytest.mark.parametrize(
     ("task_id", "telling"),
     [
+        ("choose_release", ["Settings of this run", "simulated_galaxies"]),
         ("prepare_release", ["SIMULATED", "training_solutions_rev1.csv"]),
         ("clean_labels", ["rows in", "kept", "contested", "edge_on"]),
         ("preprocess_images", ["images/s", "Most common: 424×424 px"]),
+        ("predict_last_winner", ["there is nothing to compare with"]),
         ("train_alexnet", ["Training alexnet", "Running on CPU", "epoch   1/1", "macro-F1"]),
         ("train_resnet", ["Training resnet18", "epoch   1/1"]),
         ("train_densenet", ["Training densenet121", "epoch   1/1"]),
@@ -99,14 +101,20 @@ def test_api_refuses_a_value_out_of_bounds_and_names_it(standalone, name, value)
         standalone.client.trigger(DAG_ID, {**SETTINGS, name: value})
 
 
-@pytest.mark.parametrize("task_id", ["clean_labels", "train_resnet", "evaluate"])
-def test_clearing_a_task_gives_the_same_result_and_repeats_no_finished_work(standalone, task_id):
+@pytest.mark.parametrize(
+    "task_ids",
+    [["clean_labels"], ["train_resnet"], ["evaluate"], list(ALL_TASKS)],
+    ids=lambda task_ids: task_ids[0] if len(task_ids) == 1 else "all",
+)
+def test_clearing_tasks_gives_the_same_result_and_repeats_no_finished_work(standalone, task_ids):
     before, result = list_artifacts(standalone), standalone.result("evaluate")
+    tries = {name: task["try_number"] for name, task in standalone.tasks().items()}
 
-    clear(standalone, standalone.run_id, task_id)
+    clear(standalone, standalone.run_id, task_ids)
 
     assert standalone.wait_for_end(standalone.run_id) == "success"
-    assert standalone.tasks(standalone.run_id)[task_id]["try_number"] > 1
+    after = {name: task["try_number"] for name, task in standalone.tasks().items()}
+    assert after == {name: number + (name in task_ids) for name, number in tries.items()}
     assert standalone.result("evaluate") == result
     assert list_artifacts(standalone) == before
 

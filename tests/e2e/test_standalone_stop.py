@@ -2,7 +2,7 @@ import signal
 
 import psutil
 import pytest
-from harness import DAG_ID, DATA, list_alive, start_standalone, wait_for
+from harness import DAG_ID, DATA, list_alive, run_once, start_standalone, wait_for
 
 pytestmark = pytest.mark.e2e
 
@@ -39,6 +39,17 @@ def test_another_start_remembers_the_runs_and_repeats_none_for_an_old_manifest(
         after = again.client.get(f"dags/{DAG_ID}/dagRuns?limit=100")["dag_runs"]
     assert standalone.run_id in [run["dag_run_id"] for run in runs]
     assert len(after) == len(runs)
+
+
+def test_once_ends_by_itself_and_its_exit_code_is_that_of_the_run(standalone, tmp_path):
+    assert standalone.process.poll() is not None
+    folder = standalone.home.parent
+    done = run_once(folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Winner: " in done.stdout
+    failed = run_once(folder, release="galaxy_zoo_challenge", source=tmp_path)
+    assert failed.returncode == 1
+    assert "The run FAILED" in failed.stdout
 
 
 def read_log_so_far(standalone, run_id):

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import urllib.request
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import pandas as pd
 from harness import DAG_ID, SETTINGS, TRAINERS, Airflow, wait_for
 
+from galaxy_tasks.artifacts import Artifact, verify
 from galaxy_tasks.standalone.client import Client
 from galaxy_tasks.standalone.loopback import find_free_port
 
@@ -116,9 +116,13 @@ class Stack(Airflow):
         Docker then starts it again; `docker kill` would count as the user's wish to stop it.
         """
         container = self.compose("ps", "--quiet", service).strip()
-        process = int(inspect(container, "{{.State.Pid}}"))
-        os.kill(process, signal.SIGKILL)
-        wait_for(lambda: int(inspect(container, "{{.RestartCount}}")) > 0, timeout_s=60)
+        restarts = int(inspect(container, "{{.RestartCount}}"))
+        process = wait_for(lambda: int(inspect(container, "{{.State.Pid}}")), timeout_s=60)
+        # From a container, because the engine's processes may be those of another machine.
+        bash = ["--user", "0:0", "--entrypoint", "bash", f"galaxy-morphology/airflow:{TAG}", "-c"]
+        killing = ["docker", "run", "--rm", "--pid", "host", "--network", "none", *bash]
+        subprocess.run([*killing, f"kill -KILL {process}"], check=True)
+        wait_for(lambda: int(inspect(container, "{{.RestartCount}}")) > restarts, timeout_s=60)
 
     def trigger(self, **settings: Any) -> str:
         return self.client.trigger(DAG_ID, RUN_SETTINGS | settings)
@@ -153,9 +157,14 @@ class Stack(Airflow):
         (path,) = self.runs.glob("labels/*/labels.parquet")
         return pd.read_parquet(path).sort_values("galaxy_id", ignore_index=True)
 
-    def unfinished(self) -> list[str]:
-        """Return what is left of artifacts that were begun and not published."""
-        return [str(path) for path in self.runs.glob("*/.draft-*")]
+    def verify_artifacts(self) -> None:
+        """Fail if an artifact was begun and not published, or differs from its manifest."""
+        assert [str(path) for path in self.runs.glob("*/.draft-*")] == []
+        manifests = list(self.runs.glob("*/*/manifest.json"))
+        assert manifests
+        for path in manifests:
+            reference = {"kind": path.parts[-3], "key": path.parts[-2], "path": str(path.parent)}
+            verify(Artifact.from_reference(reference))
 
     def read_spark_master(self) -> dict[str, Any]:
         address = f"http://127.0.0.1:{self.settings['SPARK_WEB_PORT']}/json/"
@@ -165,6 +174,12 @@ class Stack(Airflow):
     def list_spark_applications(self) -> list[dict[str, Any]]:
         master = self.read_spark_master()
         return [*master["activeapps"], *master["completedapps"]]
+
+    def read_executors(self, application: str) -> str:
+        """Return what the executors of a Spark application have logged."""
+        files = f"/opt/spark/{application}/*/stderr"
+        command = ("exec", "-T", "spark-worker", "sh", "-c", f"cat {files}")
+        return self.compose(*command, is_checked=False)
 
 
 def copy_project(folder: Path) -> None:

@@ -14,7 +14,7 @@ from galaxy_tasks.standalone.client import ApiError, Client
 pytestmark = pytest.mark.e2e
 SECRETS = (
     *("ADMIN_PASSWORD", "POSTGRES_PASSWORD", "REDIS_PASSWORD"),
-    *("FERNET_KEY", "API_SECRET_KEY", "JWT_SECRET"),
+    *("FERNET_KEY", "API_SECRET_KEY", "JWT_SECRET", "SPARK_SECRET"),
 )
 
 
@@ -96,7 +96,7 @@ def test_no_container_can_reach_the_engine(stack):
 
 def test_services_of_ours_run_as_nobody_special_and_cannot_change_the_dag(stack):
     for service in ("api-server", "scheduler", "worker", "trainer-cpu", "spark-worker"):
-        assert stack.run_in(service, "id", "-u").strip() == "50000"
+        assert stack.run_in(service, "id", "-u").strip() == stack.settings["GALAXY_UID"] != "0"
     written = stack.compose(
         *("exec", "-T", "worker", "touch", "/opt/airflow/dags/new.py"), is_checked=False
     )

@@ -1,5 +1,7 @@
 """Parts of the stack are killed in the middle of a run, which ends as if nothing had been."""
 
+import json
+
 import pandas as pd
 import pytest
 from harness import wait_for
@@ -22,7 +24,15 @@ def undisturbed(stack):
     assert stack.wait_for_end(stack.trigger(**SETTINGS)) == "success"
     outcomes = stack.outcomes()
     assert set(outcomes) == set(SETTINGS["architectures"])
-    return outcomes
+    return outcomes, read_scores(stack)
+
+
+def read_scores(stack):
+    """Return the winner and what each network scored, without times."""
+    (path,) = stack.runs.glob("evaluations/*/results.json")
+    results = json.loads(path.read_text())
+    scores = {each["evaluation"]["architecture"]: each["evaluation"] for each in results["models"]}
+    return results["selection"]["winner"], scores
 
 
 def start_training(stack):
@@ -35,9 +45,8 @@ def start_training(stack):
 
 def assert_same_end(stack, run_id, undisturbed):
     assert stack.wait_for_end(run_id, timeout_s=600) == "success"
-    assert stack.outcomes() == undisturbed
-    assert stack.unfinished() == []
-    assert stack.result("evaluate", run_id)["winner"] in SETTINGS["architectures"]
+    assert (stack.outcomes(), read_scores(stack)) == undisturbed
+    stack.verify_artifacts()
     wait_for(lambda: not unhealthy(stack), timeout_s=120)
 
 
@@ -59,12 +68,16 @@ def test_trainer_goes_on_from_its_last_epoch(stack, undisturbed):
 
 def test_spark_job_outlives_a_spark_worker(stack, undisturbed):
     before = stack.labels()
-    known = len(stack.list_spark_applications())
-    stack.forget("labels")
+    stack.forget("labels", "images", "models", "evaluations")
+    known = {each["id"] for each in stack.list_spark_applications()}
     run_id = stack.trigger(**SETTINGS)
-    wait_for(lambda: len(stack.list_spark_applications()) > known, timeout_s=120)
+    (job,) = wait_for(
+        lambda: {each["id"] for each in stack.list_spark_applications()} - known, timeout_s=120
+    )
+    wait_for(lambda: "Running task" in stack.read_executors(job), timeout_s=60)
     stack.crash("spark-worker")
     assert_same_end(stack, run_id, undisturbed)
+    assert "lost" in stack.log("clean_labels", run_id).lower()
     pd.testing.assert_frame_equal(stack.labels(), before)
 
 
