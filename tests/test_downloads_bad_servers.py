@@ -2,13 +2,16 @@
 
 import datetime
 import email.utils
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from download_inputs import CONTENT, FAST, MD5, SHA256, fetch, visible_files
+from download_inputs import CONTENT, FAST, MD5, SHA256, fetch, visible_files, wait_until
 from download_server import DownloadServer, Manner
 
+from galaxy_tasks.downloads import RemoteFile, fetch_file
 from galaxy_tasks.errors import InputError, ResourceError
 
 
@@ -93,6 +96,58 @@ def test_a_server_that_drips_is_left(server, tmp_path):
 
     assert [request.path for request in server.requests] == ["/a", "/b"]
     assert fetched.received_bytes == len(CONTENT)
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "manner",
+    [
+        Manner(raw=b"", drips=b"H"),
+        Manner(raw=b"HTTP/1.1 200 OK\r\nX: ", drips=b"a"),
+        Manner(raw=b"", drips=b"HTTP/1.1 100 Continue\r\n\r\n"),
+        Manner(raw=CHUNKED, drips=b"0"),
+        Manner(raw=CHUNKED + b"1\r\n" + CONTENT[:1] + b"\r\n0\r\n", drips=b"X: 1\r\n"),
+        Manner(raw=b"HTTP/1.1 404 No\r\nX: ", drips=b"a"),
+    ],
+    ids=["status", "header", "interim answers", "length of a chunk", "trailer", "refusal"],
+)
+def test_a_server_that_drips_what_is_no_content_is_left(server, tmp_path, manner):
+    address = server.serve("/a", CONTENT, manner)
+    quick = server.serve("/b", CONTENT)
+    settings = replace(FAST, timeout_s=0.3)
+
+    fetched = fetch((address, quick), tmp_path, settings=settings, sha256=SHA256)
+
+    assert [request.path for request in server.requests] == ["/a", "/b"]
+    assert fetched.path.read_bytes() == CONTENT
+
+
+def test_the_page_of_a_redirect_is_not_read(server, tmp_path):
+    onward = f"HTTP/1.1 302 Found\r\nLocation: {server.serve('/b', CONTENT)}\r\n\r\n"
+    address = server.serve("/a", b"", Manner(raw=onward.encode(), drips=b"x"))
+    fetch(address, tmp_path, settings=replace(FAST, tries=1))
+    assert [request.path for request in server.requests] == ["/a", "/b"]
+
+
+@pytest.mark.parametrize(
+    "manner",
+    [Manner(raw=b"HTTP/1.1 200 OK\r\nX: ", drips=b"a"), Manner(hold_after=1000)],
+    ids=["dripping", "silent"],
+)
+def test_a_stop_ends_the_wait_for_a_server(server, tmp_path, manner):
+    remote = RemoteFile("a", (server.serve("/a", CONTENT, manner),))
+    stop = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        fetching = pool.submit(
+            fetch_file, remote, folder=tmp_path, settings=replace(FAST, timeout_s=600), stop=stop
+        )
+        wait_until(lambda: server.requests)
+        stop.set()
+        with pytest.raises(ResourceError, match=r"a: stopped; what has come is kept"):
+            fetching.result(timeout=20)
+    assert len(server.requests) == 1
 
 
 def test_nobody_answering_is_no_fault_of_the_input(tmp_path, monkeypatch):

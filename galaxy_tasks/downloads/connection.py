@@ -4,6 +4,7 @@ Only the standard library: what a download needs of HTTP is one GET, and every b
 must be kept when the connection ends, which `read1` does.
 """
 
+import contextlib
 import email.utils
 import http.client
 import re
@@ -16,6 +17,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from galaxy_tasks import __version__
+from galaxy_tasks.downloads.patience import Patience, PatientHTTPHandler, PatientHTTPSHandler
 
 Kind = Literal["interrupted", "wrong_content", "refused"]
 
@@ -66,7 +68,13 @@ class Answer:
     """The bytes of a file from `start_byte` on, as they come."""
 
     def __init__(
-        self, response: Any, version: Version, *, start_byte: int, has_visible_end: bool
+        self,
+        response: Any,
+        version: Version,
+        *,
+        start_byte: int,
+        has_visible_end: bool,
+        patience: Patience,
     ) -> None:
         """Wrap an open response."""
         self.version = version
@@ -74,6 +82,7 @@ class Answer:
         self.has_visible_end = has_visible_end
         """Whether an end of the bytes can be told from a cut."""
         self._response = response
+        self._patience = patience
 
     def __enter__(self) -> "Answer":
         return self
@@ -83,6 +92,7 @@ class Answer:
 
     def read_chunk(self) -> bytes:
         """Return what has come, at most a MiB; nothing at the end, which may be a cut."""
+        self._patience.begin_step()
         try:
             return self._response.read1(_CHUNK_BYTES)
         except (OSError, http.client.HTTPException) as error:
@@ -92,14 +102,16 @@ class Answer:
 class _Redirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str):
         """Follow to another host, but never from https to what anybody on the way can change."""
+        fp.close()  # the library would read the page of a redirect to its end, if it has one
         if urlsplit(newurl).scheme not in ({"https"} if req.type == "https" else {"http", "https"}):
-            fp.close()
             raise TryError(f"redirects from {req.type} to {_host(newurl)}", kind="refused")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def ask(address: str, *, from_byte: int, validator: str | None, timeout_s: float) -> Answer:
+def ask(address: str, *, from_byte: int, validator: str | None, patience: Patience) -> Answer:
     """Return the answer to a request for a file from `from_byte` on; close it after use.
+
+    Connecting takes at most the patience's timeout for each address that the host's name has.
 
     Raises:
         TryError: no usable answer came.
@@ -112,26 +124,26 @@ def ask(address: str, *, from_byte: int, validator: str | None, timeout_s: float
     }
     request = urllib.request.Request(address, headers=headers)
     try:
-        response = _opener().open(request, timeout=timeout_s)
+        response = _opener(patience).open(request, timeout=patience.timeout_s)
     except urllib.error.HTTPError as error:
-        with error:
+        with contextlib.closing(error):
             raise _bad_status(error) from None
     except (OSError, http.client.HTTPException, UnicodeError) as error:
         raise _no_answer(error, "no answer") from None
     try:
-        return _understand(response, address, from_byte=from_byte)
+        return _understand(response, address, from_byte=from_byte, patience=patience)
     except TryError:
         response.close()
         raise
 
 
-def _opener() -> urllib.request.OpenerDirector:
+def _opener(patience: Patience) -> urllib.request.OpenerDirector:
     # Not build_opener: that would also open ftp:, file: and data: addresses after a redirect.
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(),
+        PatientHTTPHandler(patience),
+        PatientHTTPSHandler(patience),
         urllib.request.HTTPDefaultErrorHandler(),
         urllib.request.HTTPErrorProcessor(),
         urllib.request.UnknownHandler(),
@@ -141,7 +153,7 @@ def _opener() -> urllib.request.OpenerDirector:
     return opener
 
 
-def _understand(response: Any, address: str, *, from_byte: int) -> Answer:
+def _understand(response: Any, address: str, *, from_byte: int, patience: Patience) -> Answer:
     encoding = (response.headers.get("Content-Encoding") or "identity").lower()
     # Some servers state how a .gz file was made, and mean the file as it is.
     is_gzip_itself = encoding in ("gzip", "x-gzip") and address.endswith((".gz", ".tgz"))
@@ -162,7 +174,11 @@ def _understand(response: Any, address: str, *, from_byte: int) -> Answer:
     )
     is_chunked = bool(getattr(response, "chunked", False))
     return Answer(
-        response, version, start_byte=start_byte, has_visible_end=is_chunked or length is not None
+        response,
+        version,
+        start_byte=start_byte,
+        has_visible_end=is_chunked or length is not None,
+        patience=patience,
     )
 
 

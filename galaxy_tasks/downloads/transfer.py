@@ -7,6 +7,7 @@ from galaxy_tasks.downloads.connection import Answer, RangeRefusedError, TryErro
 from galaxy_tasks.downloads.disk import check_free_space
 from galaxy_tasks.downloads.mirrors import Mirror, Mirrors
 from galaxy_tasks.downloads.partial import PartialFile
+from galaxy_tasks.downloads.patience import Patience
 from galaxy_tasks.downloads.progress import Progress, format_bytes, say
 from galaxy_tasks.downloads.records import DownloadSettings, RemoteFile
 from galaxy_tasks.errors import ResourceError
@@ -54,6 +55,7 @@ class Transfer:
             try:
                 self._receive(mirror)
             except TryError as failure:
+                self._raise_if_stopped()
                 self.mirrors.note_failure(mirror, failure, has_progressed=self._has_progressed())
 
     def _has_progressed(self) -> bool:
@@ -69,7 +71,11 @@ class Transfer:
         return True
 
     def _wait_for(self, mirror: Mirror) -> None:
-        if self.stop.wait(max(0.0, mirror.ready_at_s - time.monotonic())):
+        self.stop.wait(max(0.0, mirror.ready_at_s - time.monotonic()))
+        self._raise_if_stopped()
+
+    def _raise_if_stopped(self) -> None:
+        if self.stop.is_set():
             raise ResourceError(f"{self.remote.name}: stopped; what has come is kept.")
 
     def _receive(self, mirror: Mirror) -> None:
@@ -79,7 +85,7 @@ class Transfer:
                 mirror.address,
                 from_byte=start_byte,
                 validator=validator,
-                timeout_s=self.settings.timeout_s,
+                patience=Patience(self.settings.timeout_s, stop=self.stop),
             )
         except RangeRefusedError as failure:
             is_end = self._total_bytes is None and failure.total_bytes == start_byte
@@ -136,8 +142,7 @@ class Transfer:
                     self.part.save_flushed(file, position_bytes=position)
                     flushed_at = position
                 pace.add(len(chunk))
-                if self.stop.is_set():
-                    raise ResourceError(f"{self.remote.name}: stopped; what has come is kept.")
+                self._raise_if_stopped()
         return position
 
     def _judge_end(self, answer: Answer, end_byte: int) -> None:
