@@ -36,6 +36,10 @@ from galaxy_tasks.errors import InputError, ResourceError
         ([Manner(hold_after=0)], 2),
         ([Manner(cut_after=0)], 2),
         ([Manner(status=204), Manner(status=200)], 3),
+        ([Manner(status=302, headers={"Location": "http://[bad"})], 2),
+        ([Manner(status=302, headers={"Location": "http://host:bad/"})], 2),
+        ([Manner(status=503, headers={"Retry-After": "Mon, 99 Foo 99999999999 x"})], 2),
+        ([Manner(status=503, headers={"Retry-After": "Fri, 31 Dec 9999 23:59:59 -9999"})], 2),
     ],
     ids=str,
 )
@@ -56,6 +60,9 @@ def test_what_a_server_does_wrong_once_is_overcome(server, tmp_path, manners, re
         (Manner(status=403), {}, InputError, "answers 403"),
         (Manner(status=500), {}, ResourceError, "answers 500 .* run again to go on"),
         (Manner(status=503, headers={"Retry-After": "600"}), {}, ResourceError, "wait 10 min"),
+        (Manner(status=503, headers={"Retry-After": "9" * 400}), {}, ResourceError, "wait 720 h"),
+        (Manner(status=302, headers={"Location": "http://[bad"}), {}, InputError, "understood"),
+        (Manner(status=304, headers={"Location": "http://[bad"}), {}, InputError, "no address"),
         (Manner(length_error=5), {}, ResourceError, "after byte 300000 of 300005|416"),
         (Manner(length_error=5), {"size_bytes": 300_000}, InputError, "300000 .* 300005 bytes"),
         (Manner(length_error=-5), {"md5": MD5}, InputError, f"expected MD5 {MD5}"),
@@ -90,7 +97,7 @@ def test_a_server_that_drips_is_left(server, tmp_path):
     slow = [Manner(piece_pause_s=0.15)] * 10
     address = server.serve("/a", CONTENT, *slow)
     quick = server.serve("/b", CONTENT)
-    settings = replace(FAST, timeout_s=0.4, slowest_bytes_per_s=150_000)
+    settings = replace(FAST, timeout_s=0.4, slowest_bytes_per_s=150_000, shortest_pause_s=2)
 
     fetched = fetch((address, quick), tmp_path, settings=settings, sha256=SHA256)
 
@@ -116,7 +123,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 def test_a_server_that_drips_what_is_no_content_is_left(server, tmp_path, manner):
     address = server.serve("/a", CONTENT, manner)
     quick = server.serve("/b", CONTENT)
-    settings = replace(FAST, timeout_s=0.3)
+    settings = replace(FAST, timeout_s=0.3, shortest_pause_s=2)
 
     fetched = fetch((address, quick), tmp_path, settings=settings, sha256=SHA256)
 

@@ -22,6 +22,7 @@ from galaxy_tasks.downloads.patience import Patience, PatientHTTPHandler, Patien
 Kind = Literal["interrupted", "wrong_content", "refused"]
 
 _CHUNK_BYTES = 2**20
+_LONGEST_WAIT_S = 30 * 24 * 3600.0
 _MAY_PASS = {408, 425, 429}  # and every 5xx
 
 
@@ -128,8 +129,11 @@ def ask(address: str, *, from_byte: int, validator: str | None, patience: Patien
     except urllib.error.HTTPError as error:
         with contextlib.closing(error):
             raise _bad_status(error) from None
-    except (OSError, http.client.HTTPException, UnicodeError) as error:
+    except (OSError, http.client.HTTPException) as error:
         raise _no_answer(error, "no answer") from None
+    except ValueError as error:  # a redirect to what is no address, say
+        what = f"its answer cannot be understood: {type(error).__name__}"
+        raise TryError(what, kind="wrong_content") from None
     try:
         return _understand(response, address, from_byte=from_byte, patience=patience)
     except TryError:
@@ -219,17 +223,23 @@ def _no_answer(error: Exception, what: str) -> TryError:
 
 
 def _read_retry_after(value: str | None) -> float:
-    """Return the pause that a server asks for: seconds, or until a date; 0 if it asks for none."""
-    if not value:
-        return 0.0
-    if value.strip().isdecimal():
-        return float(value)
+    """Return the pause that a server asks for: seconds, or until a date; 0 if it asks for none.
+
+    A month at most, however much is asked for.
+    """
     try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
+        if value and value.strip().isdecimal():
+            wait_s = float(value)
+        else:
+            wait_s = email.utils.parsedate_to_datetime(value or "").timestamp() - time.time()
+    except (ValueError, OverflowError, TypeError):
         return 0.0
+    return min(max(0.0, wait_s), _LONGEST_WAIT_S)
 
 
 def _host(address: str | None) -> str:
-    parts = urlsplit(address or "")
+    try:
+        parts = urlsplit(address or "")
+    except ValueError:
+        return "what is no address"
     return f"{parts.scheme}://{parts.hostname or ''}"
