@@ -93,6 +93,40 @@ def test_what_a_server_does_wrong_for_ever_is_named(
     assert len(server.requests) <= 12
 
 
+REST_OF_NOTHING = (
+    b"HTTP/1.1 206 Partial Content\r\nContent-Length: 5\r\n"
+    b"Content-Range: bytes 300000-300004/300005\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("manners", "times_sent"),
+    [
+        ([Manner(length_error=5)] * 20, 1),
+        ([Manner(length_error=5), Manner(raw=b"HTTP/1.1 416 No\r\n\r\n")], 1),
+        ([Manner(length_error=5, ignores_range=True)] * 20, 2),
+        ([Manner(length_error=5), Manner(raw=REST_OF_NOTHING)], 1),
+    ],
+    ids=["refuses the rest", "refuses without a size", "sends all again", "sends nothing more"],
+)
+def test_the_hash_counts_more_than_a_length_that_is_too_large(
+    server, tmp_path, manners, times_sent
+):
+    address = server.serve("/a", CONTENT, *manners)
+
+    fetched = fetch(address, tmp_path, md5=MD5)
+
+    assert fetched.path.read_bytes() == CONTENT
+    assert len(server.requests) == 2
+    assert server.sent_bytes == times_sent * len(CONTENT)
+
+
+def test_a_whole_part_of_which_nothing_is_known_is_not_fetched_again(server, tmp_path):
+    (tmp_path / "galaxies.zip.part").write_bytes(CONTENT)
+    assert fetch(server.serve("/a", CONTENT), tmp_path, md5=MD5).received_bytes == 0
+    assert [request.headers["Range"] for request in server.requests] == ["bytes=300000-"]
+
+
 def test_a_server_that_drips_is_left(server, tmp_path):
     slow = [Manner(piece_pause_s=0.15)] * 10
     address = server.serve("/a", CONTENT, *slow)

@@ -8,7 +8,7 @@ failure of the machine only what was flushed to the disk before is believed.
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO
 
@@ -117,11 +117,10 @@ class PartialFile:
         self._flushed_bytes = max(self._flushed_bytes, position_bytes)
         self._remember()
 
-    def end_at(self, total_bytes: int) -> None:
-        """Learn the size of the whole file from its end."""
-        assert self.version is not None
-        version = self.version
-        self.version = Version(version.address, version.etag, version.last_modified, total_bytes)
+    def end_at(self, total_bytes: int, *, address: str) -> None:
+        """Learn the size of the whole file from its end; the address that told it."""
+        version = self.version or Version(address, None, None, None)
+        self.version = replace(version, total_bytes=total_bytes)
         os.truncate(self.path, total_bytes)
         self._remember()
 

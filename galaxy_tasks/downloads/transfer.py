@@ -10,7 +10,8 @@ from galaxy_tasks.downloads.partial import PartialFile
 from galaxy_tasks.downloads.patience import Patience
 from galaxy_tasks.downloads.progress import Progress, format_bytes, say
 from galaxy_tasks.downloads.records import DownloadSettings, RemoteFile
-from galaxy_tasks.errors import ResourceError
+from galaxy_tasks.downloads.verification import check_content
+from galaxy_tasks.errors import InputError, ResourceError
 
 
 class Transfer:
@@ -89,11 +90,12 @@ class Transfer:
             )
         except RangeRefusedError as failure:
             is_end = self._total_bytes is None and failure.total_bytes == start_byte
-            if is_end and self.part.version:
-                self.part.end_at(start_byte)
+            if (is_end and self.part.version) or self._is_whole():
+                self.part.end_at(start_byte, address=mirror.address)
                 return
             self.part.discard()
             raise
+        length_bytes = self.part.length_bytes
         with answer:
             self._check_size(answer)
             self.part.begin(answer)
@@ -106,7 +108,20 @@ class Transfer:
             here = f", {format_bytes(answer.start_byte)} already here" if answer.start_byte else ""
             say(f"{self.remote.name}: fetching from {mirror.address} ({size}{here})")
             end_byte = self._copy(answer)
+        if self._total_bytes != end_byte == length_bytes and self._is_whole():
+            # It ended there before too, and not where the server said: what it said may be wrong.
+            self.part.end_at(end_byte, address=mirror.address)
         self._judge_end(answer, end_byte)
+
+    def _is_whole(self) -> bool:
+        """Return whether a hash says that the part is the file, whatever its server says."""
+        if not self.remote.has_hash or not self.part.length_bytes:
+            return False
+        try:
+            check_content(self.part.path, self.remote, recorded=None, source=str(self.part.path))
+        except InputError:
+            return False
+        return True
 
     def _check_size(self, answer: Answer) -> None:
         expected, received = self.remote.size_bytes, answer.version.total_bytes
@@ -150,7 +165,7 @@ class Transfer:
         if not answer.has_visible_end:
             self.part.is_doubtful = True
         if total_bytes is None and (answer.has_visible_end or self.remote.has_hash):
-            self.part.end_at(end_byte)
+            self.part.end_at(end_byte, address=answer.version.address)
         elif end_byte != total_bytes:
             raise TryError(
                 f"ended after byte {end_byte} of {total_bytes or 'unknown'}", kind="interrupted"
