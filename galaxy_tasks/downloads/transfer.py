@@ -4,7 +4,7 @@ import threading
 import time
 
 from galaxy_tasks.downloads.connection import Answer, RangeRefusedError, TryError, ask
-from galaxy_tasks.downloads.disk import check_free_space
+from galaxy_tasks.downloads.disk import SpaceClaim
 from galaxy_tasks.downloads.mirrors import Mirror, Mirrors
 from galaxy_tasks.downloads.partial import PartialFile
 from galaxy_tasks.downloads.patience import Patience
@@ -24,6 +24,7 @@ class Transfer:
         mirrors: Mirrors,
         *,
         settings: DownloadSettings,
+        space: SpaceClaim,
         stop: threading.Event,
     ) -> None:
         """Bind what belongs to one download."""
@@ -31,6 +32,7 @@ class Transfer:
         self.part = part
         self.mirrors = mirrors
         self.settings = settings
+        self.space = space
         self.stop = stop
         self.progress = Progress(remote.name, every_s=settings.progress_every_s)
         self._counted_bytes = part.length_bytes
@@ -101,9 +103,7 @@ class Transfer:
             self.part.begin(answer)
             total_bytes = self._total_bytes
             if total_bytes is not None:
-                needed_bytes = total_bytes - self.part.length_bytes
-                reserve_bytes = self.settings.reserve_bytes
-                check_free_space(self.part.path.parent, needed_bytes, reserve_bytes=reserve_bytes)
+                self.space.claim(max(0, total_bytes - self.part.length_bytes))
             size = "unknown size" if total_bytes is None else format_bytes(total_bytes)
             here = f", {format_bytes(answer.start_byte)} already here" if answer.start_byte else ""
             say(f"{self.remote.name}: fetching from {mirror.address} ({size}{here})")
@@ -149,9 +149,13 @@ class Transfer:
                     raise TryError(
                         f"sends more than the {total_bytes} bytes of the file", kind="wrong_content"
                     )
+                if total_bytes is None:
+                    self.space.claim(len(chunk))
                 file.write(chunk)
                 file.flush()
                 position += len(chunk)
+                if total_bytes is not None:
+                    self.space.note_left(total_bytes - max(position, self.part.length_bytes))
                 self.progress.add(len(chunk), position_bytes=position, total_bytes=total_bytes)
                 if position - flushed_at >= self.settings.flush_every_bytes:
                     self.part.save_flushed(file, position_bytes=position)
