@@ -4,7 +4,7 @@
 `patience` how long it is waited for, `mirrors` the choice among addresses, `partial` what survives
 an interruption, `verification` sizes and hashes, `progress` what the task log shows, `locking` what
 keeps two processes apart, and `disk` what it has room for. `archives` unpacks, `zipped` reads a zip
-in place, and `members` says what either may touch.
+in place, `members` says what either may touch, and `layouts` under which names.
 """
 
 from galaxy_tasks.downloads.archives import UnpackedArchive, unpack_archive
