@@ -43,8 +43,8 @@ def arrange(archive: Path, members: Iterable[Member], layout: Layout) -> Iterato
             yield replace(member, name=name)
         elif Path(name).suffix.lower() in _IMAGE_SUFFIXES:
             raise InputError(
-                f"{archive} has two files named {name!r} in different folders, so that a name does "
-                "not say which image is meant. Unpack it yourself and rename them."
+                f"{archive} has two files named {name!r} in different folders, and a name that "
+                "comes twice does not say which image is meant. Unpack it yourself and rename them."
             )
 
 
