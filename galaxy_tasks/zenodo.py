@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from galaxy_tasks.downloads.connection import TryError, ask
+from galaxy_tasks.downloads.connection import ask
+from galaxy_tasks.downloads.failures import TryError
 from galaxy_tasks.downloads.patience import Patience
 from galaxy_tasks.errors import InputError, ResourceError
 

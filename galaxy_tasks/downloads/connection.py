@@ -5,47 +5,22 @@ must be kept when the connection ends, which `read1` does.
 """
 
 import contextlib
-import email.utils
 import http.client
 import re
-import ssl
-import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 
 from galaxy_tasks import __version__
+from galaxy_tasks.downloads.failures import TryError, name_bad_status, name_broken, name_host
 from galaxy_tasks.downloads.patience import Patience, PatientHTTPHandler, PatientHTTPSHandler
 
-Kind = Literal["interrupted", "wrong_content", "refused"]
-
 _CHUNK_BYTES = 2**20
-_LONGEST_WAIT_S = 30 * 24 * 3600.0
-_MAY_PASS = {408, 425, 429}  # and every 5xx
-
-
-class TryError(Exception):
-    """One try that brought no whole file.
-
-    `kind` says what may help: 'interrupted' another try, 'wrong_content' hardly, 'refused' nothing.
-    """
-
-    def __init__(self, reason: str, *, kind: Kind, retry_after_s: float = 0.0) -> None:
-        """Keep the reason, and how long the server wants to be left alone."""
-        super().__init__(reason)
-        self.kind: Kind = kind
-        self.retry_after_s = retry_after_s
-
-
-class RangeRefusedError(TryError):
-    """The server has nothing from that byte on; `total_bytes` is the size it claims, if any."""
-
-    def __init__(self, total_bytes: int | None) -> None:
-        """Keep the size."""
-        super().__init__("has nothing from there on (416)", kind="interrupted")
-        self.total_bytes = total_bytes
+_SHORT_BYTES = 64
+_PAGES = {"text/html", "application/xhtml+xml"}
+_BEFORE_MARKUP = b"\xef\xbb\xbf \t\r\n"
 
 
 @dataclass(frozen=True)
@@ -91,13 +66,23 @@ class Answer:
     def __exit__(self, *_: object) -> None:
         self._response.close()
 
+    def is_page(self) -> bool:
+        """Return whether it calls itself a web page, and begins as one; it stays unread."""
+        if self._response.headers.get_content_type() not in _PAGES:
+            return False
+        self._patience.begin_step()
+        try:
+            return self._response.peek(_SHORT_BYTES).lstrip(_BEFORE_MARKUP).startswith(b"<")
+        except (OSError, http.client.HTTPException) as error:
+            raise name_broken(error, "the connection broke") from None
+
     def read_chunk(self) -> bytes:
         """Return what has come, at most a MiB; nothing at the end, which may be a cut."""
         self._patience.begin_step()
         try:
             return self._response.read1(_CHUNK_BYTES)
         except (OSError, http.client.HTTPException) as error:
-            raise _no_answer(error, "the connection broke") from None
+            raise name_broken(error, "the connection broke") from None
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -105,7 +90,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         """Follow to another host, but never from https to what anybody on the way can change."""
         fp.close()  # the library would read the page of a redirect to its end, if it has one
         if urlsplit(newurl).scheme not in ({"https"} if req.type == "https" else {"http", "https"}):
-            raise TryError(f"redirects from {req.type} to {_host(newurl)}", kind="refused")
+            raise TryError(f"redirects from {req.type} to {name_host(newurl)}", kind="refused")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -128,9 +113,9 @@ def ask(address: str, *, from_byte: int, validator: str | None, patience: Patien
         response = _opener(patience).open(request, timeout=patience.timeout_s)
     except urllib.error.HTTPError as error:
         with contextlib.closing(error):
-            raise _bad_status(error) from None
+            raise name_bad_status(error) from None
     except (OSError, http.client.HTTPException) as error:
-        raise _no_answer(error, "no answer") from None
+        raise name_broken(error, "no answer") from None
     except ValueError as error:  # a redirect to what is no address, say
         what = f"its answer cannot be understood: {type(error).__name__}"
         raise TryError(what, kind="wrong_content") from None
@@ -159,8 +144,9 @@ def _opener(patience: Patience) -> urllib.request.OpenerDirector:
 
 def _understand(response: Any, address: str, *, from_byte: int, patience: Patience) -> Answer:
     encoding = (response.headers.get("Content-Encoding") or "identity").lower()
+    path = urlsplit(address).path
     # Some servers state how a .gz file was made, and mean the file as it is.
-    is_gzip_itself = encoding in ("gzip", "x-gzip") and address.endswith((".gz", ".tgz"))
+    is_gzip_itself = encoding in ("gzip", "x-gzip") and path.endswith((".gz", ".tgz"))
     if encoding != "identity" and not is_gzip_itself:
         raise TryError(
             f"expected the file as it is, received it as Content-Encoding {encoding!r}",
@@ -195,51 +181,3 @@ def _read_content_range(response: Any, from_byte: int) -> tuple[int, int | None]
             kind="wrong_content",
         )
     return from_byte, None if match[2] == "*" else int(match[2])
-
-
-def _bad_status(error: urllib.error.HTTPError) -> TryError:
-    if error.code == 416:
-        stated = error.headers.get("Content-Range") or ""
-        match = re.fullmatch(r"bytes\s+\*/(\d{1,18})", stated.strip())
-        return RangeRefusedError(int(match[1]) if match else None)
-    if 300 <= error.code < 400:
-        # The library's own words name the whole target, which may hold a signature.
-        return TryError(
-            f"redirects ({error.code}) in circles or to {_host(error.headers.get('Location'))}",
-            kind="refused",
-        )
-    reason = f"answers {error.code} {error.reason}"
-    if error.code in _MAY_PASS or error.code >= 500:
-        wait_s = _read_retry_after(error.headers.get("Retry-After"))
-        return TryError(reason, kind="interrupted", retry_after_s=wait_s)
-    return TryError(reason, kind="refused")
-
-
-def _no_answer(error: Exception, what: str) -> TryError:
-    cause = error.reason if isinstance(error, urllib.error.URLError) else error
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return TryError(f"its certificate is not trusted: {cause}", kind="refused")
-    return TryError(f"{what}: {cause or type(cause).__name__}", kind="interrupted")
-
-
-def _read_retry_after(value: str | None) -> float:
-    """Return the pause that a server asks for: seconds, or until a date; 0 if it asks for none.
-
-    A month at most, however much is asked for.
-    """
-    try:
-        if value and value.strip().isdecimal():
-            wait_s = float(value)
-        else:
-            wait_s = email.utils.parsedate_to_datetime(value or "").timestamp() - time.time()
-    except (ValueError, OverflowError, TypeError):
-        return 0.0
-    return min(max(0.0, wait_s), _LONGEST_WAIT_S)
-
-
-def _host(address: str | None) -> str:
-    try:
-        parts = urlsplit(address or "")
-    except ValueError:
-        return "what is no address"
-    return f"{parts.scheme}://{parts.hostname or ''}"

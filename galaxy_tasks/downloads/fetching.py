@@ -144,6 +144,7 @@ def _download(
         except InputError as error:
             mirrors.note_wrong_file(address, error, is_doubtful=part.is_doubtful)
             part.discard()
+            transfer.may_mix = False  # a wrong beginning from one address spoils the rest of others
     if recorded is None:
         write_record(target, sha256)
     part.publish(target)

@@ -12,7 +12,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO
 
-from galaxy_tasks.downloads.connection import Answer, TryError, Version
+from galaxy_tasks.downloads.connection import Answer, Version
+from galaxy_tasks.downloads.failures import TryError
 from galaxy_tasks.downloads.progress import say
 from galaxy_tasks.durable import flush, read_json, write_json
 
@@ -63,16 +64,16 @@ class PartialFile:
         flush(target.parent)
         self._sidecar.unlink(missing_ok=True)
 
-    def find_start(self, address: str, *, has_hash: bool) -> tuple[int, str | None]:
+    def find_start(self, address: str, *, may_mix: bool) -> tuple[int, str | None]:
         """Return from which byte on to ask an address, and the validator for If-Range.
 
-        Bytes of another address, or of a server that marks no versions, are kept only where a
-        hash will tell whether they fit.
+        Bytes of another address, or of a server that marks no versions, are kept only where they
+        `may_mix` with what comes: a hash will tell whether they fit.
         """
         length_bytes = self.length_bytes
         if self.version and self.version.address == address and self.version.validator:
             return length_bytes, self.version.validator
-        return (length_bytes, None) if has_hash else (0, None)
+        return (length_bytes, None) if may_mix else (0, None)
 
     def begin(self, answer: Answer) -> None:
         """Make the part one of the version that is coming.

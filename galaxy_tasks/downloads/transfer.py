@@ -3,8 +3,9 @@
 import threading
 import time
 
-from galaxy_tasks.downloads.connection import Answer, RangeRefusedError, TryError, ask
+from galaxy_tasks.downloads.connection import Answer, ask
 from galaxy_tasks.downloads.disk import SpaceClaim
+from galaxy_tasks.downloads.failures import RangeRefusedError, TryError
 from galaxy_tasks.downloads.mirrors import Mirror, Mirrors
 from galaxy_tasks.downloads.partial import PartialFile
 from galaxy_tasks.downloads.patience import Patience
@@ -12,6 +13,9 @@ from galaxy_tasks.downloads.progress import Progress, format_bytes, say
 from galaxy_tasks.downloads.records import DownloadSettings, RemoteFile
 from galaxy_tasks.downloads.verification import check_content
 from galaxy_tasks.errors import InputError, ResourceError
+
+_MOST_BYTES = 10**15
+"""No disk has room for more; a server that states it says nothing of the file."""
 
 
 class Transfer:
@@ -34,6 +38,8 @@ class Transfer:
         self.settings = settings
         self.space = space
         self.stop = stop
+        self.may_mix = remote.has_hash
+        """Whether the rest may come from another address: a hash will tell if it fits."""
         self.progress = Progress(remote.name, every_s=settings.progress_every_s)
         self._counted_bytes = part.length_bytes
 
@@ -51,8 +57,7 @@ class Transfer:
         while self.part.length_bytes != self._total_bytes or not self.part.path.is_file():
             if self._total_bytes is not None and self.part.length_bytes > self._total_bytes:
                 self.part.discard()
-            # Without a hash the rest has to come from where the beginning came from.
-            version = None if self.remote.has_hash else self.part.version
+            version = None if self.may_mix else self.part.version
             mirror = self.mirrors.choose(preferred=version.address if version else None)
             self._wait_for(mirror)
             try:
@@ -82,7 +87,7 @@ class Transfer:
             raise ResourceError(f"{self.remote.name}: stopped; what has come is kept.")
 
     def _receive(self, mirror: Mirror) -> None:
-        start_byte, validator = self.part.find_start(mirror.address, has_hash=self.remote.has_hash)
+        start_byte, validator = self.part.find_start(mirror.address, may_mix=self.may_mix)
         try:
             answer = ask(
                 mirror.address,
@@ -100,6 +105,7 @@ class Transfer:
         length_bytes = self.part.length_bytes
         with answer:
             self._check_size(answer)
+            self._check_kind(answer)
             self.part.begin(answer)
             total_bytes = self._total_bytes
             if total_bytes is not None:
@@ -125,6 +131,8 @@ class Transfer:
 
     def _check_size(self, answer: Answer) -> None:
         expected, received = self.remote.size_bytes, answer.version.total_bytes
+        if received is not None and received > _MOST_BYTES:
+            raise TryError(f"states a size of {received} bytes", kind="wrong_content")
         if None not in (expected, received) and expected != received:
             raise TryError(
                 f"offers another file: expected {expected} bytes, received {received} bytes",
@@ -136,6 +144,15 @@ class Transfer:
                 "a cut could not be told from the end",
                 kind="wrong_content",
             )
+
+    def _check_kind(self, answer: Answer) -> None:
+        """Raise TryError for a web page that no hash would tell, or that would cost what is here.
+
+        With a hash and nothing here it may come: the server may only misname its kind.
+        """
+        is_told = self.remote.has_hash and (answer.start_byte or not self.part.length_bytes)
+        if not is_told and not self.remote.name.endswith((".html", ".htm")) and answer.is_page():
+            raise TryError("sends a web page in place of the file", kind="wrong_content")
 
     def _copy(self, answer: Answer) -> int:
         """Write what comes, and return the position after the last byte."""
@@ -168,6 +185,9 @@ class Transfer:
         total_bytes = self._total_bytes
         if not answer.has_visible_end:
             self.part.is_doubtful = True
+        if not (end_byte or total_bytes or self.remote.has_hash or self.remote.size_bytes == 0):
+            self.part.discard()
+            raise TryError("sends an empty file", kind="wrong_content")
         if total_bytes is None and (answer.has_visible_end or self.remote.has_hash):
             self.part.end_at(end_byte, address=answer.version.address)
         elif end_byte != total_bytes:
