@@ -4,6 +4,7 @@ A socket's own timeout counts from byte to byte: a server that sends one of a he
 would be read from for ever. Here every read looks at one clock, and at whether to stop.
 """
 
+import contextlib
 import functools
 import http.client
 import io
@@ -59,6 +60,7 @@ class _Reader(io.RawIOBase):
         """The connection's own file: open, it keeps the connection open, and the reverse."""
         self._connection = connection
         self._patience = patience
+        self._former_timeout_s = connection.gettimeout()
         connection.settimeout(min(_LOOK_EVERY_S, patience.timeout_s))
 
     def readable(self) -> bool:
@@ -73,6 +75,9 @@ class _Reader(io.RawIOBase):
                 continue
 
     def close(self) -> None:
+        # After a proxy's answer to CONNECT, the handshake with the server goes over the connection.
+        with contextlib.suppress(OSError):
+            self._connection.settimeout(self._former_timeout_s)
         self._plain.close()
         super().close()
 
