@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from galaxy_tasks.downloads.connection import TryError, ask
+from galaxy_tasks.downloads.connection import ask
+from galaxy_tasks.downloads.failures import TryError
+from galaxy_tasks.downloads.patience import Patience
 from galaxy_tasks.errors import InputError, ResourceError
 
 PUBLIC_URL = "https://zenodo.org"
@@ -136,8 +138,9 @@ def _parse_file(entry: Any) -> RecordFile | None:
 def _request(address: str, *, timeout_s: float) -> Any:
     """Return the JSON of an address; what takes longer than twice the timeout is given up."""
     deadline, content = time.monotonic() + timeout_s, b""
+    patience = Patience(timeout_s, whole_s=2 * timeout_s)
     try:
-        with ask(address, from_byte=0, validator=None, timeout_s=timeout_s) as answer:
+        with ask(address, from_byte=0, validator=None, patience=patience) as answer:
             while chunk := answer.read_chunk():
                 content += chunk
                 if len(content) > _MOST_BYTES or time.monotonic() > deadline:

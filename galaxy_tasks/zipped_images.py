@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from galaxy_tasks.downloads import Place, open_members
-from galaxy_tasks.errors import InputError
 
 MAX_UNPACKED_BYTES = 400 * 10**9
 """More than any release publishes; the largest are the 100 GB of DECaLS."""
@@ -26,7 +25,7 @@ def find_places(archive: Path) -> Mapping[str, Place]:
 
     Raises:
         InputError: no zip, damaged, encrypted, unsafe or larger than allowed, as `open_members`
-            says; or two files of one name in different folders.
+            says; or two images of one name in different folders.
     """
     status = archive.stat()
     return _find_places(archive, status.st_size, status.st_mtime_ns)
@@ -35,16 +34,6 @@ def find_places(archive: Path) -> Mapping[str, Place]:
 @functools.lru_cache(maxsize=1)
 def _find_places(archive: Path, _size_bytes: int, _changed_ns: int) -> Mapping[str, Place]:
     """Read the directory, some seconds for a quarter of a million files, once for all who ask."""
-    places: dict[str, Place] = {}
-    with open_members(archive, max_total_bytes=MAX_UNPACKED_BYTES, max_ratio=MAX_RATIO) as members:
-        for path, place in members.places.items():
-            name = path.rpartition("/")[2]
-            if name.startswith("."):
-                continue
-            if name in places:
-                raise InputError(
-                    f"{archive} has two files named {name!r} in different folders, so that a "
-                    "name does not say which image is meant. Unpack it and rename them."
-                )
-            places[name] = place
-    return places
+    limits = {"max_total_bytes": MAX_UNPACKED_BYTES, "max_ratio": MAX_RATIO}
+    with open_members(archive, layout="flat", **limits) as members:
+        return members.places

@@ -2,7 +2,9 @@
 
 import contextlib
 import fcntl
+import itertools
 import re
+import select
 import socket
 import struct
 import termios
@@ -33,6 +35,10 @@ class Manner:
     hold_after: int | None = None
     """Bytes of the body after which nothing more comes until the client has gone."""
     piece_pause_s: float = 0.0
+    raw: bytes | None = None
+    """Sent as it is, in place of status, headers and body."""
+    drips: bytes = b""
+    """Sent after `raw`, a byte every now and then and over and over, until the client goes."""
 
 
 @dataclass
@@ -109,6 +115,9 @@ class Handler(BaseHTTPRequestHandler):
         manner = queue.pop(0) if queue else Manner()
         self.seen = Request(path, dict(self.headers))
         server.requests.append(self.seen)
+        if manner.raw is not None:
+            self.answer_raw(manner)
+            return
         if path not in server.files:
             manner = Manner(status=404)
         if manner.status is not None:
@@ -132,6 +141,30 @@ class Handler(BaseHTTPRequestHandler):
         condition = self.headers.get("If-Range")
         is_fresh = condition is None or condition in marks.values()
         return int(match[1]) if is_fresh or manner.ignores_if_range else None
+
+    def do_CONNECT(self):
+        """Be a proxy: after half a second all goes on to where the client wants."""
+        host, _, port = self.path.rpartition(":")
+        self.server.requests.append(Request(self.path, dict(self.headers)))
+        self.send_response(200)
+        self.end_headers()
+        self.close_connection = True
+        self.server.is_stopping.wait(0.5)
+        with socket.create_connection((host, int(port))) as onward:
+            other = {self.connection: onward, onward: self.connection}
+            while not self.server.is_stopping.is_set():
+                for source in select.select(list(other), [], [], 0.02)[0]:
+                    if not (piece := source.recv(PIECE_BYTES)):
+                        return
+                    other[source].sendall(piece)
+
+    def answer_raw(self, manner):
+        self.close_connection = True
+        self.wfile.write(manner.raw)
+        for value in itertools.cycle(manner.drips):
+            if self.server.is_stopping.wait(0.02):
+                return
+            self.wfile.write(bytes([value]))
 
     def answer(self, manner, status, body, headers):
         headers = {"Content-Length": str(len(body) + manner.length_error), **headers}

@@ -91,3 +91,18 @@ def test_https_is_verified_and_never_left(secure_server, server, tmp_path, monke
         fetch(secure.address("/to_plain", **host), tmp_path)
 
     assert fetch(secure.address("/a", **host), tmp_path).sha256 == SHA256
+
+
+def test_https_is_waited_for_directly_and_through_a_proxy(
+    secure_server, server, tmp_path, monkeypatch
+):
+    secure, certificate = secure_server
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    slow = Manner(piece_pause_s=0.3)
+    address = secure.serve("/a", CONTENT[:40_000], slow, slow).replace("127.0.0.1", "localhost")
+    assert fetch(address, tmp_path / "directly").received_bytes == 40_000
+    monkeypatch.setenv("no_proxy", "")
+    monkeypatch.setenv("https_proxy", server.address(""))
+    assert fetch(address, tmp_path / "proxy").received_bytes == 40_000
+    assert [request.path for request in server.requests] == [address.split("/")[2]]
+    assert len(secure.requests) == 2

@@ -68,6 +68,7 @@ def test_a_damaged_sidecar_costs_a_new_start_only(server, tmp_path, text):
     assert fetch(server.serve("/a", CONTENT), tmp_path).path.read_bytes() == CONTENT
 
 
-def test_a_gz_file_is_kept_as_it_is_where_the_server_calls_it_encoded(server, tmp_path):
-    stated = Manner(headers={"Content-Encoding": "x-gzip"})
-    assert fetch(server.serve("/a.csv.gz", CONTENT, stated), tmp_path).sha256 == SHA256
+@pytest.mark.parametrize("path", ["/a.csv.gz", "/a.csv.gz?download=1"])
+def test_a_gz_file_is_kept_as_it_is_where_the_server_calls_it_encoded(server, tmp_path, path):
+    stated = [Manner(headers={"Content-Encoding": "x-gzip"})] * 9
+    assert fetch(server.serve(path, CONTENT, *stated), tmp_path).sha256 == SHA256

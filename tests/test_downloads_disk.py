@@ -3,15 +3,20 @@
 import shutil
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from download_inputs import CONTENT, DOWNLOAD, FAST, fetch, size_of
+from download_inputs import CONTENT, DOWNLOAD, FAST, SHA256, fetch, size_of, wait_until
+from download_server import Manner
 
 from galaxy_tasks.downloads import (
     RemoteFile,
+    fetch_file,
     fetch_files,
 )
+from galaxy_tasks.downloads.disk import SpaceClaim
 from galaxy_tasks.errors import InputError, ResourceError
 
 
@@ -32,6 +37,51 @@ def test_too_little_space_is_said_before_a_byte_comes(server, tmp_path):
             settings=settings,
         )
     assert not (tmp_path / "galaxies.zip").exists()
+
+
+def test_what_running_downloads_have_still_to_write_is_not_given_twice(server, tmp_path):
+    """Two of four archives, each of two fifths of what is free, find room."""
+    most_bytes = shutil.disk_usage(tmp_path).free * 2 // 5
+    first_bytes = Manner(length_error=most_bytes - len(CONTENT), hold_after=1000)
+    remotes = [RemoteFile(n, (server.serve(f"/{n}", CONTENT, first_bytes),)) for n in "abcd"]
+    stop = threading.Event()
+    waiting = replace(FAST, timeout_s=600)
+    with ThreadPoolExecutor(2) as pool:
+        running = [
+            pool.submit(fetch_file, remote, folder=tmp_path, settings=waiting, stop=stop)
+            for remote in remotes[:2]
+        ]
+        wait_until(lambda: all(size_of(tmp_path / f"{n}.part") == 1000 for n in "ab"))
+        try:
+            for remote in remotes[2:]:
+                with pytest.raises(ResourceError, match=r"needed .* free, .* other downloads"):
+                    fetch_file(remote, folder=tmp_path, settings=FAST)
+                assert size_of(tmp_path / f"{remote.name}.part") == 0
+        finally:
+            stop.set()
+        assert all("stopped" in str(one.exception()) for one in running)
+    server.manners["/c"] = [first_bytes]  # ended, they claim nothing any more
+    with pytest.raises(ResourceError, match="c could not be fetched"):
+        fetch_file(remotes[2], folder=tmp_path, settings=replace(FAST, tries=1))
+
+
+def test_what_has_been_written_is_claimed_no_more(tmp_path):
+    most_bytes = shutil.disk_usage(tmp_path).free * 3 // 5
+    with SpaceClaim(tmp_path, reserve_bytes=0) as one, SpaceClaim(tmp_path, reserve_bytes=0) as two:
+        one.claim(most_bytes)
+        one.claim(most_bytes)
+        with pytest.raises(ResourceError, match="too little space"):
+            two.claim(most_bytes)
+        one.note_left(1000)
+        two.claim(most_bytes)
+
+
+def test_a_file_of_unknown_size_does_not_eat_up_the_reserve(server, tmp_path):
+    address = server.serve("/a", CONTENT, Manner(is_chunked=True))
+    settings = replace(FAST, reserve_bytes=shutil.disk_usage(tmp_path).total)
+    with pytest.raises(ResourceError, match="too little space"):
+        fetch(address, tmp_path, settings=settings, sha256=SHA256)
+    assert size_of(tmp_path / "galaxies.zip.part") == 0
 
 
 def test_a_disk_that_takes_no_more_is_told_and_the_part_kept(server, tmp_path):

@@ -214,3 +214,18 @@ def test_an_endless_answer_is_given_up(server, monkeypatch):
     publish(server, b"[" * 100_000, Manner(piece_pause_s=0.2))
     with pytest.raises(NoAnswerError, match="and no end"):
         request_latest("700", url=server.address(""), timeout_s=0.5)
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.1 2", b"HTTP/1.1 200 OK\r\nX: "])
+def test_an_answer_that_drips_is_given_up_before_its_content(server, head):
+    publish(server, make_record(), Manner(raw=head, drips=b"0"))
+    with pytest.raises(NoAnswerError, match=r"timed out after 0\.3 s"):
+        request_latest("700", url=server.address(""), timeout_s=0.3)
+
+
+def test_all_steps_of_an_answer_together_take_at_most_twice_the_timeout(server):
+    onward = f"HTTP/1.1 302 Found\r\nLocation: {server.address(LATEST)}\r\n"
+    slow = Manner(raw=onward.encode(), drips=b"X: 123456789\r\n\r\n")
+    publish(server, make_record(), *[slow] * 4)  # a third of a second each
+    with pytest.raises(NoAnswerError, match="timed out"):
+        request_latest("700", url=server.address(""), timeout_s=0.5)

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from archive_inputs import content_of, make_tar, make_zip, unpack
 from preparation_inputs import list_galaxies
-from zip_inputs import make_folder, pack, prepare
+from zip_inputs import encode, make_folder, pack, prepare
 
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
@@ -76,6 +77,47 @@ def test_names_and_content_are_those_of_the_unpacked_folder(tmp_path):
     pack(folder, archive)
     assert content != hash_content([table], images=archive)
     assert hash_content([table], images=folder) == hash_content([table], images=archive)
+
+
+LEFT_BY_SYSTEMS = [
+    "images/.DS_Store",
+    "more/.DS_Store",
+    "__MACOSX/images/._0.jpg",
+    "__MACOSX/images/0.jpg",
+    ".thumbnails/1.jpg",
+    "images/Thumbs.db",
+    "more/Thumbs.db",
+    "more/desktop.ini",
+    "images/readme.txt",
+    "more/readme.txt",
+]
+
+
+@pytest.mark.parametrize("suffix", [".zip", ".tar", ".tar.gz"])
+def test_what_systems_leave_in_an_archive_is_left_out_of_it_everywhere(tmp_path, suffix):
+    files = {"images/0.jpg": encode(0), "more/1.jpg": encode(1)}
+    files |= {name: name.encode() for name in LEFT_BY_SYSTEMS}
+    make = make_zip if suffix == ".zip" else make_tar
+    archive = make(tmp_path / f"a{suffix}", files)
+    folder = tmp_path / "out"
+    assert unpack(archive, folder, layout="flat").files == 3
+    expected = {"0.jpg": encode(0), "1.jpg": encode(1), "readme.txt": b"images/readme.txt"}
+    assert content_of(folder) == expected
+    if suffix == ".zip":
+        assert set(list_file_names(archive)) == set(expected)
+        assert hash_content([], images=archive) == hash_content([], images=folder)
+
+
+def test_two_images_of_one_name_are_refused_alike_in_place_and_unpacked(tmp_path):
+    files = {"images/0.jpg": encode(0), "more/0.jpg": encode(0), "more/Thumbs.db": b""}
+    archive = make_zip(tmp_path / "a.zip", files)
+    message = r"two files named '0\.jpg' in different folders"
+    with pytest.raises(InputError, match=message):
+        unpack(archive, tmp_path / "out", layout="flat")
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(InputError, match=message):
+        list_file_names(archive)
+    assert unpack(archive, tmp_path / "out").files == 3
 
 
 def put_release(source: Path, *, archive: str) -> Path:

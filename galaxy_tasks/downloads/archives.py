@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import IO
 
 from galaxy_tasks.downloads.disk import check_free_space, name_disk_trouble
+from galaxy_tasks.downloads.layouts import Layout, arrange
 from galaxy_tasks.downloads.members import (
     WORK_FOLDER,
-    Layout,
     Member,
-    arrange,
     check_members,
     iterate_members,
     name_damage,
@@ -59,7 +58,8 @@ def unpack_archive(
         folder: created where it is missing.
         max_total_bytes: most that all files may have together.
         max_ratio: most that they may have for each byte of the archive; not judged below 1 MiB.
-        layout: 'flat' puts all files into `folder` itself, without the archive's own folders.
+        layout: 'flat' puts all files into `folder` itself, without the archive's own folders and
+            without hidden files (see `arrange`).
         settings: of these `reserve_bytes`, `lock_timeout_s` and `progress_every_s` count.
 
     Raises:
@@ -71,7 +71,7 @@ def unpack_archive(
     with name_disk_trouble(folder), name_damage(archive):
         files = check_members(
             archive,
-            arrange(iterate_members(archive, max_ratio=max_ratio), layout),
+            arrange(archive, iterate_members(archive, max_ratio=max_ratio), layout),
             max_total_bytes=max_total_bytes,
             max_ratio=max_ratio,
         )
@@ -82,7 +82,9 @@ def unpack_archive(
             check_free_space(folder, missing_bytes, reserve_bytes=settings.reserve_bytes)
             total_bytes = sum(size for _, size in files)
             unpacking = _Unpacking(archive, folder, total_bytes, settings.progress_every_s)
-            unpacking.bring_all(arrange(iterate_members(archive, max_ratio=max_ratio), layout))
+            unpacking.bring_all(
+                arrange(archive, iterate_members(archive, max_ratio=max_ratio), layout)
+            )
     say(
         f"{archive.name}: {len(files)} files, {format_bytes(unpacking.total_bytes)}, "
         f"{unpacking.written_files} of them new"

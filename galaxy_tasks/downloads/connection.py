@@ -4,45 +4,23 @@ Only the standard library: what a download needs of HTTP is one GET, and every b
 must be kept when the connection ends, which `read1` does.
 """
 
-import email.utils
+import contextlib
 import http.client
 import re
-import ssl
-import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 
 from galaxy_tasks import __version__
-
-Kind = Literal["interrupted", "wrong_content", "refused"]
+from galaxy_tasks.downloads.failures import TryError, name_bad_status, name_broken, name_host
+from galaxy_tasks.downloads.patience import Patience, PatientHTTPHandler, PatientHTTPSHandler
 
 _CHUNK_BYTES = 2**20
-_MAY_PASS = {408, 425, 429}  # and every 5xx
-
-
-class TryError(Exception):
-    """One try that brought no whole file.
-
-    `kind` says what may help: 'interrupted' another try, 'wrong_content' hardly, 'refused' nothing.
-    """
-
-    def __init__(self, reason: str, *, kind: Kind, retry_after_s: float = 0.0) -> None:
-        """Keep the reason, and how long the server wants to be left alone."""
-        super().__init__(reason)
-        self.kind: Kind = kind
-        self.retry_after_s = retry_after_s
-
-
-class RangeRefusedError(TryError):
-    """The server has nothing from that byte on; `total_bytes` is the size it claims, if any."""
-
-    def __init__(self, total_bytes: int | None) -> None:
-        """Keep the size."""
-        super().__init__("has nothing from there on (416)", kind="interrupted")
-        self.total_bytes = total_bytes
+_SHORT_BYTES = 64
+_PAGES = {"text/html", "application/xhtml+xml"}
+_BEFORE_MARKUP = b"\xef\xbb\xbf \t\r\n"
 
 
 @dataclass(frozen=True)
@@ -66,7 +44,13 @@ class Answer:
     """The bytes of a file from `start_byte` on, as they come."""
 
     def __init__(
-        self, response: Any, version: Version, *, start_byte: int, has_visible_end: bool
+        self,
+        response: Any,
+        version: Version,
+        *,
+        start_byte: int,
+        has_visible_end: bool,
+        patience: Patience,
     ) -> None:
         """Wrap an open response."""
         self.version = version
@@ -74,6 +58,7 @@ class Answer:
         self.has_visible_end = has_visible_end
         """Whether an end of the bytes can be told from a cut."""
         self._response = response
+        self._patience = patience
 
     def __enter__(self) -> "Answer":
         return self
@@ -81,25 +66,38 @@ class Answer:
     def __exit__(self, *_: object) -> None:
         self._response.close()
 
+    def is_page(self) -> bool:
+        """Return whether it calls itself a web page, and begins as one; it stays unread."""
+        if self._response.headers.get_content_type() not in _PAGES:
+            return False
+        self._patience.begin_step()
+        try:
+            return self._response.peek(_SHORT_BYTES).lstrip(_BEFORE_MARKUP).startswith(b"<")
+        except (OSError, http.client.HTTPException) as error:
+            raise name_broken(error, "the connection broke") from None
+
     def read_chunk(self) -> bytes:
         """Return what has come, at most a MiB; nothing at the end, which may be a cut."""
+        self._patience.begin_step()
         try:
             return self._response.read1(_CHUNK_BYTES)
         except (OSError, http.client.HTTPException) as error:
-            raise _no_answer(error, "the connection broke") from None
+            raise name_broken(error, "the connection broke") from None
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str):
         """Follow to another host, but never from https to what anybody on the way can change."""
+        fp.close()  # the library would read the page of a redirect to its end, if it has one
         if urlsplit(newurl).scheme not in ({"https"} if req.type == "https" else {"http", "https"}):
-            fp.close()
-            raise TryError(f"redirects from {req.type} to {_host(newurl)}", kind="refused")
+            raise TryError(f"redirects from {req.type} to {name_host(newurl)}", kind="refused")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def ask(address: str, *, from_byte: int, validator: str | None, timeout_s: float) -> Answer:
+def ask(address: str, *, from_byte: int, validator: str | None, patience: Patience) -> Answer:
     """Return the answer to a request for a file from `from_byte` on; close it after use.
+
+    Connecting takes at most the patience's timeout for each address that the host's name has.
 
     Raises:
         TryError: no usable answer came.
@@ -112,26 +110,29 @@ def ask(address: str, *, from_byte: int, validator: str | None, timeout_s: float
     }
     request = urllib.request.Request(address, headers=headers)
     try:
-        response = _opener().open(request, timeout=timeout_s)
+        response = _opener(patience).open(request, timeout=patience.timeout_s)
     except urllib.error.HTTPError as error:
-        with error:
-            raise _bad_status(error) from None
-    except (OSError, http.client.HTTPException, UnicodeError) as error:
-        raise _no_answer(error, "no answer") from None
+        with contextlib.closing(error):
+            raise name_bad_status(error) from None
+    except (OSError, http.client.HTTPException) as error:
+        raise name_broken(error, "no answer") from None
+    except ValueError as error:  # a redirect to what is no address, say
+        what = f"its answer cannot be understood: {type(error).__name__}"
+        raise TryError(what, kind="wrong_content") from None
     try:
-        return _understand(response, address, from_byte=from_byte)
+        return _understand(response, address, from_byte=from_byte, patience=patience)
     except TryError:
         response.close()
         raise
 
 
-def _opener() -> urllib.request.OpenerDirector:
+def _opener(patience: Patience) -> urllib.request.OpenerDirector:
     # Not build_opener: that would also open ftp:, file: and data: addresses after a redirect.
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(),
+        PatientHTTPHandler(patience),
+        PatientHTTPSHandler(patience),
         urllib.request.HTTPDefaultErrorHandler(),
         urllib.request.HTTPErrorProcessor(),
         urllib.request.UnknownHandler(),
@@ -141,10 +142,11 @@ def _opener() -> urllib.request.OpenerDirector:
     return opener
 
 
-def _understand(response: Any, address: str, *, from_byte: int) -> Answer:
+def _understand(response: Any, address: str, *, from_byte: int, patience: Patience) -> Answer:
     encoding = (response.headers.get("Content-Encoding") or "identity").lower()
+    path = urlsplit(address).path
     # Some servers state how a .gz file was made, and mean the file as it is.
-    is_gzip_itself = encoding in ("gzip", "x-gzip") and address.endswith((".gz", ".tgz"))
+    is_gzip_itself = encoding in ("gzip", "x-gzip") and path.endswith((".gz", ".tgz"))
     if encoding != "identity" and not is_gzip_itself:
         raise TryError(
             f"expected the file as it is, received it as Content-Encoding {encoding!r}",
@@ -162,7 +164,11 @@ def _understand(response: Any, address: str, *, from_byte: int) -> Answer:
     )
     is_chunked = bool(getattr(response, "chunked", False))
     return Answer(
-        response, version, start_byte=start_byte, has_visible_end=is_chunked or length is not None
+        response,
+        version,
+        start_byte=start_byte,
+        has_visible_end=is_chunked or length is not None,
+        patience=patience,
     )
 
 
@@ -175,45 +181,3 @@ def _read_content_range(response: Any, from_byte: int) -> tuple[int, int | None]
             kind="wrong_content",
         )
     return from_byte, None if match[2] == "*" else int(match[2])
-
-
-def _bad_status(error: urllib.error.HTTPError) -> TryError:
-    if error.code == 416:
-        stated = error.headers.get("Content-Range") or ""
-        match = re.fullmatch(r"bytes\s+\*/(\d{1,18})", stated.strip())
-        return RangeRefusedError(int(match[1]) if match else None)
-    if 300 <= error.code < 400:
-        # The library's own words name the whole target, which may hold a signature.
-        return TryError(
-            f"redirects ({error.code}) in circles or to {_host(error.headers.get('Location'))}",
-            kind="refused",
-        )
-    reason = f"answers {error.code} {error.reason}"
-    if error.code in _MAY_PASS or error.code >= 500:
-        wait_s = _read_retry_after(error.headers.get("Retry-After"))
-        return TryError(reason, kind="interrupted", retry_after_s=wait_s)
-    return TryError(reason, kind="refused")
-
-
-def _no_answer(error: Exception, what: str) -> TryError:
-    cause = error.reason if isinstance(error, urllib.error.URLError) else error
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return TryError(f"its certificate is not trusted: {cause}", kind="refused")
-    return TryError(f"{what}: {cause or type(cause).__name__}", kind="interrupted")
-
-
-def _read_retry_after(value: str | None) -> float:
-    """Return the pause that a server asks for: seconds, or until a date; 0 if it asks for none."""
-    if not value:
-        return 0.0
-    if value.strip().isdecimal():
-        return float(value)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
-        return 0.0
-
-
-def _host(address: str | None) -> str:
-    parts = urlsplit(address or "")
-    return f"{parts.scheme}://{parts.hostname or ''}"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from galaxy_tasks.downloads.disk import check_free_space, name_disk_trouble
+from galaxy_tasks.downloads.disk import SpaceClaim, check_free_space, name_disk_trouble
 from galaxy_tasks.downloads.mirrors import Mirrors
 from galaxy_tasks.downloads.partial import PartialFile, part_path
 from galaxy_tasks.downloads.progress import format_bytes, say
@@ -49,7 +49,8 @@ def fetch_file(
         with hold_lock(lock_path, timeout_s=settings.lock_timeout_s, stop=stop):
             if target.exists():
                 return _accept(remote, target, is_recorded=True)
-            return _download(remote, target, settings=settings, stop=stop)
+            with SpaceClaim(folder, reserve_bytes=settings.reserve_bytes) as space:
+                return _download(remote, target, settings=settings, space=space, stop=stop)
 
 
 def fetch_files(
@@ -121,13 +122,17 @@ def _accept(remote: RemoteFile, target: Path, *, is_recorded: bool) -> FetchedFi
 
 
 def _download(
-    remote: RemoteFile, target: Path, *, settings: DownloadSettings, stop: threading.Event
+    remote: RemoteFile,
+    target: Path,
+    *,
+    settings: DownloadSettings,
+    space: SpaceClaim,
+    stop: threading.Event,
 ) -> FetchedFile:
-    needed_bytes = _missing_bytes(remote, target.parent)
-    check_free_space(target.parent, needed_bytes, reserve_bytes=settings.reserve_bytes)
+    space.claim(_missing_bytes(remote, target.parent))
     part = PartialFile(target)
     mirrors = Mirrors(remote, settings)
-    transfer = Transfer(remote, part, mirrors, settings=settings, stop=stop)
+    transfer = Transfer(remote, part, mirrors, settings=settings, space=space, stop=stop)
     recorded = read_record(target)
     while True:
         transfer.complete()
@@ -139,6 +144,7 @@ def _download(
         except InputError as error:
             mirrors.note_wrong_file(address, error, is_doubtful=part.is_doubtful)
             part.discard()
+            transfer.may_mix = False  # a wrong beginning from one address spoils the rest of others
     if recorded is None:
         write_record(target, sha256)
     part.publish(target)

@@ -13,9 +13,9 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any
 
 from galaxy_tasks.downloads.progress import format_bytes
 from galaxy_tasks.errors import InputError
@@ -39,10 +39,6 @@ _DAMAGE = (
 )
 
 
-Layout = Literal["as_archived", "flat"]
-"""Where files go: where the archive has them, or all into one folder."""
-
-
 @dataclass(frozen=True, slots=True)
 class Member:
     """One file or folder of an archive."""
@@ -53,6 +49,8 @@ class Member:
     is_folder: bool
     open: Callable[[], IO[bytes]]
     """Opens its content; of a tar only until the next member is asked for."""
+    entry: zipfile.ZipInfo | None = None
+    """What the directory of a zip says of it."""
 
 
 def require_archive(archive: Path) -> None:
@@ -100,15 +98,6 @@ def iterate_members(archive: Path, *, max_ratio: float) -> Iterator[Member]:
             )
 
 
-def arrange(members: Iterable[Member], layout: Layout) -> Iterator[Member]:
-    """Yield the members under the names that they get in this layout."""
-    for member in members:
-        if layout == "as_archived":
-            yield member
-        elif not member.is_folder:
-            yield replace(member, name=member.name.rpartition("/")[2])
-
-
 def check_members(
     archive: Path, members: Iterable[Member], *, max_total_bytes: int, max_ratio: float
 ) -> list[tuple[str, int]]:
@@ -141,7 +130,7 @@ def check_members(
 
 
 def iterate_zip(archive: Path, opened: zipfile.ZipFile) -> Iterator[Member]:
-    """Yield the members of an opened zip, as many as its `infolist` has, in the same order."""
+    """Yield the members of an opened zip in the order of its directory."""
     for info in opened.infolist():
         kind = stat.S_IFMT(info.external_attr >> 16)
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
@@ -150,7 +139,7 @@ def iterate_zip(archive: Path, opened: zipfile.ZipFile) -> Iterator[Member]:
             raise _unsafe(archive, info.filename, "is encrypted")
         # The library ends a name at a zero byte; what is behind it must not be overlooked.
         name = clean_name(archive, info.orig_filename)
-        yield Member(name, info.file_size, info.is_dir(), lambda info=info: opened.open(info))
+        yield Member(name, info.file_size, info.is_dir(), lambda info=info: opened.open(info), info)
 
 
 def _iterate_tar(archive: Path, reader: "_BoundedReader") -> Iterator[Member]:

@@ -4,7 +4,7 @@ import random
 import time
 from dataclasses import dataclass
 
-from galaxy_tasks.downloads.connection import Kind, TryError
+from galaxy_tasks.downloads.failures import Kind, TryError
 from galaxy_tasks.downloads.progress import format_duration, say
 from galaxy_tasks.downloads.records import DownloadSettings, RemoteFile
 from galaxy_tasks.errors import InputError, ResourceError

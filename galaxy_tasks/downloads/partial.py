@@ -8,11 +8,12 @@ failure of the machine only what was flushed to the disk before is believed.
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO
 
-from galaxy_tasks.downloads.connection import Answer, TryError, Version
+from galaxy_tasks.downloads.connection import Answer, Version
+from galaxy_tasks.downloads.failures import TryError
 from galaxy_tasks.downloads.progress import say
 from galaxy_tasks.durable import flush, read_json, write_json
 
@@ -63,16 +64,16 @@ class PartialFile:
         flush(target.parent)
         self._sidecar.unlink(missing_ok=True)
 
-    def find_start(self, address: str, *, has_hash: bool) -> tuple[int, str | None]:
+    def find_start(self, address: str, *, may_mix: bool) -> tuple[int, str | None]:
         """Return from which byte on to ask an address, and the validator for If-Range.
 
-        Bytes of another address, or of a server that marks no versions, are kept only where a
-        hash will tell whether they fit.
+        Bytes of another address, or of a server that marks no versions, are kept only where they
+        `may_mix` with what comes: a hash will tell whether they fit.
         """
         length_bytes = self.length_bytes
         if self.version and self.version.address == address and self.version.validator:
             return length_bytes, self.version.validator
-        return (length_bytes, None) if has_hash else (0, None)
+        return (length_bytes, None) if may_mix else (0, None)
 
     def begin(self, answer: Answer) -> None:
         """Make the part one of the version that is coming.
@@ -117,11 +118,10 @@ class PartialFile:
         self._flushed_bytes = max(self._flushed_bytes, position_bytes)
         self._remember()
 
-    def end_at(self, total_bytes: int) -> None:
-        """Learn the size of the whole file from its end."""
-        assert self.version is not None
-        version = self.version
-        self.version = Version(version.address, version.etag, version.last_modified, total_bytes)
+    def end_at(self, total_bytes: int, *, address: str) -> None:
+        """Learn the size of the whole file from its end; the address that told it."""
+        version = self.version or Version(address, None, None, None)
+        self.version = replace(version, total_bytes=total_bytes)
         os.truncate(self.path, total_bytes)
         self._remember()
 

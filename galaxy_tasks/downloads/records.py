@@ -80,7 +80,7 @@ class DownloadSettings:
     """How patiently a file is fetched; the defaults suit gigabytes from a public archive."""
 
     timeout_s: float = 60.0
-    """Longest silence of a server, and the time over which the slowest rate is judged."""
+    """For the head of an answer, for each silence, and to judge the slowest rate over."""
     slowest_bytes_per_s: float = 1_000.0
     """A connection slower than this counts as cut."""
     tries: int = 6

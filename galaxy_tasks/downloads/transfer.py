@@ -3,13 +3,19 @@
 import threading
 import time
 
-from galaxy_tasks.downloads.connection import Answer, RangeRefusedError, TryError, ask
-from galaxy_tasks.downloads.disk import check_free_space
+from galaxy_tasks.downloads.connection import Answer, ask
+from galaxy_tasks.downloads.disk import SpaceClaim
+from galaxy_tasks.downloads.failures import RangeRefusedError, TryError
 from galaxy_tasks.downloads.mirrors import Mirror, Mirrors
 from galaxy_tasks.downloads.partial import PartialFile
+from galaxy_tasks.downloads.patience import Patience
 from galaxy_tasks.downloads.progress import Progress, format_bytes, say
 from galaxy_tasks.downloads.records import DownloadSettings, RemoteFile
-from galaxy_tasks.errors import ResourceError
+from galaxy_tasks.downloads.verification import check_content
+from galaxy_tasks.errors import InputError, ResourceError
+
+_MOST_BYTES = 10**15
+"""No disk has room for more; a server that states it says nothing of the file."""
 
 
 class Transfer:
@@ -22,6 +28,7 @@ class Transfer:
         mirrors: Mirrors,
         *,
         settings: DownloadSettings,
+        space: SpaceClaim,
         stop: threading.Event,
     ) -> None:
         """Bind what belongs to one download."""
@@ -29,7 +36,10 @@ class Transfer:
         self.part = part
         self.mirrors = mirrors
         self.settings = settings
+        self.space = space
         self.stop = stop
+        self.may_mix = remote.has_hash
+        """Whether the rest may come from another address: a hash will tell if it fits."""
         self.progress = Progress(remote.name, every_s=settings.progress_every_s)
         self._counted_bytes = part.length_bytes
 
@@ -47,13 +57,13 @@ class Transfer:
         while self.part.length_bytes != self._total_bytes or not self.part.path.is_file():
             if self._total_bytes is not None and self.part.length_bytes > self._total_bytes:
                 self.part.discard()
-            # Without a hash the rest has to come from where the beginning came from.
-            version = None if self.remote.has_hash else self.part.version
+            version = None if self.may_mix else self.part.version
             mirror = self.mirrors.choose(preferred=version.address if version else None)
             self._wait_for(mirror)
             try:
                 self._receive(mirror)
             except TryError as failure:
+                self._raise_if_stopped()
                 self.mirrors.note_failure(mirror, failure, has_progressed=self._has_progressed())
 
     def _has_progressed(self) -> bool:
@@ -69,41 +79,60 @@ class Transfer:
         return True
 
     def _wait_for(self, mirror: Mirror) -> None:
-        if self.stop.wait(max(0.0, mirror.ready_at_s - time.monotonic())):
+        self.stop.wait(max(0.0, mirror.ready_at_s - time.monotonic()))
+        self._raise_if_stopped()
+
+    def _raise_if_stopped(self) -> None:
+        if self.stop.is_set():
             raise ResourceError(f"{self.remote.name}: stopped; what has come is kept.")
 
     def _receive(self, mirror: Mirror) -> None:
-        start_byte, validator = self.part.find_start(mirror.address, has_hash=self.remote.has_hash)
+        start_byte, validator = self.part.find_start(mirror.address, may_mix=self.may_mix)
         try:
             answer = ask(
                 mirror.address,
                 from_byte=start_byte,
                 validator=validator,
-                timeout_s=self.settings.timeout_s,
+                patience=Patience(self.settings.timeout_s, stop=self.stop),
             )
         except RangeRefusedError as failure:
             is_end = self._total_bytes is None and failure.total_bytes == start_byte
-            if is_end and self.part.version:
-                self.part.end_at(start_byte)
+            if (is_end and self.part.version) or self._is_whole():
+                self.part.end_at(start_byte, address=mirror.address)
                 return
             self.part.discard()
             raise
+        length_bytes = self.part.length_bytes
         with answer:
             self._check_size(answer)
+            self._check_kind(answer)
             self.part.begin(answer)
             total_bytes = self._total_bytes
             if total_bytes is not None:
-                needed_bytes = total_bytes - self.part.length_bytes
-                reserve_bytes = self.settings.reserve_bytes
-                check_free_space(self.part.path.parent, needed_bytes, reserve_bytes=reserve_bytes)
+                self.space.claim(max(0, total_bytes - self.part.length_bytes))
             size = "unknown size" if total_bytes is None else format_bytes(total_bytes)
             here = f", {format_bytes(answer.start_byte)} already here" if answer.start_byte else ""
             say(f"{self.remote.name}: fetching from {mirror.address} ({size}{here})")
             end_byte = self._copy(answer)
+        if self._total_bytes != end_byte == length_bytes and self._is_whole():
+            # It ended there before too, and not where the server said: what it said may be wrong.
+            self.part.end_at(end_byte, address=mirror.address)
         self._judge_end(answer, end_byte)
+
+    def _is_whole(self) -> bool:
+        """Return whether a hash says that the part is the file, whatever its server says."""
+        if not self.remote.has_hash or not self.part.length_bytes:
+            return False
+        try:
+            check_content(self.part.path, self.remote, recorded=None, source=str(self.part.path))
+        except InputError:
+            return False
+        return True
 
     def _check_size(self, answer: Answer) -> None:
         expected, received = self.remote.size_bytes, answer.version.total_bytes
+        if received is not None and received > _MOST_BYTES:
+            raise TryError(f"states a size of {received} bytes", kind="wrong_content")
         if None not in (expected, received) and expected != received:
             raise TryError(
                 f"offers another file: expected {expected} bytes, received {received} bytes",
@@ -115,6 +144,15 @@ class Transfer:
                 "a cut could not be told from the end",
                 kind="wrong_content",
             )
+
+    def _check_kind(self, answer: Answer) -> None:
+        """Raise TryError for a web page that no hash would tell, or that would cost what is here.
+
+        With a hash and nothing here it may come: the server may only misname its kind.
+        """
+        is_told = self.remote.has_hash and (answer.start_byte or not self.part.length_bytes)
+        if not is_told and not self.remote.name.endswith((".html", ".htm")) and answer.is_page():
+            raise TryError("sends a web page in place of the file", kind="wrong_content")
 
     def _copy(self, answer: Answer) -> int:
         """Write what comes, and return the position after the last byte."""
@@ -128,24 +166,30 @@ class Transfer:
                     raise TryError(
                         f"sends more than the {total_bytes} bytes of the file", kind="wrong_content"
                     )
+                if total_bytes is None:
+                    self.space.claim(len(chunk))
                 file.write(chunk)
                 file.flush()
                 position += len(chunk)
+                if total_bytes is not None:
+                    self.space.note_left(total_bytes - max(position, self.part.length_bytes))
                 self.progress.add(len(chunk), position_bytes=position, total_bytes=total_bytes)
                 if position - flushed_at >= self.settings.flush_every_bytes:
                     self.part.save_flushed(file, position_bytes=position)
                     flushed_at = position
                 pace.add(len(chunk))
-                if self.stop.is_set():
-                    raise ResourceError(f"{self.remote.name}: stopped; what has come is kept.")
+                self._raise_if_stopped()
         return position
 
     def _judge_end(self, answer: Answer, end_byte: int) -> None:
         total_bytes = self._total_bytes
         if not answer.has_visible_end:
             self.part.is_doubtful = True
+        if not (end_byte or total_bytes or self.remote.has_hash or self.remote.size_bytes == 0):
+            self.part.discard()
+            raise TryError("sends an empty file", kind="wrong_content")
         if total_bytes is None and (answer.has_visible_end or self.remote.has_hash):
-            self.part.end_at(end_byte)
+            self.part.end_at(end_byte, address=answer.version.address)
         elif end_byte != total_bytes:
             raise TryError(
                 f"ended after byte {end_byte} of {total_bytes or 'unknown'}", kind="interrupted"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from galaxy_tasks.downloads.disk import name_disk_trouble
+from galaxy_tasks.downloads.layouts import Layout, arrange
 from galaxy_tasks.downloads.members import check_members, iterate_zip, name_damage, require_archive
 from galaxy_tasks.errors import InputError
 
@@ -96,12 +97,17 @@ class ZippedMembers:
 
 
 def open_members(
-    archive: Path, *, max_total_bytes: int, max_ratio: float, max_member_bytes: int = 2**28
+    archive: Path,
+    *,
+    max_total_bytes: int,
+    max_ratio: float,
+    max_member_bytes: int = 2**28,
+    layout: Layout = "as_archived",
 ) -> ZippedMembers:
     """Return the files of a zip, to be read by name; nothing is written.
 
-    The names are as safe, and the bounds the same, as in `unpack_archive`; a single file, which is
-    read into memory, has a bound of its own.
+    The names are the same and as safe, and the bounds the same, as in `unpack_archive`; a single
+    file, which is read into memory, has a bound of its own.
 
     Raises:
         InputError: no zip, damaged, unsafe, larger than allowed, or packed by a method other than
@@ -112,12 +118,12 @@ def open_members(
         if not zipfile.is_zipfile(archive):
             raise InputError(f"{archive} is no zip; only a zip can be read in place. Unpack it.")
         with zipfile.ZipFile(archive) as opened:
-            members = list(iterate_zip(archive, opened))
+            members = list(arrange(archive, iterate_zip(archive, opened), layout))
             check_members(archive, members, max_total_bytes=max_total_bytes, max_ratio=max_ratio)
             places = {
-                member.name: _find_place(archive, info, max_member_bytes=max_member_bytes)
-                for member, info in zip(members, opened.infolist(), strict=True)
-                if not member.is_folder
+                member.name: _find_place(archive, member.entry, max_member_bytes=max_member_bytes)
+                for member in members
+                if member.entry and not member.is_folder
             }
         return ZippedMembers(archive, places)
 
