@@ -5,7 +5,7 @@ release, by its name.
 """
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,8 +15,10 @@ from galaxy_tasks.config import RunConfig
 from galaxy_tasks.downloads import DownloadSettings, FetchedFile
 from galaxy_tasks.downloads.disk import check_free_space, name_disk_trouble
 from galaxy_tasks.downloads.partial import part_path
+from galaxy_tasks.downloads.verification import record_path
 from galaxy_tasks.durable import read_json, write_json
 from galaxy_tasks.errors import InputError
+from galaxy_tasks.release_checking import check_content
 from galaxy_tasks.releases import RELEASES
 from galaxy_tasks.releases.files import shorten
 from galaxy_tasks.releases.rules import Release, RemoteFile
@@ -25,16 +27,6 @@ from galaxy_tasks.zipped_images import MAX_RATIO, MAX_UNPACKED_BYTES, find_place
 VERIFIED = ".verified.json"
 """Beside a release's files: what they were when all of them had been verified and unpacked."""
 _DEFAULTS = DownloadSettings()
-
-
-@dataclass(frozen=True, kw_only=True)
-class CheckedFile:
-    """A file of a release on disk, compared with what is published and recorded."""
-
-    name: str
-    sha256: str | None
-    """None: it is missing or another one, as `problem` says."""
-    problem: str = ""
 
 
 def provide_source(config: RunConfig) -> Path:
@@ -55,7 +47,7 @@ def provide_source(config: RunConfig) -> Path:
         print(f"Fetched and verified before: {folder}", flush=True)
         return folder
     fetched = take_version(release, config.zenodo_record) if config.zenodo_record else release
-    fetch_release(fetched, folder=folder, mirror_folder=name)
+    fetch_release(fetched, folder=folder, mirror_folder=name, config=config)
     with name_disk_trouble(folder):
         write_json(folder / VERIFIED, _take_stock(release, folder))
     return folder
@@ -97,6 +89,7 @@ def fetch_release(
     zip_images: Literal["unpacked", "in_place"] = "unpacked",
     settings: DownloadSettings = _DEFAULTS,
     mirror_folder: str = "",
+    config: RunConfig | None = None,
 ) -> list[FetchedFile]:
     """Fetch every file of a release into the folder and unpack its images; return the files.
 
@@ -111,6 +104,7 @@ def fetch_release(
         folder: created where it is missing.
         settings: how patiently.
         mirror_folder: its folder on GALAXY_MIRROR, if that is not its name.
+        config: settings that name the tables' columns, where they are not the release's own.
 
     Raises:
         InputError: a file must be placed by hand and is not there, or a file is another one.
@@ -131,6 +125,7 @@ def fetch_release(
     fetched = downloads.fetch_files(
         [_as_download(file) for file in release.files], folder=folder, settings=settings
     )
+    _check_unhashed(release, folder, config)
     archives = [file for file in release.files if file.role == "images"]
     for file in archives:
         archive = folder / file.name
@@ -146,11 +141,6 @@ def fetch_release(
                 settings=settings,
             )
     return fetched
-
-
-def check_release(release: Release, *, folder: Path) -> list[CheckedFile]:
-    """Compare the release's files in the folder with what is published; change nothing."""
-    return [_check_file(file, folder) for file in release.files]
 
 
 def _add_mirror(release: Release, folder: str) -> Release:
@@ -184,6 +174,25 @@ def _announce(release: Release, folder: Path, *, reserve_bytes: int) -> None:
     print(f"{release.name}: fetching {', '.join(sizes)} into {folder}", flush=True)
 
 
+def _check_unhashed(release: Release, folder: Path, config: RunConfig | None) -> None:
+    """Raise InputError for a table without a published hash that is not what the release needs.
+
+    Its SHA-256 is not kept then: a server's page of excuses must not be held against the file.
+    """
+    for file in release.files:
+        if file.md5 or file.role == "images":
+            continue
+        try:
+            with name_disk_trouble(folder):
+                check_content(release, file, folder / file.name, config=config)
+        except InputError as error:
+            record_path(folder / file.name).unlink(missing_ok=True)
+            raise InputError(
+                f"{str(error).rstrip('.')}. No hash of {file.name} is published, and this is not "
+                "what it should hold. Move it away to have it fetched again."
+            ) from None
+
+
 def _take_stock(release: Release, folder: Path) -> dict[str, Any] | None:
     """Return what tells whether anything was changed since; None if something is missing.
 
@@ -208,14 +217,6 @@ def _read_record(folder: Path) -> Any:
         return read_json(folder / VERIFIED)
     except (FileNotFoundError, ValueError):
         return None
-
-
-def _check_file(file: RemoteFile, folder: Path) -> CheckedFile:
-    try:
-        found = downloads.check_file(_as_download(file), folder=folder)
-    except InputError as error:
-        return CheckedFile(name=file.name, sha256=None, problem=str(error))
-    return CheckedFile(name=file.name, sha256=found.sha256)
 
 
 def _as_download(file: RemoteFile) -> downloads.RemoteFile:

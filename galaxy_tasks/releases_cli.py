@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.release_fetching import check_release, fetch_release
+from galaxy_tasks.release_checking import CheckedFile, check_release
+from galaxy_tasks.release_fetching import fetch_release
 from galaxy_tasks.release_images import find_images
 from galaxy_tasks.releases import RELEASES
 from galaxy_tasks.releases.files import find_table, is_image, list_file_names
@@ -117,12 +118,25 @@ def fetch(
 
 @releases_app.command("check")
 def check(name: str, *, folder: Target) -> None:
-    """Compare what lies in a folder with what is published; exit code 1 if a file is not right."""
+    """Compare what lies in a folder with what is published; exit code 1 if a file is not right.
+
+    Says of each file by what it was judged: its published hash, or, without one, its content.
+    """
     release = _find_release(name)
-    place = find_files(release, folder).folder
-    checked = check_release(release, folder=place)
+    found = find_files(release, folder)
+    if not release.files:
+        print(
+            f"{release.name}: nothing of it is published under a name, so nothing was checked. "
+            f"{found.folder} holds {len(list(found.folder.iterdir())):,} files and folders; "
+            "training looks for a table with ids and classes, and for images."
+        )
+        return
+    _tell_checked(check_release(release, folder=found.folder))
+
+
+def _tell_checked(checked: list[CheckedFile]) -> None:
     for file in checked:
-        print(f"{file.name}: {file.problem or 'right, SHA-256 ' + str(file.sha256)}")
+        print(f"{file.name}: {file.problem or file.finding}")
     if any(file.problem for file in checked):
         raise typer.Exit(1)
 
