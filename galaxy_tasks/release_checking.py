@@ -6,7 +6,7 @@ since it first came.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from galaxy_tasks import downloads
@@ -17,6 +17,7 @@ from galaxy_tasks.downloads.verification import read_record
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.release_files import plan_catalogue, require_image_names
 from galaxy_tasks.release_images import find_images
+from galaxy_tasks.release_placed import PlacedFile, find_placed, find_read_tables
 from galaxy_tasks.releases.contract import count_rows
 from galaxy_tasks.releases.files import is_image, list_file_names, read_table_header
 from galaxy_tasks.releases.rules import ImageKey, Release, RemoteFile
@@ -39,12 +40,37 @@ class CheckedFile:
 def check_release(release: Release, *, folder: Path) -> list[CheckedFile]:
     """Compare the release's files and images in the folder with what is known; change nothing.
 
+    A table or image folder that is read in place of a published file is checked as well.
+
     Raises:
         ResourceError: the disk fails.
     """
-    checked = [_check_file(release, file, folder) for file in release.files]
+    placed = find_placed(release, folder)
+    checked = [_check_placed(release, each, folder) for each in placed]
+    seen = {each.path for each in placed}
+    others = [path for path in find_read_tables(release, folder) if path not in seen]
+    for path in others:  # would be read, though the published file is there, too
+        is_mapping = path.name in getattr(release.mapping, "file_names", ())
+        role = "mapping" if is_mapping else "catalogue"
+        file = RemoteFile(name=path.name, addresses=(), role=role)
+        checked.append(_check_file(release, file, folder))
     images = _check_images_folder(release, folder)
     return [*checked, images] if images else checked
+
+
+def _check_placed(release: Release, placed: PlacedFile, folder: Path) -> CheckedFile:
+    if not placed.stand_in:
+        return _check_file(release, placed.file, folder)
+    path, file = placed.stand_in, placed.file
+    told = f"{path.name} is in its place"
+    if path.is_dir():
+        return CheckedFile(name=file.name, finding=told)
+    found = _check_file(release, replace(file, name=path.name, md5=None), folder)
+    return CheckedFile(
+        name=file.name,
+        finding=f"{told}. {found.finding}" if found.finding else "",
+        problem=f"{told}. {found.problem}" if found.problem else "",
+    )
 
 
 def _check_file(release: Release, file: RemoteFile, folder: Path) -> CheckedFile:

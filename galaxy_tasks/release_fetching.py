@@ -7,7 +7,7 @@ release, by its name.
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from galaxy_tasks import downloads, zenodo
 from galaxy_tasks.artifacts import home
@@ -16,16 +16,15 @@ from galaxy_tasks.downloads import DownloadSettings, FetchedFile
 from galaxy_tasks.downloads.disk import check_free_space, name_disk_trouble
 from galaxy_tasks.downloads.partial import part_path
 from galaxy_tasks.downloads.verification import record_path
-from galaxy_tasks.durable import read_json, write_json
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.release_checking import check_content
+from galaxy_tasks.release_placed import INCOMPLETE, PlacedFile, find_placed
+from galaxy_tasks.release_stock import is_as_verified, note_verified
 from galaxy_tasks.releases import RELEASES
 from galaxy_tasks.releases.files import shorten
 from galaxy_tasks.releases.rules import Release, RemoteFile
 from galaxy_tasks.zipped_images import MAX_RATIO, MAX_UNPACKED_BYTES, find_places, is_zip
 
-VERIFIED = ".verified.json"
-"""Beside a release's files: what they were when all of them had been verified and unpacked."""
 _DEFAULTS = DownloadSettings()
 
 
@@ -43,13 +42,12 @@ def provide_source(config: RunConfig) -> Path:
     release = RELEASES[config.release]
     name = "-".join(filter(None, (release.name, config.zenodo_record)))
     folder = home() / "downloads" / name
-    if (record := _read_record(folder)) is not None and record == _take_stock(release, folder):
+    if is_as_verified(release, folder):
         print(f"Fetched and verified before: {folder}", flush=True)
         return folder
     fetched = take_version(release, config.zenodo_record) if config.zenodo_record else release
     fetch_release(fetched, folder=folder, mirror_folder=name, config=config)
-    with name_disk_trouble(folder):
-        write_json(folder / VERIFIED, _take_stock(release, folder))
+    note_verified(release, folder)
     return folder
 
 
@@ -96,8 +94,9 @@ def fetch_release(
     A zip that has all images stays packed if they are to be read 'in_place'.
 
     A file that nobody offers for download must have been placed there by hand. What is there and
-    right stays, and what an interrupted call left is gone on from. All images of the archives come
-    into one folder, the first of `release.images_folders`, without the archives' own folders.
+    right stays, also under another name that is read, and what an interrupted call left is gone on
+    from. All images of the archives come into one folder, the first of `release.images_folders`,
+    without the archives' own folders.
 
     Args:
         release: what to fetch, and from where.
@@ -115,32 +114,46 @@ def fetch_release(
             f"Of {release.name} there is nothing to fetch. Images: {release.image_source or 'none'}"
         )
     release = _add_mirror(release, mirror_folder or release.name)
-    missing = [f for f in release.files if not f.addresses and not (folder / f.name).is_file()]
+    placed = find_placed(release, folder)
+    missing = [p.file.name for p in placed if not (p.path or p.file.addresses)]
     if missing:
         raise InputError(
-            f"{release.name}: {', '.join(f.name for f in missing)} cannot be fetched by a program. "
+            f"{release.name}: {', '.join(missing)} cannot be fetched by a program. "
             f"Put it into {folder} and run this again. {release.image_source}"
         )
-    _announce(release, folder, reserve_bytes=settings.reserve_bytes)
-    fetched = downloads.fetch_files(
-        [_as_download(file) for file in release.files], folder=folder, settings=settings
-    )
+    _announce(release, placed, folder, reserve_bytes=settings.reserve_bytes)
+    own = [each.file for each in placed if not each.stand_in]
+    fetched = downloads.fetch_files(map(_as_download, own), folder=folder, settings=settings)
     _check_unhashed(release, folder, config)
-    archives = [file for file in release.files if file.role == "images"]
-    for file in archives:
-        archive = folder / file.name
-        if zip_images == "in_place" and len(archives) == 1 and is_zip(archive):
+    archives = [folder / file.name for file in own if file.role == "images"]
+    is_whole = sum(file.role == "images" for file in release.files) == 1
+    if zip_images == "in_place" and is_whole and all(map(is_zip, archives)):
+        for archive in archives:
             print(f"{archive.name}: {len(find_places(archive)):,} files, read in place", flush=True)
-        else:
-            downloads.unpack_archive(
-                archive,
-                folder / release.images_folders[0],
-                max_total_bytes=MAX_UNPACKED_BYTES,
-                max_ratio=MAX_RATIO,
-                layout="flat",
-                settings=settings,
-            )
+    else:
+        _unpack(archives, folder, images_folder=release.images_folders[0], settings=settings)
     return fetched
+
+
+def _unpack(
+    archives: list[Path], folder: Path, *, images_folder: str, settings: DownloadSettings
+) -> None:
+    if not archives:
+        return
+    # Until all of them are out, the folder must not be taken for what they hold.
+    incomplete = folder / INCOMPLETE
+    with name_disk_trouble(folder):
+        incomplete.touch()
+    for archive in archives:
+        downloads.unpack_archive(
+            archive,
+            folder / images_folder,
+            max_total_bytes=MAX_UNPACKED_BYTES,
+            max_ratio=MAX_RATIO,
+            layout="flat",
+            settings=settings,
+        )
+    incomplete.unlink()
 
 
 def _add_mirror(release: Release, folder: str) -> Release:
@@ -154,9 +167,14 @@ def _add_mirror(release: Release, folder: str) -> Release:
     return replace(release, files=tuple(files))
 
 
-def _announce(release: Release, folder: Path, *, reserve_bytes: int) -> None:
+def _announce(
+    release: Release, placed: list[PlacedFile], folder: Path, *, reserve_bytes: int
+) -> None:
     """Say what is fetched; raise ResourceError if what is known of its sizes has no room."""
-    missing = [file for file in release.files if not (folder / file.name).is_file()]
+    for each in placed:
+        if each.stand_in:
+            print(f"{each.file.name}: {each.stand_in.name} is in its place", flush=True)
+    missing = [each.file for each in placed if not each.path]
     if not missing:
         print(f"{release.name}: all files are in {folder}; verifying them.", flush=True)
         return
@@ -179,44 +197,19 @@ def _check_unhashed(release: Release, folder: Path, config: RunConfig | None) ->
 
     Its SHA-256 is not kept then: a server's page of excuses must not be held against the file.
     """
-    for file in release.files:
-        if file.md5 or file.role == "images":
+    for each in find_placed(release, folder):
+        path, file = each.path, replace(each.file, md5=None)
+        if path is None or file.role == "images" or (each.file.md5 and not each.stand_in):
             continue
         try:
             with name_disk_trouble(folder):
-                check_content(release, file, folder / file.name, config=config)
+                check_content(release, file, path, config=config)
         except InputError as error:
-            record_path(folder / file.name).unlink(missing_ok=True)
+            record_path(path).unlink(missing_ok=True)
             raise InputError(
-                f"{str(error).rstrip('.')}. No hash of {file.name} is published, and this is not "
+                f"{str(error).rstrip('.')}. No hash of {path.name} is published, and this is not "
                 "what it should hold. Move it away to have it fetched again."
             ) from None
-
-
-def _take_stock(release: Release, folder: Path) -> dict[str, Any] | None:
-    """Return what tells whether anything was changed since; None if something is missing.
-
-    The time of the image folder changes with each name in it. What an image holds is not looked
-    at: its bytes were checked when it was unpacked.
-    """
-    images = folder / release.images_folders[0]
-    try:
-        statuses = {file.name: (folder / file.name).stat() for file in release.files}
-        images_changed_ns = images.stat().st_mtime_ns
-    except FileNotFoundError:
-        return None
-    return {
-        "files": {name: [s.st_size, s.st_mtime_ns] for name, s in statuses.items()},
-        "hashes": {file.name: file.md5 for file in release.files},
-        "images_changed_ns": images_changed_ns,
-    }
-
-
-def _read_record(folder: Path) -> Any:
-    try:
-        return read_json(folder / VERIFIED)
-    except (FileNotFoundError, ValueError):
-        return None
 
 
 def _as_download(file: RemoteFile) -> downloads.RemoteFile:

@@ -10,8 +10,9 @@ from galaxy_tasks.errors import InputError
 from galaxy_tasks.release_checking import CheckedFile, check_release
 from galaxy_tasks.release_fetching import fetch_release
 from galaxy_tasks.release_images import find_images
+from galaxy_tasks.release_placed import find_read_tables
 from galaxy_tasks.releases import RELEASES
-from galaxy_tasks.releases.files import find_table, is_image, list_file_names
+from galaxy_tasks.releases.files import is_image, list_file_names
 from galaxy_tasks.releases.rules import (
     Criterion,
     GivenScheme,
@@ -158,8 +159,7 @@ def find_files(release: Release, folder: Path) -> FilesOnDisk:
     own = folder / release.name
     place = own if own.is_dir() else folder
     mapping = release.mapping.file_names if isinstance(release.mapping, ImageMapping) else ()
-    tables = [find_table(place, wanted) for wanted in (release.catalogue_names, mapping)]
-    found = [path.name for path in tables if path]
+    found = [path.name for path in find_read_tables(release, place)]
     wanted = dict.fromkeys(
         (*found, *release.catalogue_names, *mapping, *(file.name for file in release.files))
     )

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import shutil
 import zipfile
 from dataclasses import replace
 
@@ -168,7 +169,8 @@ def test_a_check_names_the_file_that_was_changed_and_the_one_that_is_missing(ser
     assert images.finding == "1 images, counted and not read"
     (tmp_path / table.name).write_bytes(make_csv(CHALLENGE.name, rows=4))
     (tmp_path / archive.name).unlink()
-    table, archive, _ = check_release(release, folder=tmp_path)
+    shutil.rmtree(tmp_path / images.name)
+    table, archive = check_release(release, folder=tmp_path)
     assert "expected MD5" in table.problem
     assert "is not there" in archive.problem
 
