@@ -65,7 +65,7 @@ def _check_placed(release: Release, placed: PlacedFile, folder: Path) -> Checked
     told = f"{path.name} is in its place"
     if path.is_dir():
         return CheckedFile(name=file.name, finding=told)
-    found = _check_file(release, replace(file, name=path.name, md5=None), folder)
+    found = _check_file(release, replace(file, name=path.name, md5=None, size_bytes=None), folder)
     return CheckedFile(
         name=file.name,
         finding=f"{told}. {found.finding}" if found.finding else "",
@@ -75,7 +75,7 @@ def _check_placed(release: Release, placed: PlacedFile, folder: Path) -> Checked
 
 def _check_file(release: Release, file: RemoteFile, folder: Path) -> CheckedFile:
     path = folder / file.name
-    known = downloads.RemoteFile(file.name, md5=file.md5)
+    known = downloads.RemoteFile(file.name, size_bytes=file.size_bytes, md5=file.md5)
     try:
         with name_disk_trouble(folder):
             recorded = read_record(path)

@@ -9,21 +9,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from galaxy_tasks import downloads, zenodo
+from galaxy_tasks import downloads
 from galaxy_tasks.artifacts import home
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.downloads import DownloadSettings, FetchedFile
 from galaxy_tasks.downloads.disk import check_free_space, name_disk_trouble
 from galaxy_tasks.downloads.partial import part_path
+from galaxy_tasks.downloads.progress import format_bytes
 from galaxy_tasks.downloads.verification import record_path
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.release_checking import check_content
 from galaxy_tasks.release_placed import INCOMPLETE, PlacedFile, find_placed
 from galaxy_tasks.release_stock import is_as_verified, note_verified
+from galaxy_tasks.release_versions import complete_from_zenodo, take_version
 from galaxy_tasks.releases import RELEASES
-from galaxy_tasks.releases.files import shorten
 from galaxy_tasks.releases.rules import Release, RemoteFile
-from galaxy_tasks.zipped_images import MAX_RATIO, MAX_UNPACKED_BYTES, find_places, is_zip
+from galaxy_tasks.zipped_images import MAX_RATIO, MAX_UNPACKED_BYTES, find_places
 
 _DEFAULTS = DownloadSettings()
 
@@ -49,35 +50,6 @@ def provide_source(config: RunConfig) -> Path:
     fetch_release(fetched, folder=folder, mirror_folder=name, config=config)
     note_verified(release, folder)
     return folder
-
-
-def take_version(release: Release, record_id: str) -> Release:
-    """Return the release with the files of a Zenodo record in place of those it knows.
-
-    What the release has from elsewhere stays.
-
-    Raises:
-        InputError: the record lacks a file that the release has from Zenodo.
-        ResourceError: Zenodo does not answer.
-    """
-    url = os.environ.get("GALAXY_ZENODO_URL") or zenodo.PUBLIC_URL
-    record = zenodo.request_record(record_id, url=url)
-    offered = {file.name: file for file in record.files}
-    known = [f.name for f in release.files if any("//zenodo.org/" in a for a in f.addresses)]
-    missing = [name for name in known if name not in offered]
-    if missing or not known:
-        raise InputError(
-            f"Zenodo record {record.id} (version {record.version or 'not stated'}) is no version "
-            f"of {release.name} that can be read. Expected: {shorten(known)}. Missing: "
-            f"{shorten(missing)}. Found: {shorten(offered)}"
-        )
-    files = tuple(
-        replace(file, addresses=(new.address,), md5=new.md5, size_mb=new.size_mb)
-        if (new := offered.get(file.name))
-        else file
-        for file in release.files
-    )
-    return replace(release, files=files)
 
 
 def fetch_release(
@@ -113,6 +85,9 @@ def fetch_release(
         raise InputError(
             f"Of {release.name} there is nothing to fetch. Images: {release.image_source or 'none'}"
         )
+    placed = find_placed(release, folder)
+    unknown = [p.file.name for p in placed if not p.path or not (p.stand_in or p.file.md5)]
+    release = complete_from_zenodo(release, names=unknown)
     release = _add_mirror(release, mirror_folder or release.name)
     placed = find_placed(release, folder)
     missing = [p.file.name for p in placed if not (p.path or p.file.addresses)]
@@ -121,13 +96,22 @@ def fetch_release(
             f"{release.name}: {', '.join(missing)} cannot be fetched by a program. "
             f"Put it into {folder} and run this again. {release.image_source}"
         )
-    _announce(release, placed, folder, reserve_bytes=settings.reserve_bytes)
     own = [each.file for each in placed if not each.stand_in]
-    fetched = downloads.fetch_files(map(_as_download, own), folder=folder, settings=settings)
-    _check_unhashed(release, folder, config)
     archives = [folder / file.name for file in own if file.role == "images"]
     is_whole = sum(file.role == "images" for file in release.files) == 1
-    if zip_images == "in_place" and is_whole and all(map(is_zip, archives)):
+    is_read_packed = (
+        zip_images == "in_place" and is_whole and all(a.suffix == ".zip" for a in archives)
+    )
+    _announce(
+        release,
+        placed,
+        folder,
+        reserve_bytes=settings.reserve_bytes,
+        unpacks=not is_read_packed and not (folder / release.images_folders[0]).is_dir(),
+    )
+    fetched = downloads.fetch_files(map(_as_download, own), folder=folder, settings=settings)
+    _check_unhashed(release, folder, config)
+    if is_read_packed:
         for archive in archives:
             print(f"{archive.name}: {len(find_places(archive)):,} files, read in place", flush=True)
     else:
@@ -168,7 +152,12 @@ def _add_mirror(release: Release, folder: str) -> Release:
 
 
 def _announce(
-    release: Release, placed: list[PlacedFile], folder: Path, *, reserve_bytes: int
+    release: Release,
+    placed: list[PlacedFile],
+    folder: Path,
+    *,
+    unpacks: bool,
+    reserve_bytes: int,
 ) -> None:
     """Say what is fetched; raise ResourceError if what is known of its sizes has no room."""
     for each in placed:
@@ -179,17 +168,27 @@ def _announce(
         print(f"{release.name}: all files are in {folder}; verifying them.", flush=True)
         return
     images = [file for file in missing if file.role == "images"]
-    is_unpacked = (folder / release.images_folders[0]).is_dir()
     # Photographs in an archive are hardly smaller than out of it.
-    to_write = [*missing, *([] if is_unpacked else images)]
+    to_write = [*missing, *(images if unpacks else [])]
     with name_disk_trouble(folder):
         folder.mkdir(parents=True, exist_ok=True)
         parts = (part_path(folder / file.name) for file in missing)
         there_bytes = sum(part.stat().st_size for part in parts if part.is_file())
-        needed_bytes = round(1e6 * sum(file.size_mb or 0 for file in to_write)) - there_bytes
+        needed_bytes = sum(_estimate_bytes(release, file) for file in to_write) - there_bytes
         check_free_space(folder, max(0, needed_bytes), reserve_bytes=reserve_bytes)
-    sizes = (f"{f.name} ({f.size_mb:,g} MB)" if f.size_mb else f.name for f in missing)
+    sizes = (
+        f"{f.name} ({format_bytes(f.about_bytes)})" if f.about_bytes else f.name for f in missing
+    )
     print(f"{release.name}: fetching {', '.join(sizes)} into {folder}", flush=True)
+
+
+def _estimate_bytes(release: Release, file: RemoteFile) -> int:
+    """Return a file's size; of archives of which only the whole size is stated an equal share."""
+    if file.about_bytes is not None:
+        return file.about_bytes
+    archives = sum(each.role == "images" for each in release.files)
+    share_mb = (release.archives_mb or 0) / archives if file.role == "images" else 0
+    return round(1e6 * share_mb)
 
 
 def _check_unhashed(release: Release, folder: Path, config: RunConfig | None) -> None:
@@ -213,5 +212,6 @@ def _check_unhashed(release: Release, folder: Path, config: RunConfig | None) ->
 
 
 def _as_download(file: RemoteFile) -> downloads.RemoteFile:
-    """Return the file for the downloader; its size is only known in rounded megabytes."""
-    return downloads.RemoteFile(file.name, addresses=file.addresses, md5=file.md5)
+    return downloads.RemoteFile(
+        file.name, addresses=file.addresses, size_bytes=file.size_bytes, md5=file.md5
+    )

@@ -11,6 +11,7 @@ from galaxy_tasks.release_checking import CheckedFile, check_release
 from galaxy_tasks.release_fetching import fetch_release
 from galaxy_tasks.release_images import find_images
 from galaxy_tasks.release_placed import find_read_tables
+from galaxy_tasks.release_versions import complete_from_zenodo
 from galaxy_tasks.releases import RELEASES
 from galaxy_tasks.releases.files import is_image, list_file_names
 from galaxy_tasks.releases.rules import (
@@ -122,6 +123,7 @@ def check(name: str, *, folder: Target) -> None:
     """Compare what lies in a folder with what is published; exit code 1 if a file is not right.
 
     Says of each file by what it was judged: its published hash, or, without one, its content.
+    Zenodo is asked for hashes that are not known here.
     """
     release = _find_release(name)
     found = find_files(release, folder)
@@ -132,7 +134,13 @@ def check(name: str, *, folder: Target) -> None:
             "training looks for a table with ids and classes, and for images."
         )
         return
-    _tell_checked(check_release(release, folder=found.folder))
+    unknown = [name for name in found.names if not _hash_is_known(release, name)]
+    known = complete_from_zenodo(release, names=unknown)
+    _tell_checked(check_release(known, folder=found.folder))
+
+
+def _hash_is_known(release: Release, name: str) -> bool:
+    return any(file.name == name and file.md5 for file in release.files)
 
 
 def _tell_checked(checked: list[CheckedFile]) -> None:
@@ -207,11 +215,18 @@ def _describe_file(file: RemoteFile) -> str:
 
 
 def _describe_size(release: Release) -> str:
-    sizes = [file.size_mb for file in release.files]
-    known = sum(size for size in sizes if size)
-    if not known:
-        return "not stated" if sizes else "-"
-    return f"{'' if all(sizes) else 'over '}{known:,.0f} MB"
+    """Return the size of all files, and what of them has none that is known."""
+    if not release.files:
+        return "-"
+    known = sum(file.size_mb for file in release.files if file.size_mb)
+    unknown = [file for file in release.files if not file.size_mb]
+    if not unknown:
+        return f"{known:,.0f} MB"
+    if release.archives_mb:  # the rest are archives of which only the whole is stated
+        more = f"{len(unknown)} archives, about {release.archives_mb / 1e3:,.0f} GB in all"
+    else:
+        more = f"{len(unknown)} file{'s'[: len(unknown) - 1]} of unstated size"
+    return f"{known:,.0f} MB and {more}" if known else "not stated"
 
 
 def _describe_disk(found: FilesOnDisk) -> str:

@@ -90,6 +90,7 @@ GALAXY_ZOO_DECALS = Release(
             for name in (f"gz_decals_dr5_png_part{part}.zip" for part in range(1, 5))
         ),
     ),
+    archives_mb=100_000,
     votes=VoteKind(weighting="raw", base="conditional"),
     rows=92_960,  # GZD-1/2; GZD-5 has 253,286
     image_source=(

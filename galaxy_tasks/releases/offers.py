@@ -1,6 +1,14 @@
 """Whether a release can be had by its name alone, or needs a folder that the user has."""
 
-from galaxy_tasks.releases.rules import Release
+import re
+
+from galaxy_tasks.releases.rules import Release, RemoteFile
+
+
+def find_record(file: RemoteFile) -> str | None:
+    """Return the number of the Zenodo record that a file is in, None if it is in none."""
+    found = (re.search(r"//zenodo\.org/records/(\d+)/files/", each) for each in file.addresses)
+    return next((match[1] for match in found if match), None)
 
 
 def check_source(release: Release, *, source: str) -> None:

@@ -140,9 +140,17 @@ class RemoteFile:
     """Where it can be fetched, the best first; empty: only by hand."""
     size_mb: float | None = None
     """Size in megabytes (10^6 bytes), as rounded by the page that offers it."""
+    size_bytes: int | None = None
+    """Size to the byte."""
     md5: str | None = None
     """MD5 in hexadecimal."""
     role: Literal["catalogue", "mapping", "images"] = "catalogue"
+
+    @property
+    def about_bytes(self) -> int | None:
+        """Size in bytes as well as it is known."""
+        is_exact = self.size_bytes is not None or self.size_mb is None
+        return self.size_bytes if is_exact else round(1e6 * self.size_mb)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,6 +197,8 @@ class Release:
     licence: str | None = field(default=None, repr=False)
     """The licence of the catalogue as its publishers name it; None: they name none."""
     files: tuple[RemoteFile, ...] = field(default=(), repr=False)
+    archives_mb: float | None = field(default=None, repr=False)
+    """Size of all image archives together, where only that is stated."""
     votes: VoteKind | None = field(default=None, repr=False)
     """None: there are no votes, only classes."""
     rows: int | None = field(default=None, repr=False)
