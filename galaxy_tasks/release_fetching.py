@@ -19,6 +19,7 @@ from galaxy_tasks.downloads.progress import format_bytes
 from galaxy_tasks.downloads.verification import record_path
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.release_checking import check_content
+from galaxy_tasks.release_links import link_source, name_source
 from galaxy_tasks.release_placed import INCOMPLETE, PlacedFile, find_placed
 from galaxy_tasks.release_stock import is_as_verified, note_verified
 from galaxy_tasks.release_versions import complete_from_zenodo, take_version
@@ -33,22 +34,26 @@ def provide_source(config: RunConfig) -> Path:
     """Return the folder of the release's files: that of the settings, else where they are fetched.
 
     They come into `downloads`, beside the results. Files that were verified there and have not
-    been touched since cost no more than a look; others are verified, completed or fetched.
+    been touched since cost no more than a look; others are verified, completed or fetched. Of a
+    Zenodo record its files are fetched, and the settings' folder gives what it lacks.
 
     Raises:
         InputError, ResourceError: see `fetch_release`.
     """
-    if config.source:
+    record = config.zenodo_record
+    if config.source and not record:
         return Path(config.source)
     release = RELEASES[config.release]
-    name = "-".join(filter(None, (release.name, config.zenodo_record)))
-    folder = home() / "downloads" / name
-    if is_as_verified(release, folder):
+    name = "-".join(filter(None, (release.name, record)))
+    folder = home() / "downloads" / (name + name_source(config))
+    if config.source:
+        link_source(config, release, folder)
+    if is_as_verified(release, folder, images_folder=config.images_folder):
         print(f"Fetched and verified before: {folder}", flush=True)
         return folder
-    fetched = take_version(release, config.zenodo_record) if config.zenodo_record else release
+    fetched = take_version(release, record) if record else release
     fetch_release(fetched, folder=folder, mirror_folder=name, config=config)
-    note_verified(release, folder)
+    note_verified(release, folder, images_folder=config.images_folder)
     return folder
 
 

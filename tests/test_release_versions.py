@@ -3,15 +3,19 @@
 import hashlib
 import io
 import json
+import shutil
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from download_server import Manner
-from release_inputs import HEADERS
+from release_inputs import HEADERS, build_source
 from typer.testing import CliRunner
+from zip_inputs import pack
 
+from galaxy_tasks import steps
 from galaxy_tasks.cli import app
 from galaxy_tasks.errors import InputError, ResourceError
 from galaxy_tasks.release_fetching import fetch_release
@@ -128,3 +132,61 @@ def test_archives_of_unknown_sizes_count_with_what_is_stated_of_all(server, tmp_
     decals = replace(RELEASES["galaxy_zoo_decals"], archives_mb=1e9)
     with pytest.raises(ResourceError, match=r"too little space: 20000\d\d\.\d GB needed"):
         fetch_release(decals, folder=tmp_path)
+
+
+DESI = "galaxy_zoo_desi"
+
+
+@pytest.fixture
+def desi(server, monkeypatch, tmp_path):
+    """A new version of DESI's record, and a folder with the images that nobody offers."""
+    build_source(tmp_path / "source", DESI, galaxies=5)
+    table = tmp_path / "source" / RELEASES[DESI].files[0].name
+    content = table.read_bytes()
+    table.write_bytes(b"an older version")
+    entry = {
+        "key": table.name,
+        "size": len(content),
+        "checksum": f"md5:{hashlib.md5(content).hexdigest()}",
+        "links": {"self": server.serve("/new_table", content)},
+    }
+    record = {"id": 777, "conceptrecid": "8360384", "files": [entry]}
+    server.serve("/api/records/777", json.dumps(record).encode())
+    monkeypatch.setenv("GALAXY_ZENODO_URL", server.address(""))
+    monkeypatch.setenv("GALAXY_HOME", str(tmp_path / "runs"))
+    return {"release": DESI, "source": str(tmp_path / "source"), "zenodo_record": "777"}
+
+
+@pytest.mark.parametrize("images", ["images", "images.zip", "cutouts"])
+def test_a_versions_table_is_fetched_and_its_images_are_those_of_the_source(
+    desi, server, tmp_path, images
+):
+    source = tmp_path / "source"
+    if images == "images.zip":
+        pack(source / "images", source / images)
+        shutil.rmtree(source / "images")
+    elif images == "cutouts":
+        (source / "images").rename(source / images)
+        desi["images_folder"] = images
+    found = steps.prepare_release(desi)
+    assert Path(found["images"]).resolve() == source / images
+    assert Path(found["catalogue"]).parent.name.startswith(f"{DESI}-777-")
+    assert len(pd.read_parquet(found["catalogue"])) == 5
+    asked = len(server.requests)
+    assert steps.prepare_release(desi) == found
+    assert len(server.requests) == asked
+
+
+def test_each_source_has_a_folder_of_its_own(desi, tmp_path):
+    first = steps.prepare_release(desi)
+    shutil.copytree(tmp_path / "source", tmp_path / "other")
+    second = steps.prepare_release({**desi, "source": str(tmp_path / "other")})
+    assert first["images"] != second["images"]
+    assert Path(second["images"]).resolve() == tmp_path / "other" / "images"
+
+
+def test_a_source_without_the_images_is_refused_before_anything_is_fetched(desi, server, tmp_path):
+    shutil.rmtree(tmp_path / "source" / "images")
+    with pytest.raises(InputError, match="lacks the image folder images"):
+        steps.prepare_release(desi)
+    assert server.requests == []

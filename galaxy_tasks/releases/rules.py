@@ -149,8 +149,9 @@ class RemoteFile:
     @property
     def about_bytes(self) -> int | None:
         """Size in bytes as well as it is known."""
-        is_exact = self.size_bytes is not None or self.size_mb is None
-        return self.size_bytes if is_exact else round(1e6 * self.size_mb)
+        if self.size_bytes is None and self.size_mb is not None:
+            return round(1e6 * self.size_mb)
+        return self.size_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
