@@ -19,7 +19,7 @@ from galaxy_tasks.downloads.progress import format_bytes
 from galaxy_tasks.downloads.verification import record_path
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.release_checking import check_content
-from galaxy_tasks.release_links import link_source, name_source
+from galaxy_tasks.release_links import link_known, link_source, name_source
 from galaxy_tasks.release_placed import INCOMPLETE, PlacedFile, find_placed
 from galaxy_tasks.release_stock import is_as_verified, note_verified
 from galaxy_tasks.release_versions import complete_from_zenodo, take_version
@@ -52,8 +52,10 @@ def provide_source(config: RunConfig) -> Path:
         print(f"Fetched and verified before: {folder}", flush=True)
         return folder
     fetched = take_version(release, record) if record else release
+    fetched = complete_from_zenodo(fetched, folder)
+    link_known(fetched, folder)
     fetch_release(fetched, folder=folder, mirror_folder=name, config=config)
-    note_verified(release, folder, images_folder=config.images_folder)
+    note_verified(release, folder, fetched=fetched, images_folder=config.images_folder)
     return folder
 
 
@@ -90,9 +92,6 @@ def fetch_release(
         raise InputError(
             f"Of {release.name} there is nothing to fetch. Images: {release.image_source or 'none'}"
         )
-    placed = find_placed(release, folder)
-    unknown = [p.file.name for p in placed if not p.path or not (p.stand_in or p.file.md5)]
-    release = complete_from_zenodo(release, names=unknown)
     release = _add_mirror(release, mirror_folder or release.name)
     placed = find_placed(release, folder)
     missing = [p.file.name for p in placed if not (p.path or p.file.addresses)]

@@ -1,14 +1,17 @@
 """What of a new version is here already: linked into its folder instead of fetched or copied."""
 
+import contextlib
 import hashlib
 import os
+import shutil
 from pathlib import Path
 
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.downloads.disk import name_disk_trouble
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.release_images import locate_images
-from galaxy_tasks.release_placed import find_placed
+from galaxy_tasks.release_placed import INCOMPLETE, find_placed
+from galaxy_tasks.release_stock import find_verified, is_images_untouched
 from galaxy_tasks.releases.offers import find_record
 from galaxy_tasks.releases.rules import Release
 
@@ -44,6 +47,58 @@ def link_source(config: RunConfig, release: Release, folder: Path) -> None:
     with name_disk_trouble(folder):
         for target in targets:
             _link(folder / target.relative_to(source), target)
+
+
+def link_known(release: Release, folder: Path) -> None:
+    """Make hard links in the folder to files of the same MD5 that were fetched beside it.
+
+    Where these are all of the release's archives, the images unpacked from them are linked, too.
+    All of it is verified afterwards like anything else that is there: nothing is believed.
+    """
+    missing = [
+        each.file for each in find_placed(release, folder) if not each.path and each.file.md5
+    ]
+    others = sorted(folder.parent.iterdir()) if missing and folder.parent.is_dir() else []
+    known: dict[str | None, Path] = {}
+    for other in others:
+        if other != folder and other.is_dir():
+            known |= find_verified(other)
+    with name_disk_trouble(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in missing:
+            if file.md5 in known:
+                _link_or_copy(known[file.md5], folder / file.name)
+                print(f"{file.name}: the same as {known[file.md5]}, taken from there", flush=True)
+        archives = [file for file in release.files if file.role == "images"]
+        homes = {known[file.md5].parent if file.md5 in known else None for file in archives}
+        if len(homes) == 1 and (home := homes.pop()):
+            _link_images(home, folder, name=release.images_folders[0])
+
+
+def _link_or_copy(path: Path, target: Path) -> None:
+    """Make the target the same file, or a copy on another file system or one without hard links."""
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.link")
+    try:
+        try:
+            temporary.hardlink_to(path)
+        except OSError:
+            shutil.copyfile(path, temporary)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _link_images(home: Path, folder: Path, *, name: str) -> None:
+    """Link what was unpacked before; unpacking compares it with the archives."""
+    images = folder / name
+    if images.exists() or not is_images_untouched(home, home / name):
+        return
+    (folder / INCOMPLETE).touch()
+    images.mkdir()
+    with os.scandir(home / name) as entries, contextlib.suppress(OSError):
+        for entry in entries:
+            if entry.is_file(follow_symlinks=False):
+                (images / entry.name).hardlink_to(entry.path)
 
 
 def _find_source(config: RunConfig) -> Path:

@@ -21,17 +21,58 @@ def is_as_verified(release: Release, folder: Path, *, images_folder: str = "") -
         folder: where its files are.
         images_folder: what its images are called there, if not as the release calls them.
     """
+    record = _read_record(folder)
+    stock = _take_stock(release, folder, images_folder)
+    return stock is not None and stock == {name: record.get(name) for name in stock}
+
+
+def note_verified(
+    release: Release, folder: Path, *, fetched: Release, images_folder: str = ""
+) -> None:
+    """Write down what is in the folder now; it has just been verified.
+
+    Args:
+        release: as it is known here.
+        folder: where its files are.
+        fetched: what was fetched in its place, with all hashes that were held against it.
+        images_folder: what its images are called there, if not as the release calls them.
+    """
+    if (stock := _take_stock(release, folder, images_folder)) is None:
+        return
+    verified = {file.name: file.md5 for file in fetched.files if file.md5}
+    with name_disk_trouble(folder):
+        write_json(folder / VERIFIED, {**stock, "verified": verified})
+
+
+def find_verified(folder: Path) -> dict[str, Path]:
+    """Return by its MD5 each file of a folder that was verified and not touched since."""
+    record, found = _read_record(folder), {}
+    # What was written before `verified` was has no other hashes than those known here.
+    for name, md5 in (record.get("verified") or record.get("hashes") or {}).items():
+        path = folder / name
+        noted = (record.get("files") or {}).get(name)
+        if md5 and noted and path.is_file() and noted == _measure(path):
+            found[md5] = path
+    return found
+
+
+def is_images_untouched(folder: Path, images: Path) -> bool:
+    """Return whether no image has come or gone since the folder was verified."""
+    changed_ns = _read_record(folder).get("images_changed_ns")
+    return images.is_dir() and changed_ns == images.stat().st_mtime_ns
+
+
+def _read_record(folder: Path) -> dict[str, Any]:
     try:
         record = read_json(folder / VERIFIED)
-    except (FileNotFoundError, ValueError):
-        return False
-    return record is not None and record == _take_stock(release, folder, images_folder)
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
 
 
-def note_verified(release: Release, folder: Path, *, images_folder: str = "") -> None:
-    """Write down what is in the folder now; it has just been verified."""
-    with name_disk_trouble(folder):
-        write_json(folder / VERIFIED, _take_stock(release, folder, images_folder))
+def _measure(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
 
 
 def _take_stock(release: Release, folder: Path, images_folder: str) -> dict[str, Any] | None:
@@ -45,12 +86,12 @@ def _take_stock(release: Release, folder: Path, images_folder: str) -> dict[str,
     if images is None or None in paths or (folder / INCOMPLETE).exists():
         return None
     try:
-        statuses = {path.name: path.stat() for path in paths if path}
+        files = {path.name: _measure(path) for path in paths if path}
         images_changed_ns = images.stat().st_mtime_ns
     except FileNotFoundError:
         return None
     return {
-        "files": {name: [s.st_size, s.st_mtime_ns] for name, s in statuses.items()},
+        "files": files,
         "hashes": {file.name: file.md5 for file in release.files},
         "images_changed_ns": images_changed_ns,
     }

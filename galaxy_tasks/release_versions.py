@@ -1,22 +1,29 @@
 """What Zenodo knows of a release: sizes and MD5 of its files, and other versions of them."""
 
 import os
-from collections.abc import Collection
 from dataclasses import replace
+from pathlib import Path
 
 from galaxy_tasks import zenodo
 from galaxy_tasks.errors import GalaxyMorphologyError, InputError
+from galaxy_tasks.release_placed import find_placed
 from galaxy_tasks.releases.files import shorten
 from galaxy_tasks.releases.offers import find_record
 from galaxy_tasks.releases.rules import Release, RemoteFile
 
 
-def complete_from_zenodo(release: Release, *, names: Collection[str]) -> Release:
-    """Return the release with exact size and MD5 of these files, as their Zenodo records say.
+def complete_from_zenodo(release: Release, folder: Path) -> Release:
+    """Return the release with exact sizes and MD5, as Zenodo's records say, of what needs them.
 
-    Where Zenodo does not answer, or does not know a file, it stays as it is known here; this is
-    told. An MD5 that is known here has the last word.
+    These are the files that are missing from the folder, or there without a known MD5. Where Zenodo
+    does not answer, or does not know a file, it stays as it is known here; this is told. An MD5
+    that is known here has the last word.
     """
+    names = {
+        each.file.name
+        for each in find_placed(release, folder)
+        if not each.path or not (each.stand_in or each.file.md5)
+    }
     wanted = {file.name: find_record(file) for file in release.files if file.name in names}
     offered: dict[str, dict[str, zenodo.RecordFile]] = {}
     for record_id in dict.fromkeys(filter(None, wanted.values())):

@@ -109,7 +109,11 @@ def fetch(
     """
     release = _find_release(name)
     place = folder / release.name
-    fetch_release(release, folder=place, zip_images="in_place" if in_place else "unpacked")
+    fetch_release(
+        complete_from_zenodo(release, place),
+        folder=place,
+        zip_images="in_place" if in_place else "unpacked",
+    )
     found = find_files(release, place)
     print(f"{place}: {_describe_disk(found)}")
     if found.is_complete:
@@ -134,13 +138,8 @@ def check(name: str, *, folder: Target) -> None:
             "training looks for a table with ids and classes, and for images."
         )
         return
-    unknown = [name for name in found.names if not _hash_is_known(release, name)]
-    known = complete_from_zenodo(release, names=unknown)
+    known = complete_from_zenodo(release, found.folder)
     _tell_checked(check_release(known, folder=found.folder))
-
-
-def _hash_is_known(release: Release, name: str) -> bool:
-    return any(file.name == name and file.md5 for file in release.files)
 
 
 def _tell_checked(checked: list[CheckedFile]) -> None:

@@ -13,10 +13,9 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from download_server import Manner
-from release_inputs import HEADERS
+from euclid_inputs import make_table as make_euclid_table
 from typer.testing import CliRunner
 
 from galaxy_tasks import steps
@@ -194,14 +193,6 @@ def test_the_command_says_at_once_which_folder_a_release_without_images_needs(ho
 
 EUCLID = "galaxy_zoo_euclid"
 CUTOUTS = "cutouts_jpg_gz_arcsinh_vis_y.tar"
-
-
-def make_euclid_table() -> bytes:
-    table = io.BytesIO()
-    rows = {column: [0.5, 0.5] for column in HEADERS[EUCLID]}
-    ids = {"tile_index": [102, 102], "object_id": [7, 8]}
-    pd.DataFrame({**rows, **ids}).to_parquet(table)
-    return table.getvalue()
 
 
 @pytest.fixture
