@@ -141,7 +141,7 @@ def _unpack(
             layout="flat",
             settings=settings,
         )
-    incomplete.unlink()
+    incomplete.unlink(missing_ok=True)  # by another process that did the same
 
 
 def _add_mirror(release: Release, folder: str) -> Release:
@@ -180,16 +180,22 @@ def _announce(
         there_bytes = sum(part.stat().st_size for part in parts if part.is_file())
         needed_bytes = sum(_estimate_bytes(release, file) for file in to_write) - there_bytes
         check_free_space(folder, max(0, needed_bytes), reserve_bytes=reserve_bytes)
-    sizes = (
-        f"{f.name} ({format_bytes(f.about_bytes)})" if f.about_bytes else f.name for f in missing
-    )
-    print(f"{release.name}: fetching {', '.join(sizes)} into {folder}", flush=True)
+    sizes = ((file.name, _find_bytes(file)) for file in missing)
+    told = (f"{name} ({format_bytes(size)})" if size else name for name, size in sizes)
+    print(f"{release.name}: fetching {', '.join(told)} into {folder}", flush=True)
+
+
+def _find_bytes(file: RemoteFile) -> int | None:
+    """Return a file's size as well as it is known."""
+    if file.size_bytes is None and file.size_mb is not None:
+        return round(1e6 * file.size_mb)
+    return file.size_bytes
 
 
 def _estimate_bytes(release: Release, file: RemoteFile) -> int:
     """Return a file's size; of archives of which only the whole size is stated an equal share."""
-    if file.about_bytes is not None:
-        return file.about_bytes
+    if (size_bytes := _find_bytes(file)) is not None:
+        return size_bytes
     archives = sum(each.role == "images" for each in release.files)
     share_mb = (release.archives_mb or 0) / archives if file.role == "images" else 0
     return round(1e6 * share_mb)

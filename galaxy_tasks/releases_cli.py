@@ -56,7 +56,8 @@ def list_releases(*, folder: Folder = None) -> None:
     """List the releases: rows, size, licence, and what of each lies in a folder."""
     lines = [("release", "rows", "size", "licence", "on disk" if folder else "")]
     for release in RELEASES.values():
-        rows = f"{release.rows:,}" if release.rows else "-"
+        counts = [*([release.rows] if release.rows else []), *release.other_rows.values()]
+        rows = " + ".join(f"{count:,}" for count in counts) or "-"
         on_disk = _describe_disk(find_files(release, folder)) if folder else ""
         lines.append((release.name, rows, _describe_size(release), _licence(release), on_disk))
     widths = [max(len(line[column]) for line in lines) for column in range(5)]
@@ -74,7 +75,7 @@ def show_release(name: str, *, folder: Folder = None) -> None:
         "cite": release.citation or release.reference,
         "reference": release.reference,
         "licence": _licence(release),
-        "rows": f"{release.rows:,}" if release.rows else "it depends",
+        "rows": _describe_rows(release),
         "vote fractions": votes,
         "id column": " or ".join(release.id_columns),
         "position columns": f"{release.ra_column}, {release.dec_column}, where there are any",
@@ -211,6 +212,15 @@ def _describe_file(file: RemoteFile) -> str:
     size = f"{file.size_mb:,g} MB" if file.size_mb else "size not stated"
     md5 = f", md5 {file.md5}" if file.md5 else ""
     return f"{file.name} ({size}{md5}): {' or '.join(file.addresses) or 'only by hand'}"
+
+
+def _describe_rows(release: Release) -> str:
+    """Return the rows of the table that is read, and of those that a setting may name instead."""
+    others = (
+        f"; with --catalogue-file {name} {count:,} instead"
+        for name, count in release.other_rows.items()
+    )
+    return (f"{release.rows:,}" if release.rows else "it depends") + "".join(others)
 
 
 def _describe_size(release: Release) -> str:

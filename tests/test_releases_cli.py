@@ -75,6 +75,15 @@ def test_a_release_is_shown_with_its_citation_and_every_threshold(name):
                 assert f"{criterion.column} >= {criterion.minimum:g}  (" in output
 
 
+def test_both_tables_of_a_release_are_counted_and_fetching_is_left_to_the_command():
+    lines = {line.split()[0]: line for line in run("list").splitlines()}
+    assert "92,960 + 253,286" in lines["galaxy_zoo_decals"]
+    output = run("show", "galaxy_zoo_decals")
+    other = "with --catalogue-file gz_decals_volunteers_5.parquet 253,286 instead"
+    assert f"92,960; {other}" in output
+    assert "'releases fetch' puts them into one folder 'images'" in output
+
+
 def test_addresses_and_checksums_are_shown():
     output = run("show", "galaxy_zoo_2")
     address = "https://zenodo.org/records/3565489/files/images_gz2.zip"

@@ -146,13 +146,6 @@ class RemoteFile:
     """MD5 in hexadecimal."""
     role: Literal["catalogue", "mapping", "images"] = "catalogue"
 
-    @property
-    def about_bytes(self) -> int | None:
-        """Size in bytes as well as it is known."""
-        if self.size_bytes is None and self.size_mb is not None:
-            return round(1e6 * self.size_mb)
-        return self.size_bytes
-
 
 @dataclass(frozen=True, kw_only=True)
 class VoteKind:
@@ -204,6 +197,8 @@ class Release:
     """None: there are no votes, only classes."""
     rows: int | None = field(default=None, repr=False)
     """Rows of the catalogue as published; None: it depends."""
+    other_rows: Mapping[str, int] = field(default_factory=dict, repr=False)
+    """Rows of further tables that are fetched with it, and read where a setting names them."""
     image_source: str = field(default="in a folder that you have", repr=False)
     """How an id becomes an image, or that none are published and what to do."""
     trees: tuple[Mapping[str, Answer], ...] = field(default=(), repr=False)
