@@ -10,7 +10,8 @@ A manifest says what the release is called and with which settings it is trained
     ignored_classes = ["dont_know"]
 
 Settings that it leaves out are those of the trigger form. With `zenodo_concept = "8360384"` it
-announces, instead of itself, every version that Zenodo publishes of that concept record.
+announces, instead of itself, every version that Zenodo publishes of that concept record; `source`
+is then the folder with what the record lacks, such as the images.
 """
 
 import hashlib
@@ -168,13 +169,8 @@ def read_manifest(path: Path) -> Manifest:
             f"{path}: expected the number of a Zenodo record as 'zenodo_concept', that at the end "
             f"of the DOI for all versions. Received: {document['zenodo_concept']!r}"
         )
-    if concept and settings.get("source"):
-        raise InputError(
-            f"{path}: either 'zenodo_concept', whose versions are fetched, or a 'source' that is "
-            f"here already. Received both; 'source' is {settings['source']!r}"
-        )
     try:
-        parse_config(settings)
+        parse_config({**settings, "zenodo_record": concept} if concept else settings)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     return Manifest(name, settings, concept)

@@ -5,89 +5,58 @@ release, by its name.
 """
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from galaxy_tasks import downloads, zenodo
+from galaxy_tasks import downloads
 from galaxy_tasks.artifacts import home
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.downloads import DownloadSettings, FetchedFile
 from galaxy_tasks.downloads.disk import check_free_space, name_disk_trouble
 from galaxy_tasks.downloads.partial import part_path
-from galaxy_tasks.durable import read_json, write_json
+from galaxy_tasks.downloads.progress import format_bytes
+from galaxy_tasks.downloads.verification import record_path
 from galaxy_tasks.errors import InputError
+from galaxy_tasks.release_checking import check_content
+from galaxy_tasks.release_links import link_known, link_source, name_source
+from galaxy_tasks.release_placed import INCOMPLETE, PlacedFile, find_placed
+from galaxy_tasks.release_stock import is_as_verified, note_verified
+from galaxy_tasks.release_versions import complete_from_zenodo, take_version
 from galaxy_tasks.releases import RELEASES
-from galaxy_tasks.releases.files import shorten
 from galaxy_tasks.releases.rules import Release, RemoteFile
-from galaxy_tasks.zipped_images import MAX_RATIO, MAX_UNPACKED_BYTES, find_places, is_zip
+from galaxy_tasks.zipped_images import MAX_RATIO, MAX_UNPACKED_BYTES, find_places
 
-VERIFIED = ".verified.json"
-"""Beside a release's files: what they were when all of them had been verified and unpacked."""
 _DEFAULTS = DownloadSettings()
-
-
-@dataclass(frozen=True, kw_only=True)
-class CheckedFile:
-    """A file of a release on disk, compared with what is published and recorded."""
-
-    name: str
-    sha256: str | None
-    """None: it is missing or another one, as `problem` says."""
-    problem: str = ""
 
 
 def provide_source(config: RunConfig) -> Path:
     """Return the folder of the release's files: that of the settings, else where they are fetched.
 
     They come into `downloads`, beside the results. Files that were verified there and have not
-    been touched since cost no more than a look; others are verified, completed or fetched.
+    been touched since cost no more than a look; others are verified, completed or fetched. Of a
+    Zenodo record its files are fetched, and the settings' folder gives what it lacks.
 
     Raises:
         InputError, ResourceError: see `fetch_release`.
     """
-    if config.source:
+    record = config.zenodo_record
+    if config.source and not record:
         return Path(config.source)
     release = RELEASES[config.release]
-    name = "-".join(filter(None, (release.name, config.zenodo_record)))
-    folder = home() / "downloads" / name
-    if (record := _read_record(folder)) is not None and record == _take_stock(release, folder):
+    name = "-".join(filter(None, (release.name, record)))
+    folder = home() / "downloads" / (name + name_source(config))
+    if config.source:
+        link_source(config, release, folder)
+    if is_as_verified(release, folder, images_folder=config.images_folder):
         print(f"Fetched and verified before: {folder}", flush=True)
         return folder
-    fetched = take_version(release, config.zenodo_record) if config.zenodo_record else release
-    fetch_release(fetched, folder=folder, mirror_folder=name)
-    with name_disk_trouble(folder):
-        write_json(folder / VERIFIED, _take_stock(release, folder))
+    fetched = take_version(release, record) if record else release
+    fetched = complete_from_zenodo(fetched, folder)
+    link_known(fetched, folder)
+    fetch_release(fetched, folder=folder, mirror_folder=name, config=config)
+    note_verified(release, folder, fetched=fetched, images_folder=config.images_folder)
     return folder
-
-
-def take_version(release: Release, record_id: str) -> Release:
-    """Return the release with the files of a Zenodo record in place of those it knows.
-
-    What the release has from elsewhere stays.
-
-    Raises:
-        InputError: the record lacks a file that the release has from Zenodo.
-        ResourceError: Zenodo does not answer.
-    """
-    url = os.environ.get("GALAXY_ZENODO_URL") or zenodo.PUBLIC_URL
-    record = zenodo.request_record(record_id, url=url)
-    offered = {file.name: file for file in record.files}
-    known = [f.name for f in release.files if any("//zenodo.org/" in a for a in f.addresses)]
-    missing = [name for name in known if name not in offered]
-    if missing or not known:
-        raise InputError(
-            f"Zenodo record {record.id} (version {record.version or 'not stated'}) is no version "
-            f"of {release.name} that can be read. Expected: {shorten(known)}. Missing: "
-            f"{shorten(missing)}. Found: {shorten(offered)}"
-        )
-    files = tuple(
-        replace(file, addresses=(new.address,), md5=new.md5, size_mb=new.size_mb)
-        if (new := offered.get(file.name))
-        else file
-        for file in release.files
-    )
-    return replace(release, files=files)
 
 
 def fetch_release(
@@ -97,20 +66,23 @@ def fetch_release(
     zip_images: Literal["unpacked", "in_place"] = "unpacked",
     settings: DownloadSettings = _DEFAULTS,
     mirror_folder: str = "",
+    config: RunConfig | None = None,
 ) -> list[FetchedFile]:
     """Fetch every file of a release into the folder and unpack its images; return the files.
 
     A zip that has all images stays packed if they are to be read 'in_place'.
 
     A file that nobody offers for download must have been placed there by hand. What is there and
-    right stays, and what an interrupted call left is gone on from. All images of the archives come
-    into one folder, the first of `release.images_folders`, without the archives' own folders.
+    right stays, also under another name that is read, and what an interrupted call left is gone on
+    from. All images of the archives come into one folder, the first of `release.images_folders`,
+    without the archives' own folders.
 
     Args:
         release: what to fetch, and from where.
         folder: created where it is missing.
         settings: how patiently.
         mirror_folder: its folder on GALAXY_MIRROR, if that is not its name.
+        config: settings that name the tables' columns, where they are not the release's own.
 
     Raises:
         InputError: a file must be placed by hand and is not there, or a file is another one.
@@ -121,36 +93,55 @@ def fetch_release(
             f"Of {release.name} there is nothing to fetch. Images: {release.image_source or 'none'}"
         )
     release = _add_mirror(release, mirror_folder or release.name)
-    missing = [f for f in release.files if not f.addresses and not (folder / f.name).is_file()]
+    placed = find_placed(release, folder)
+    missing = [p.file.name for p in placed if not (p.path or p.file.addresses)]
     if missing:
         raise InputError(
-            f"{release.name}: {', '.join(f.name for f in missing)} cannot be fetched by a program. "
+            f"{release.name}: {', '.join(missing)} cannot be fetched by a program. "
             f"Put it into {folder} and run this again. {release.image_source}"
         )
-    _announce(release, folder, reserve_bytes=settings.reserve_bytes)
-    fetched = downloads.fetch_files(
-        [_as_download(file) for file in release.files], folder=folder, settings=settings
+    own = [each.file for each in placed if not each.stand_in]
+    archives = [folder / file.name for file in own if file.role == "images"]
+    is_whole = sum(file.role == "images" for file in release.files) == 1
+    is_read_packed = (
+        zip_images == "in_place" and is_whole and all(a.suffix == ".zip" for a in archives)
     )
-    archives = [file for file in release.files if file.role == "images"]
-    for file in archives:
-        archive = folder / file.name
-        if zip_images == "in_place" and len(archives) == 1 and is_zip(archive):
+    _announce(
+        release,
+        placed,
+        folder,
+        reserve_bytes=settings.reserve_bytes,
+        unpacks=not is_read_packed and not (folder / release.images_folders[0]).is_dir(),
+    )
+    fetched = downloads.fetch_files(map(_as_download, own), folder=folder, settings=settings)
+    _check_unhashed(release, folder, config)
+    if is_read_packed:
+        for archive in archives:
             print(f"{archive.name}: {len(find_places(archive)):,} files, read in place", flush=True)
-        else:
-            downloads.unpack_archive(
-                archive,
-                folder / release.images_folders[0],
-                max_total_bytes=MAX_UNPACKED_BYTES,
-                max_ratio=MAX_RATIO,
-                layout="flat",
-                settings=settings,
-            )
+    else:
+        _unpack(archives, folder, images_folder=release.images_folders[0], settings=settings)
     return fetched
 
 
-def check_release(release: Release, *, folder: Path) -> list[CheckedFile]:
-    """Compare the release's files in the folder with what is published; change nothing."""
-    return [_check_file(file, folder) for file in release.files]
+def _unpack(
+    archives: list[Path], folder: Path, *, images_folder: str, settings: DownloadSettings
+) -> None:
+    if not archives:
+        return
+    # Until all of them are out, the folder must not be taken for what they hold.
+    incomplete = folder / INCOMPLETE
+    with name_disk_trouble(folder):
+        incomplete.touch()
+    for archive in archives:
+        downloads.unpack_archive(
+            archive,
+            folder / images_folder,
+            max_total_bytes=MAX_UNPACKED_BYTES,
+            max_ratio=MAX_RATIO,
+            layout="flat",
+            settings=settings,
+        )
+    incomplete.unlink(missing_ok=True)  # by another process that did the same
 
 
 def _add_mirror(release: Release, folder: str) -> Release:
@@ -164,60 +155,73 @@ def _add_mirror(release: Release, folder: str) -> Release:
     return replace(release, files=tuple(files))
 
 
-def _announce(release: Release, folder: Path, *, reserve_bytes: int) -> None:
+def _announce(
+    release: Release,
+    placed: list[PlacedFile],
+    folder: Path,
+    *,
+    unpacks: bool,
+    reserve_bytes: int,
+) -> None:
     """Say what is fetched; raise ResourceError if what is known of its sizes has no room."""
-    missing = [file for file in release.files if not (folder / file.name).is_file()]
+    for each in placed:
+        if each.stand_in:
+            print(f"{each.file.name}: {each.stand_in.name} is in its place", flush=True)
+    missing = [each.file for each in placed if not each.path]
     if not missing:
         print(f"{release.name}: all files are in {folder}; verifying them.", flush=True)
         return
     images = [file for file in missing if file.role == "images"]
-    is_unpacked = (folder / release.images_folders[0]).is_dir()
     # Photographs in an archive are hardly smaller than out of it.
-    to_write = [*missing, *([] if is_unpacked else images)]
+    to_write = [*missing, *(images if unpacks else [])]
     with name_disk_trouble(folder):
         folder.mkdir(parents=True, exist_ok=True)
         parts = (part_path(folder / file.name) for file in missing)
         there_bytes = sum(part.stat().st_size for part in parts if part.is_file())
-        needed_bytes = round(1e6 * sum(file.size_mb or 0 for file in to_write)) - there_bytes
+        needed_bytes = sum(_estimate_bytes(release, file) for file in to_write) - there_bytes
         check_free_space(folder, max(0, needed_bytes), reserve_bytes=reserve_bytes)
-    sizes = (f"{f.name} ({f.size_mb:,g} MB)" if f.size_mb else f.name for f in missing)
-    print(f"{release.name}: fetching {', '.join(sizes)} into {folder}", flush=True)
+    sizes = ((file.name, _find_bytes(file)) for file in missing)
+    told = (f"{name} ({format_bytes(size)})" if size else name for name, size in sizes)
+    print(f"{release.name}: fetching {', '.join(told)} into {folder}", flush=True)
 
 
-def _take_stock(release: Release, folder: Path) -> dict[str, Any] | None:
-    """Return what tells whether anything was changed since; None if something is missing.
+def _find_bytes(file: RemoteFile) -> int | None:
+    """Return a file's size as well as it is known."""
+    if file.size_bytes is None and file.size_mb is not None:
+        return round(1e6 * file.size_mb)
+    return file.size_bytes
 
-    The time of the image folder changes with each name in it. What an image holds is not looked
-    at: its bytes were checked when it was unpacked.
+
+def _estimate_bytes(release: Release, file: RemoteFile) -> int:
+    """Return a file's size; of archives of which only the whole size is stated an equal share."""
+    if (size_bytes := _find_bytes(file)) is not None:
+        return size_bytes
+    archives = sum(each.role == "images" for each in release.files)
+    share_mb = (release.archives_mb or 0) / archives if file.role == "images" else 0
+    return round(1e6 * share_mb)
+
+
+def _check_unhashed(release: Release, folder: Path, config: RunConfig | None) -> None:
+    """Raise InputError for a table without a published hash that is not what the release needs.
+
+    Its SHA-256 is not kept then: a server's page of excuses must not be held against the file.
     """
-    images = folder / release.images_folders[0]
-    try:
-        statuses = {file.name: (folder / file.name).stat() for file in release.files}
-        images_changed_ns = images.stat().st_mtime_ns
-    except FileNotFoundError:
-        return None
-    return {
-        "files": {name: [s.st_size, s.st_mtime_ns] for name, s in statuses.items()},
-        "hashes": {file.name: file.md5 for file in release.files},
-        "images_changed_ns": images_changed_ns,
-    }
-
-
-def _read_record(folder: Path) -> Any:
-    try:
-        return read_json(folder / VERIFIED)
-    except (FileNotFoundError, ValueError):
-        return None
-
-
-def _check_file(file: RemoteFile, folder: Path) -> CheckedFile:
-    try:
-        found = downloads.check_file(_as_download(file), folder=folder)
-    except InputError as error:
-        return CheckedFile(name=file.name, sha256=None, problem=str(error))
-    return CheckedFile(name=file.name, sha256=found.sha256)
+    for each in find_placed(release, folder):
+        path, file = each.path, replace(each.file, md5=None)
+        if path is None or file.role == "images" or (each.file.md5 and not each.stand_in):
+            continue
+        try:
+            with name_disk_trouble(folder):
+                check_content(release, file, path, config=config)
+        except InputError as error:
+            record_path(path).unlink(missing_ok=True)
+            raise InputError(
+                f"{str(error).rstrip('.')}. No hash of {path.name} is published, and this is not "
+                "what it should hold. Move it away to have it fetched again."
+            ) from None
 
 
 def _as_download(file: RemoteFile) -> downloads.RemoteFile:
-    """Return the file for the downloader; its size is only known in rounded megabytes."""
-    return downloads.RemoteFile(file.name, addresses=file.addresses, md5=file.md5)
+    return downloads.RemoteFile(
+        file.name, addresses=file.addresses, size_bytes=file.size_bytes, md5=file.md5
+    )

@@ -183,12 +183,21 @@ def _locate_mapping(release: Release, folder: Path, *, catalogue: Path) -> Path 
     if mapping is None:
         return None
     if isinstance(mapping, ImageKey):
-        match_columns(read_table_header(catalogue), {name: (name,) for name in mapping.columns})
+        require_image_names(release, catalogue)
         return None
     path = _first_table(folder, mapping.file_names, "the table that maps ids to images")
-    wanted = {name: (name,) for name in (mapping.id_column, mapping.image_column)}
-    match_columns(read_table_header(path), wanted)
+    require_image_names(release, path)
     return path
+
+
+def require_image_names(release: Release, path: Path) -> None:
+    """Raise InputError unless a table has the columns that lead from an id to an image's name."""
+    mapping = release.mapping
+    if mapping is None:
+        return
+    is_key = isinstance(mapping, ImageKey)
+    names = mapping.columns if is_key else (mapping.id_column, mapping.image_column)
+    match_columns(read_table_header(path), {name: (name,) for name in names})
 
 
 def _first_table(folder: Path, names: Iterable[str], what: str) -> Path:

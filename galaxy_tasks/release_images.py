@@ -56,10 +56,10 @@ def _name_whole_archive(release: Release) -> Iterator[str]:
 
 def _choose_images(folder: Path) -> Path:
     """Return the only folder that holds images, the folder itself, or the only zip."""
-    holding = [path for path in sorted(folder.iterdir()) if path.is_dir() and _has_images(path)]
+    holding = [path for path in sorted(folder.iterdir()) if path.is_dir() and has_images(path)]
     if len(holding) == 1:
         return holding[0]
-    if not holding and _has_images(folder):
+    if not holding and has_images(folder):
         return folder
     zips = [] if holding else [path for path in sorted(folder.iterdir()) if is_zip(path)]
     if len(zips) == 1:
@@ -74,7 +74,8 @@ def _join_names(paths: Iterable[Path]) -> str:
     return shorten(path.name for path in paths)
 
 
-def _has_images(folder: Path) -> bool:
+def has_images(folder: Path) -> bool:
+    """Return whether the folder itself holds an image."""
     return any(is_image(path.name) for path in folder.iterdir())
 
 

@@ -47,7 +47,8 @@ class ReleaseSettings(BaseModel):
     )
     zenodo_record: str = labels_setting(
         "",
-        "Zenodo record, one version, whose files are fetched instead of those known here.",
+        "Zenodo record, one version, whose files are fetched instead of those known here; "
+        "'source' then has what it lacks, such as the images.",
         pattern="^[0-9]{0,18}$",
     )
     scheme: Scheme = labels_setting(
@@ -92,5 +93,5 @@ class ReleaseSettings(BaseModel):
 
     @model_validator(mode="after")
     def _agree_on_source(self) -> Self:
-        check_source(RELEASES[self.release], source=self.source)
+        check_source(RELEASES[self.release], source=self.source, zenodo_record=self.zenodo_record)
         return self

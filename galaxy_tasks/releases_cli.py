@@ -7,10 +7,13 @@ from typing import Annotated
 import typer
 
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.release_fetching import check_release, fetch_release
+from galaxy_tasks.release_checking import CheckedFile, check_release
+from galaxy_tasks.release_fetching import fetch_release
 from galaxy_tasks.release_images import find_images
+from galaxy_tasks.release_placed import find_read_tables
+from galaxy_tasks.release_versions import complete_from_zenodo
 from galaxy_tasks.releases import RELEASES
-from galaxy_tasks.releases.files import find_table, is_image, list_file_names
+from galaxy_tasks.releases.files import is_image, list_file_names
 from galaxy_tasks.releases.rules import (
     Criterion,
     GivenScheme,
@@ -53,7 +56,8 @@ def list_releases(*, folder: Folder = None) -> None:
     """List the releases: rows, size, licence, and what of each lies in a folder."""
     lines = [("release", "rows", "size", "licence", "on disk" if folder else "")]
     for release in RELEASES.values():
-        rows = f"{release.rows:,}" if release.rows else "-"
+        counts = [*([release.rows] if release.rows else []), *release.other_rows.values()]
+        rows = " + ".join(f"{count:,}" for count in counts) or "-"
         on_disk = _describe_disk(find_files(release, folder)) if folder else ""
         lines.append((release.name, rows, _describe_size(release), _licence(release), on_disk))
     widths = [max(len(line[column]) for line in lines) for column in range(5)]
@@ -71,7 +75,7 @@ def show_release(name: str, *, folder: Folder = None) -> None:
         "cite": release.citation or release.reference,
         "reference": release.reference,
         "licence": _licence(release),
-        "rows": f"{release.rows:,}" if release.rows else "it depends",
+        "rows": _describe_rows(release),
         "vote fractions": votes,
         "id column": " or ".join(release.id_columns),
         "position columns": f"{release.ra_column}, {release.dec_column}, where there are any",
@@ -106,7 +110,11 @@ def fetch(
     """
     release = _find_release(name)
     place = folder / release.name
-    fetch_release(release, folder=place, zip_images="in_place" if in_place else "unpacked")
+    fetch_release(
+        complete_from_zenodo(release, place),
+        folder=place,
+        zip_images="in_place" if in_place else "unpacked",
+    )
     found = find_files(release, place)
     print(f"{place}: {_describe_disk(found)}")
     if found.is_complete:
@@ -117,12 +125,27 @@ def fetch(
 
 @releases_app.command("check")
 def check(name: str, *, folder: Target) -> None:
-    """Compare what lies in a folder with what is published; exit code 1 if a file is not right."""
+    """Compare what lies in a folder with what is published; exit code 1 if a file is not right.
+
+    Says of each file by what it was judged: its published hash, or, without one, its content.
+    Zenodo is asked for hashes that are not known here.
+    """
     release = _find_release(name)
-    place = find_files(release, folder).folder
-    checked = check_release(release, folder=place)
+    found = find_files(release, folder)
+    if not release.files:
+        print(
+            f"{release.name}: nothing of it is published under a name, so nothing was checked. "
+            f"{found.folder} holds {len(list(found.folder.iterdir())):,} files and folders; "
+            "training looks for a table with ids and classes, and for images."
+        )
+        return
+    known = complete_from_zenodo(release, found.folder)
+    _tell_checked(check_release(known, folder=found.folder))
+
+
+def _tell_checked(checked: list[CheckedFile]) -> None:
     for file in checked:
-        print(f"{file.name}: {file.problem or 'right, SHA-256 ' + str(file.sha256)}")
+        print(f"{file.name}: {file.problem or file.finding}")
     if any(file.problem for file in checked):
         raise typer.Exit(1)
 
@@ -144,8 +167,7 @@ def find_files(release: Release, folder: Path) -> FilesOnDisk:
     own = folder / release.name
     place = own if own.is_dir() else folder
     mapping = release.mapping.file_names if isinstance(release.mapping, ImageMapping) else ()
-    tables = [find_table(place, wanted) for wanted in (release.catalogue_names, mapping)]
-    found = [path.name for path in tables if path]
+    found = [path.name for path in find_read_tables(release, place)]
     wanted = dict.fromkeys(
         (*found, *release.catalogue_names, *mapping, *(file.name for file in release.files))
     )
@@ -192,12 +214,28 @@ def _describe_file(file: RemoteFile) -> str:
     return f"{file.name} ({size}{md5}): {' or '.join(file.addresses) or 'only by hand'}"
 
 
+def _describe_rows(release: Release) -> str:
+    """Return the rows of the table that is read, and of those that a setting may name instead."""
+    others = (
+        f"; with --catalogue-file {name} {count:,} instead"
+        for name, count in release.other_rows.items()
+    )
+    return (f"{release.rows:,}" if release.rows else "it depends") + "".join(others)
+
+
 def _describe_size(release: Release) -> str:
-    sizes = [file.size_mb for file in release.files]
-    known = sum(size for size in sizes if size)
-    if not known:
-        return "not stated" if sizes else "-"
-    return f"{'' if all(sizes) else 'over '}{known:,.0f} MB"
+    """Return the size of all files, and what of them has none that is known."""
+    if not release.files:
+        return "-"
+    known = sum(file.size_mb for file in release.files if file.size_mb)
+    unknown = [file for file in release.files if not file.size_mb]
+    if not unknown:
+        return f"{known:,.0f} MB"
+    if release.archives_mb:  # the rest are archives of which only the whole is stated
+        more = f"{len(unknown)} archives, about {release.archives_mb / 1e3:,.0f} GB in all"
+    else:
+        more = f"{len(unknown)} file{'s'[: len(unknown) - 1]} of unstated size"
+    return f"{known:,.0f} MB and {more}" if known else "not stated"
 
 
 def _describe_disk(found: FilesOnDisk) -> str:

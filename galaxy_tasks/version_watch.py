@@ -70,7 +70,7 @@ class ConceptWatch:
 
 
 def announce_version(manifest: Manifest, record: Record) -> Announcement:
-    """Return the announcement of a version; with an empty 'source' its files are fetched."""
+    """Return the announcement of a version; 'source' has what its record lacks."""
     return Announcement(
         manifest.name,
         {**manifest.settings, "zenodo_record": record.id},

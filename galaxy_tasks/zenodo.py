@@ -37,7 +37,7 @@ class RecordFile:
 
     name: str
     address: str
-    size_mb: float | None
+    size_bytes: int | None
     md5: str | None
 
 
@@ -130,7 +130,7 @@ def _parse_file(entry: Any) -> RecordFile | None:
     return RecordFile(
         name=name,
         address=address,
-        size_mb=size / 1e6 if isinstance(size, int) and size >= 0 else None,
+        size_bytes=size if isinstance(size, int) and size >= 0 else None,
         md5=md5[1].lower() if md5 else None,
     )
 

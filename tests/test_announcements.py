@@ -25,6 +25,8 @@ SETTINGS = {
     "ignored_classes": ["dont_know"],
 }
 
+FOLLOWED = 'name = "x"\nzenodo_concept = "7"\n[settings]\nrelease = '
+
 
 def read_twice(folder):
     """A file counts when it has not changed between two looks."""
@@ -56,7 +58,10 @@ def test_the_same_manifest_is_the_same_announcement_wherever_it_lies(tmp_path):
         ("[settings]\nrelease = 'simulated'", "expected a 'name'"),
         ('name = "x"\nurl = "y"\n[settings]', "Received: name, settings, url"),
         ('name = "x"\nzenodo_concept = "10.5281/7"\n[settings]', "Received: '10.5281/7'"),
-        ('name = "x"\nzenodo_concept = "7"\n[settings]\nsource = "/a"', "Received both"),
+        (FOLLOWED + '"galaxy_zoo_desi"', "needs 'source', the folder with its images"),
+        (FOLLOWED + '"galaxy_zoo_1"\nsource = "/a"', "no file of release 'galaxy_zoo_1' is known"),
+        (FOLLOWED + '"class_table"\nsource = "/a"', "no file of release 'class_table' is known"),
+        (FOLLOWED + '"galaxy_zoo_challenge"', "galaxy_zoo_decals, galaxy_zoo_desi"),
         ('name = "x"\nzenodo_concept = ["7"]\n[settings]', "number of a Zenodo record"),
         ('name = "x"\n[settings]\nepochs = 0', "epochs"),
         ('name = "x"\n[settings]\nepoch = 3', "epoch"),
@@ -78,6 +83,14 @@ def test_a_manifest_may_follow_a_concept_record(tmp_path, written):
     path = tmp_path / "one.toml"
     path.write_text(f'name = "DESI"\nzenodo_concept = {written}\n[settings]\n')
     assert read_manifest(path) == Manifest("DESI", {}, "8360384")
+
+
+def test_what_a_record_lacks_may_come_from_a_folder(tmp_path):
+    path = tmp_path / "one.toml"
+    settings = 'release = "galaxy_zoo_desi"\nsource = "/data/desi"'
+    path.write_text(f'name = "DESI"\nzenodo_concept = "8360384"\n[settings]\n{settings}\n')
+    expected = {"release": "galaxy_zoo_desi", "source": "/data/desi"}
+    assert read_manifest(path) == Manifest("DESI", expected, "8360384")
 
 
 def test_a_file_counts_only_when_it_has_stopped_changing(tmp_path):

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from download_server import Manner
+from euclid_inputs import make_table as make_euclid_table
 from typer.testing import CliRunner
 
 from galaxy_tasks import steps
@@ -197,7 +198,7 @@ CUTOUTS = "cutouts_jpg_gz_arcsinh_vis_y.tar"
 @pytest.fixture
 def zenodo(server, home, monkeypatch):
     """A new version of Euclid's record, as Zenodo would offer it."""
-    table, images = b"the new table", make_archive(images=2)
+    table, images = make_euclid_table(), make_archive(images=2)
     entries = []
     for name, content in (("morphology_catalogue.parquet", table), (CUTOUTS, images)):
         address = server.serve(f"/api/records/777/files/{name}/content", content)
@@ -209,7 +210,7 @@ def zenodo(server, home, monkeypatch):
 
 
 def prepare_euclid():
-    """Prepare it up to its table, which is none here."""
+    """Prepare it up to its images, whose names are not those that it needs."""
     with contextlib.suppress(InputError):
         steps.prepare_release({"release": EUCLID, "zenodo_record": "777"})
 
@@ -217,7 +218,7 @@ def prepare_euclid():
 def test_a_new_version_is_fetched_into_a_folder_of_its_own(zenodo, home, server, capsys):
     prepare_euclid()
     folder = home / "downloads" / f"{EUCLID}-777"
-    assert (folder / "morphology_catalogue.parquet").read_bytes() == b"the new table"
+    assert (folder / "morphology_catalogue.parquet").read_bytes() == make_euclid_table()
     assert len(list((folder / RELEASES[EUCLID].images_folders[0]).iterdir())) == 2
     asked = len(server.requests)
     prepare_euclid()

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from galaxy_tasks.cli import app
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.release_fetching import check_release, fetch_release
+from galaxy_tasks.release_fetching import fetch_release
 from galaxy_tasks.release_files import locate_release
 from galaxy_tasks.releases import RELEASES
 from galaxy_tasks.releases.rules import RemoteFile
@@ -73,17 +73,6 @@ def test_a_second_time_nothing_is_fetched(release, server, tmp_path):
     fetched = fetch_release(release, folder=tmp_path)
     assert [file.origin for file in fetched] == ["already_there"] * 3
     assert len(server.requests) == asked
-
-
-def test_a_check_names_the_file_that_was_changed_and_the_one_that_is_missing(release, tmp_path):
-    fetch_release(release, folder=tmp_path)
-    assert [file.problem for file in check_release(release, folder=tmp_path)] == ["", "", ""]
-    (tmp_path / "gz2_hart16.csv").write_bytes(CATALOGUE + b"1,Sc\n")
-    (tmp_path / "images_gz2.zip").unlink()
-    first, second, third = check_release(release, folder=tmp_path)
-    assert "gz2_hart16.csv" in first.problem
-    assert (second.problem, bool(second.sha256)) == ("", True)
-    assert "is not there" in third.problem
 
 
 def test_what_only_people_may_fetch_is_asked_for_by_name(tmp_path):

@@ -30,7 +30,10 @@ def test_the_list_has_a_line_for_each_release_with_rows_size_and_licence():
     lines = {line.split()[0]: line.split() for line in run("list").splitlines()}
     assert set(lines) == {"release", *RELEASES}
     assert lines["galaxy_zoo_desi"][1:] == ["8,670,000", "659", "MB", "CC", "BY", "4.0"]
-    assert lines["galaxy_zoo_2"][1:] == ["239,695", "over", "3,413", "MB", "not", "stated"]
+    told = " ".join(lines["galaxy_zoo_2"])
+    assert told == "galaxy_zoo_2 239,695 3,413 MB and 1 file of unstated size not stated"
+    assert "59 MB and 4 archives, about 100 GB in all" in " ".join(lines["galaxy_zoo_decals"])
+    assert lines["galaxy_zoo_hubble"][1:] == ["113,705", "not", "stated", "not", "stated"]
     assert lines["simulated"][1:] == ["-", "-", "-"]
 
 
@@ -70,6 +73,15 @@ def test_a_release_is_shown_with_its_citation_and_every_threshold(name):
         if isinstance(scheme, VoteScheme):
             for criterion in (c for rule in scheme.rules for c in rule.criteria):
                 assert f"{criterion.column} >= {criterion.minimum:g}  (" in output
+
+
+def test_both_tables_of_a_release_are_counted_and_fetching_is_left_to_the_command():
+    lines = {line.split()[0]: line for line in run("list").splitlines()}
+    assert "92,960 + 253,286" in lines["galaxy_zoo_decals"]
+    output = run("show", "galaxy_zoo_decals")
+    other = "with --catalogue-file gz_decals_volunteers_5.parquet 253,286 instead"
+    assert f"92,960; {other}" in output
+    assert "'releases fetch' puts them into one folder 'images'" in output
 
 
 def test_addresses_and_checksums_are_shown():

@@ -72,7 +72,7 @@ def test_a_record_is_read_with_its_files():
     assert (record.id, record.concept, record.version) == ("701", "700", "1.0")
     (file,) = record.files
     address = "https://zenodo.org/api/records/701/files/a.csv/content"
-    assert file == RecordFile(name="a.csv", address=address, size_mb=97.3, md5="a" * 32)
+    assert file == RecordFile(name="a.csv", address=address, size_bytes=97_300_000, md5="a" * 32)
 
 
 def test_a_record_without_a_version_has_its_day_and_one_without_files_has_none():

@@ -1,11 +1,19 @@
 """What to say of a table that is not as its release is known, to the person it wakes."""
 
+import csv
+import gzip
+import zlib
+from collections.abc import Iterable
+
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.fits_headers import is_fits, read_fits_header
+from galaxy_tasks.fits_headers import is_fits, open_fits, read_fits_header
 from galaxy_tasks.releases.files import Table, open_bytes
 from galaxy_tasks.releases.rules import Release
+
+_CHUNK_BYTES = 1 << 20
 
 
 def require_rows(table: Table) -> None:
@@ -26,6 +34,53 @@ def require_rows(table: Table) -> None:
             f"{table.path} has the names of {len(table.columns)} columns and no row: expected one "
             "for each galaxy. See whether it was published or copied whole, and fetch it again."
         )
+
+
+def count_rows(table: Table) -> int:
+    """Return the rows of a table, after reading it to its end.
+
+    Raises:
+        InputError: it has no row, is damaged, or ends before its end.
+    """
+    require_rows(table)
+    if table.is_parquet:
+        try:
+            with pq.ParquetFile(table.path) as file:
+                return sum(batch.num_rows for batch in file.iter_batches())
+        except (pa.ArrowInvalid, OSError) as error:
+            raise InputError(f"{table.path} is damaged: {error}. Fetch it again.") from error
+    if is_fits(table.path):
+        with open_fits(table.path) as file:
+            while file.read(_CHUNK_BYTES):  # to the end, where gzip has its checksum
+                pass
+        return read_fits_header(table.path).rows
+    try:
+        with open_bytes(table.path) as file:
+            return _count_lines(table, file)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(
+            f"{table.path} is a damaged or truncated gzip file ({error}). Fetch it again."
+        ) from error
+
+
+def _count_lines(table: Table, file: Iterable[bytes]) -> int:
+    """Count the lines below the header; the last one must have as many cells as the first."""
+    lines = (line for line in file if line.strip())
+    next(lines)
+    count, first, last = 0, b"", b""
+    for last in lines:
+        count += 1
+        first = first or last
+    expected, received = (
+        len(next(csv.reader([line.decode("utf-8", "replace")], delimiter=table.delimiter)))
+        for line in (first, last)
+    )
+    if expected != received:
+        raise InputError(
+            f"{table.path} ends within a row: its last one has {received} cells, its first one "
+            f"{expected}. Fetch it again."
+        )
+    return count
 
 
 def advise(release: Release, table: Table) -> str:

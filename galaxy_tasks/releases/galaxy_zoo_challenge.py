@@ -65,7 +65,7 @@ GALAXY_ZOO_CHALLENGE = Release(
     rows=61_578,  # as the winner counts them: Dieleman et al. 2015 (MNRAS 450, 1441)
     image_source=(
         "{GalaxyID}.jpg in images_training_rev1.zip. Kaggle gives it to who has an account and "
-        "has accepted the rules: fetch it by hand and unpack it."
+        "has accepted the rules: fetch it by hand; 'releases fetch' unpacks it."
     ),
     trees=(_number_answers(GALAXY_ZOO_2_TREE),),
 )

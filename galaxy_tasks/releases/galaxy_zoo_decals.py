@@ -90,11 +90,13 @@ GALAXY_ZOO_DECALS = Release(
             for name in (f"gz_decals_dr5_png_part{part}.zip" for part in range(1, 5))
         ),
     ),
+    archives_mb=100_000,
     votes=VoteKind(weighting="raw", base="conditional"),
-    rows=92_960,  # GZD-1/2; GZD-5 has 253,286
+    rows=92_960,  # GZD-1/2, which is read where both are there
+    other_rows={"gz_decals_volunteers_5.parquet": 253_286},
     image_source=(
         "{iauname}.png of 424 pixels, in four archives (about 100 GB), there in folders named by "
-        "the first four characters: put them into one folder 'images'."
+        "the first four characters: 'releases fetch' puts them into one folder 'images'."
     ),
     trees=(FIRST_TREE, make_modern_tree()),
     fraction_suffixes=("_fraction", "_debiased"),

@@ -40,8 +40,8 @@ GALAXY_ZOO_EUCLID = Release(
     votes=VoteKind(weighting="predicted", base="conditional"),
     rows=378_000,  # the abstract; the table's own count is not published in it
     image_source=(
-        "{tile_index}_{object_id}.jpg of the cutouts archive, '-' in the id written NEG; unpack "
-        "it into one folder."
+        "{tile_index}_{object_id}.jpg of the cutouts archive, '-' in the id written NEG; "
+        "'releases fetch' unpacks it into one folder 'images'."
     ),
     trees=(
         make_modern_tree(

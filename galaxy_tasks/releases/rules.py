@@ -140,6 +140,8 @@ class RemoteFile:
     """Where it can be fetched, the best first; empty: only by hand."""
     size_mb: float | None = None
     """Size in megabytes (10^6 bytes), as rounded by the page that offers it."""
+    size_bytes: int | None = None
+    """Size to the byte."""
     md5: str | None = None
     """MD5 in hexadecimal."""
     role: Literal["catalogue", "mapping", "images"] = "catalogue"
@@ -189,10 +191,14 @@ class Release:
     licence: str | None = field(default=None, repr=False)
     """The licence of the catalogue as its publishers name it; None: they name none."""
     files: tuple[RemoteFile, ...] = field(default=(), repr=False)
+    archives_mb: float | None = field(default=None, repr=False)
+    """Size of all image archives together, where only that is stated."""
     votes: VoteKind | None = field(default=None, repr=False)
     """None: there are no votes, only classes."""
     rows: int | None = field(default=None, repr=False)
     """Rows of the catalogue as published; None: it depends."""
+    other_rows: Mapping[str, int] = field(default_factory=dict, repr=False)
+    """Rows of further tables that are fetched with it, and read where a setting names them."""
     image_source: str = field(default="in a folder that you have", repr=False)
     """How an id becomes an image, or that none are published and what to do."""
     trees: tuple[Mapping[str, Answer], ...] = field(default=(), repr=False)
