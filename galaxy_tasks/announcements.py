@@ -100,17 +100,6 @@ class Manifest:
     """Id of the concept record whose versions it announces; empty: it announces itself."""
 
 
-@dataclass(frozen=True)
-class Turn:
-    """Which announcement a run works on, as `take_turn` decides."""
-
-    announcement: Announcement | None
-    """None: others have taken all there are."""
-    taken: dict[str, str]
-    """The run that has taken an announcement, by the announcement's key, this one included."""
-    are_more_waiting: bool
-
-
 @dataclass
 class Folder:
     """The folder that manifests are dropped into, and what is known of its files."""
@@ -178,28 +167,6 @@ def read_manifest(path: Path) -> Manifest:
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     return Manifest(name, settings, concept)
-
-
-def take_turn(
-    announced: Sequence[Mapping[str, Any]], *, taken: Mapping[str, str], run_id: str
-) -> Turn:
-    """Return what this run works on: what it had taken before, else the oldest that nobody has.
-
-    Airflow may start one run for several announcements, or none for the last of several that come
-    at once. So a run does not work on what has started it but on the first that waits.
-
-    Args:
-        announced: the JSON forms of all announcements so far, the oldest first.
-        taken: which run has taken which, by the announcements' keys.
-        run_id: the run whose turn it is; a task of it that is tried again finds its own.
-    """
-    announcements = {one.key: one for one in map(Announcement.from_payload, announced)}
-    own = [key for key in announcements if taken.get(key) == run_id]
-    waiting = [key for key in announcements if key not in taken]
-    chosen, *more = [*own, *waiting] or [None]
-    if chosen is None:
-        return Turn(None, dict(taken), are_more_waiting=False)
-    return Turn(announcements[chosen], {**taken, chosen: run_id}, are_more_waiting=bool(more))
 
 
 def _measure(path: Path) -> tuple[int, int]:

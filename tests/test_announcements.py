@@ -7,7 +7,6 @@ from galaxy_tasks.announcements import (
     Folder,
     Manifest,
     read_manifest,
-    take_turn,
 )
 from galaxy_tasks.errors import InputError
 
@@ -119,32 +118,6 @@ def test_what_is_no_file_is_told_and_keeps_nothing_else_from_being_read(tmp_path
 
 def test_a_missing_folder_announces_nothing(tmp_path):
     assert read_twice(Folder(tmp_path / "none")) == ([], [])
-
-
-ONE, TWO, THREE = (Announcement(name, {}) for name in ("one", "two", "three"))
-ALL = [each.as_payload() for each in (ONE, TWO, THREE)]
-
-
-def test_a_run_takes_the_oldest_that_nobody_has_taken():
-    first = take_turn(ALL, taken={}, run_id="a")
-    assert (first.announcement, first.taken, first.are_more_waiting) == (ONE, {ONE.key: "a"}, True)
-    second = take_turn(ALL, taken=first.taken, run_id="b")
-    assert (second.announcement, second.are_more_waiting) == (TWO, True)
-    third = take_turn(ALL, taken=second.taken, run_id="c")
-    assert (third.announcement, third.are_more_waiting) == (THREE, False)
-    assert third.taken == {ONE.key: "a", TWO.key: "b", THREE.key: "c"}
-
-
-def test_a_run_that_is_tried_again_finds_its_own():
-    taken = {ONE.key: "a", TWO.key: "b"}
-    turn = take_turn(ALL, taken=taken, run_id="a")
-    assert (turn.announcement, turn.taken, turn.are_more_waiting) == (ONE, taken, True)
-
-
-def test_a_run_that_finds_all_taken_has_nothing_to_do():
-    taken = {each.key: "a" for each in (ONE, TWO, THREE)}
-    assert take_turn(ALL, taken=taken, run_id="b").announcement is None
-    assert take_turn([], taken={}, run_id="b").announcement is None
 
 
 def version(record, files, *, name="Euclid", called="2"):
