@@ -24,6 +24,7 @@ from typing import Any
 
 from galaxy_tasks.config import parse_config
 from galaxy_tasks.errors import InputError
+from galaxy_tasks.presets import PRESETS
 
 SUFFIX = ".toml"
 _MOST_BYTES = 64 * 1024
@@ -43,13 +44,19 @@ class Announcement:
 
     @property
     def key(self) -> str:
-        """16 hexadecimal digits that follow from name and settings, wherever they were written.
+        """16 hexadecimal digits that follow from name and settings, however they were written.
 
+        A setting that says what holds anyway does not count; one of a preset, whose default
+        depends on the machine, always does.
         Of a version only the record's id counts, which is among the settings: a publisher may
         rename a version, and nobody shall train again for that.
         """
-        text = json.dumps([self.name, self.settings], sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return _hash(self.name, _list_differing(self.settings))
+
+    @property
+    def old_key(self) -> str:
+        """The key that an earlier version gave it, by the settings as they were written."""
+        return _hash(self.name, self.settings)
 
     @property
     def title(self) -> str:
@@ -167,6 +174,23 @@ def read_manifest(path: Path) -> Manifest:
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     return Manifest(name, settings, concept)
+
+
+def _hash(name: str, settings: Mapping[str, Any]) -> str:
+    text = json.dumps([name, settings], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _list_differing(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that differ from the defaults, and those of presets, as parsed."""
+    try:
+        config = parse_config(dict(settings))
+    except InputError:  # announced to an earlier version, which had other settings
+        return dict(settings)
+    differing = config.model_dump(mode="json", exclude_defaults=True)
+    of_presets = {name for preset in PRESETS.values() for name in preset}
+    written = {name for name in of_presets if settings.get(name) is not None}
+    return differing | config.model_dump(mode="json", include=written)
 
 
 def _measure(path: Path) -> tuple[int, int]:

@@ -109,6 +109,12 @@ def list_known(
     return list(known.values())
 
 
+def list_taken(announced: Sequence[Mapping[str, Any]], taken: Mapping[str, str]) -> dict[str, str]:
+    """Return which run has taken which, by today's keys where an earlier version noted others."""
+    known = [*map(Announcement.from_payload, announced)]
+    return {one.key: taken[one.old_key] for one in known if one.old_key in taken} | dict(taken)
+
+
 def take_turn(
     announced: Sequence[Mapping[str, Any]], *, taken: Mapping[str, str], run_id: str
 ) -> Turn:
@@ -119,9 +125,10 @@ def take_turn(
 
     Args:
         announced: the JSON forms of all announcements so far, the oldest first.
-        taken: which run has taken which, by the announcements' keys.
+        taken: which run has taken which, by the announcements' keys, also those of old.
         run_id: the run whose turn it is; a task of it that is tried again finds its own.
     """
+    taken = list_taken(announced, taken)
     announcements = {one.key: one for one in map(Announcement.from_payload, announced)}
     own = [key for key in announcements if taken.get(key) == run_id]
     waiting = [key for key in announcements if key not in taken]

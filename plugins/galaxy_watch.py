@@ -8,7 +8,7 @@ from typing import Any
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from galaxy_tasks.announcements import Announcement, Folder
-from galaxy_tasks.turns import ANNOUNCED, FOUND, TAKEN, list_known
+from galaxy_tasks.turns import ANNOUNCED, FOUND, TAKEN, list_known, list_taken
 from galaxy_tasks.version_watch import ConceptWatch
 from galaxy_tasks.zenodo import PUBLIC_URL
 
@@ -70,7 +70,8 @@ class ReleaseManifestTrigger(BaseEventTrigger):
         announced: Any = await store.aget(ANNOUNCED, [])
         found: Any = await store.aget(FOUND, [])
         taken: Any = await store.aget(TAKEN, {})
-        return list_known(announced, found), taken
+        known = list_known(announced, found)
+        return known, list_taken(known, taken)
 
     async def _remember(self, known: Any) -> None:
         assert self.asset_state_store is not None

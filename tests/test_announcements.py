@@ -47,6 +47,49 @@ def test_the_same_manifest_is_the_same_announcement_wherever_it_lies(tmp_path):
     assert first.key != Announcement("Galaxy Zoo 1", {**SETTINGS, "epochs": 9}).key
 
 
+def make_key(settings, *, name="one"):
+    return Announcement(name, settings).key
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"seed": 2026},
+        {"learning_rate": 0.001, "weights": "none", "combine": []},
+        {"source": "/data/galaxy_zoo_1", "class_names": {}},
+    ],
+)
+def test_a_setting_that_says_what_holds_anyway_makes_no_other_announcement(written):
+    assert make_key(SETTINGS | written) == make_key(SETTINGS)
+    assert make_key({"weight_decay": 1}) == make_key({"weight_decay": 1.0})
+    other = {"release": "class_table", "source": "/data/b"}
+    assert make_key(SETTINGS | {"combine": [other]}) == make_key(
+        SETTINGS | {"combine": [other | {"minimum_votes": 20}]}
+    )
+
+
+def test_a_setting_that_changes_the_run_makes_another_announcement():
+    other = {"release": "class_table", "source": "/data/b"}
+    differing = [
+        {},
+        {"seed": 1},
+        {"combine": [other]},
+        {"combine": [other | {"scheme": "as_given"}]},
+    ]
+    keys = {make_key(SETTINGS | settings) for settings in differing}
+    assert len(keys | {make_key(SETTINGS, name="two")}) == 5
+
+
+def test_a_setting_of_a_preset_counts_though_it_is_one_machines_default():
+    assert make_key({"epochs": 60}) != make_key({}), "left out, it may be 8"
+    assert make_key({"warmup_epochs": 1}) == make_key({"warmup_epochs": 1.0})
+
+
+def test_settings_that_are_no_more_still_have_a_key():
+    old = Announcement("one", {"release": "galaxy_zoo_0", "colour": "red"})
+    assert old.key == old.old_key != make_key({})
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

@@ -80,6 +80,14 @@ def test_a_manifest_fires_once_and_after_a_restart_only_if_no_run_has_taken_it(s
     assert collect(start(), count=1, wait_s=0.3) == []
 
 
+def test_what_an_earlier_version_has_announced_and_a_run_has_taken_fires_no_more(start):
+    write_manifest(start.folder, "one", settings="epochs = 3\nseed = 2026")
+    (payload,) = collect(start(), count=1)
+    start.store.set(TAKEN, {Announcement.from_payload(payload).old_key: "run"})
+    write_manifest(start.folder, "one", settings="epochs = 3")
+    assert collect(start(), count=1, wait_s=0.3) == []
+
+
 def take_all(start):
     known = list_known(start.store.get(ANNOUNCED, []), start.store.get(FOUND, []))
     keys = [Announcement.from_payload(payload).key for payload in known]

@@ -5,7 +5,7 @@ from announcing_inputs import Store, publish, write_manifest
 from download_server import Manner
 
 from galaxy_tasks.announcements import Announcement
-from galaxy_tasks.turns import ANNOUNCED, FOUND, TAKEN, Watched, choose, take_turn
+from galaxy_tasks.turns import ANNOUNCED, FOUND, TAKEN, Watched, choose, list_known, take_turn
 
 ONE, TWO, THREE = (Announcement(name, {}) for name in ("one", "two", "three"))
 ALL = [each.as_payload() for each in (ONE, TWO, THREE)]
@@ -31,6 +31,17 @@ def test_a_run_that_finds_all_taken_has_nothing_to_do():
     taken = {each.key: "a" for each in (ONE, TWO, THREE)}
     assert take_turn(ALL, taken=taken, run_id="b").announcement is None
     assert take_turn([], taken={}, run_id="b").announcement is None
+
+
+def test_what_an_earlier_version_has_noted_as_taken_is_taken():
+    one = Announcement("one", {"seed": 2026, "epochs": 3})
+    assert one.key != one.old_key == "03e8fde5fc7b8f70"
+    known = [one.as_payload(), TWO.as_payload()]
+    turn = take_turn(known, taken={one.old_key: "a"}, run_id="b")
+    assert turn.announcement == TWO
+    assert take_turn(known, taken={one.old_key: "a"}, run_id="a").announcement == one
+    written_anew = Announcement("one", {"epochs": 3}).as_payload()
+    assert list_known(known, [written_anew]) == known
 
 
 FORM = {"release": "simulated", "epochs": 9, "seed": 1}
