@@ -23,11 +23,12 @@ from pathlib import Path
 from typing import Any
 
 from galaxy_tasks.config import parse_config
-from galaxy_tasks.errors import InputError
+from galaxy_tasks.errors import InputError, show
 from galaxy_tasks.presets import PRESETS
 
 SUFFIX = ".toml"
 _MOST_BYTES = 64 * 1024
+_LONGEST_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,9 @@ class Announcement:
     @property
     def title(self) -> str:
         """The name, with the version and the record where there are any."""
-        version = f", version {self.version}" if self.version else ""
+        version = f", version {show(self.version)}" if self.version else ""
         record = self.settings.get("zenodo_record")
-        return self.name + version + (f" (Zenodo record {record})" if record else "")
+        return show(self.name) + version + (f" (Zenodo record {show(record)})" if record else "")
 
     def as_payload(self) -> dict[str, Any]:
         """Return the JSON form, which `from_payload` reads."""
@@ -93,7 +94,11 @@ class Announcement:
             "new": [name for name in self.files if name not in before.files],
             "gone": [name for name in before.files if name not in self.files],
         }
-        told = [f"{what}: {', '.join(names[:20])}" for what, names in changes.items() if names]
+        told = [
+            f"{what}: {', '.join(map(show, names[:20]))}"
+            for what, names in changes.items()
+            if names
+        ]
         return f"{self.title} (files {'; '.join(told) or 'as they were'})"
 
 
@@ -143,36 +148,36 @@ def read_manifest(path: Path) -> Manifest:
     Raises:
         InputError: it is no TOML, lacks a name, or has settings that RunConfig refuses.
     """
-    try:
-        if not path.is_file():
-            raise InputError(f"{path} is no file.")
-        if path.stat().st_size > _MOST_BYTES:
-            raise InputError(f"{path}: more than {_MOST_BYTES} bytes, which is no manifest.")
-        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, RecursionError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{path} cannot be read as TOML: {error}") from None
+    place = show(path)
+    document = _read_toml(path)
     unknown = sorted(set(document) - {"name", "settings", "zenodo_concept"})
     name, settings = document.get("name"), document.get("settings")
     if unknown or not isinstance(name, str) or not name or not isinstance(settings, dict):
         raise InputError(
-            f"{path}: expected a 'name' (text), a table [settings], if need be a 'zenodo_concept', "
-            f"and nothing else. Received: {', '.join(sorted(document)) or 'nothing'}"
+            f"{place}: expected a 'name' (text), a table [settings], if need be a "
+            "'zenodo_concept', and nothing else. Received: "
+            f"{', '.join(map(show, sorted(document))) or 'nothing'}"
+        )
+    if not name.isprintable() or not name.strip() or len(name) > _LONGEST_NAME:
+        raise InputError(
+            f"{place}: expected a 'name' of at most {_LONGEST_NAME} printable characters, without "
+            f"line breaks and control characters. Received {len(name)}: {name[:_LONGEST_NAME]!r}"
         )
     concept = str(document.get("zenodo_concept", ""))
     if "zenodo_concept" in document and not re.fullmatch(r"[0-9]{1,18}", concept):
         raise InputError(
-            f"{path}: expected the number of a Zenodo record as 'zenodo_concept', that at the end "
+            f"{place}: expected the number of a Zenodo record as 'zenodo_concept', that at the end "
             f"of the DOI for all versions. Received: {document['zenodo_concept']!r}"
         )
     if concept and settings.get("source"):
         raise InputError(
-            f"{path}: either 'zenodo_concept', whose versions are fetched, or a 'source' that is "
+            f"{place}: either 'zenodo_concept', whose versions are fetched, or a 'source' that is "
             f"here already. Received both; 'source' is {settings['source']!r}"
         )
     try:
         parse_config(settings)
     except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+        raise InputError(f"{place}: {error}") from None
     return Manifest(name, settings, concept)
 
 
@@ -191,6 +196,17 @@ def _list_differing(settings: Mapping[str, Any]) -> dict[str, Any]:
     of_presets = {name for preset in PRESETS.values() for name in preset}
     written = {name for name in of_presets if settings.get(name) is not None}
     return differing | config.model_dump(mode="json", include=written)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        if not path.is_file():
+            raise InputError(f"{show(path)} is no file.")
+        if path.stat().st_size > _MOST_BYTES:
+            raise InputError(f"{show(path)}: more than {_MOST_BYTES} bytes, which is no manifest.")
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError, RecursionError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{show(path)} cannot be read as TOML: {error}") from None
 
 
 def _measure(path: Path) -> tuple[int, int]:

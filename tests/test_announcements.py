@@ -115,6 +115,38 @@ def test_a_wrong_manifest_is_refused_with_its_path(tmp_path, text, told):
     assert told in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("file_name", "text"),
+    [
+        ("wrong.toml", r'name = "x\u0000y\n[2026] INFO fake line"' + "\n[settings]"),
+        ("wrong.toml", r'name = "x\u2028fake line"' + "\n[settings]"),
+        ("wrong.toml", r'name = "x\u202Efake line"' + "\n[settings]"),
+        ("wrong.toml", f'name = "{"x" * 201}"\n[settings]'),
+        ("wrong.toml", 'name = " "\n[settings]'),
+        ("wrong.toml", r'name = "x"' + "\n" + r'"a\nfake line" = 3' + "\n[settings]"),
+        ("wrong.toml", r'name = "x"' + "\n[settings]\n" + r'"a\nfake line" = 3'),
+        ("wrong.toml", 'name = "x"\nzenodo_concept = "7\\nfake line"\n[settings]'),
+        ("wrong\nfake line.toml", "name = "),
+        ("wrong\nfake line.toml", MANIFEST.replace("class_table", "simulate")),
+        ("wrong\nfake line.toml", 'name = "x"\n[settings]\nepoch = 3'),
+    ],
+)
+def test_a_refused_manifest_writes_no_line_of_its_own_into_the_log(tmp_path, file_name, text):
+    path = tmp_path / file_name
+    path.write_text(text)
+    with pytest.raises(InputError, match="wrong") as caught:
+        read_manifest(path)
+    lines = str(caught.value).splitlines()
+    assert all(line.startswith((str(tmp_path), f"'{tmp_path}", "  ")) for line in lines)
+    assert all(line.isprintable() for line in lines)
+
+
+def test_a_name_of_many_alphabets_is_taken(tmp_path):
+    path = tmp_path / "one.toml"
+    path.write_text('name = "Galaxy Zoo: Ångström – 星系動物園 (3″)"\n[settings]', encoding="utf-8")
+    assert read_manifest(path).name == "Galaxy Zoo: Ångström – 星系動物園 (3″)"
+
+
 @pytest.mark.parametrize("written", ['"8360384"', "8360384"])
 def test_a_manifest_may_follow_a_concept_record(tmp_path, written):
     path = tmp_path / "one.toml"
@@ -192,3 +224,11 @@ def test_the_files_that_differ_from_the_version_before_are_named():
     assert first.describe([]) == first.title
     again = version("10", first.files, called="3")
     assert again.describe(before).endswith("(files as they were)")
+
+
+def test_what_a_publisher_writes_adds_no_line_to_the_log():
+    first = version("7", {"a.csv": "1"}, called="1")
+    second = version("8", {"a.csv": "1", "b\nfake line": "2"}, called="2\nfake line")
+    told = second.describe([first.as_payload()])
+    assert told.isprintable()
+    assert "version '2\\nfake line' (Zenodo record 8) (files new: 'b\\nfake line')" in told
