@@ -149,8 +149,9 @@ class RemoteFile:
 class VoteKind:
     """What the vote fractions of the rules are."""
 
-    weighting: Literal["raw", "weighted", "debiased", "predicted", "unstated"]
-    """As counted; weighted by the volunteers' consistency; corrected for distance; by a network."""
+    weighting: Literal["raw", "weighted", "debiased", "recommended", "predicted", "unstated"]
+    """As counted; weighted by the volunteers' consistency; corrected for distance; of these what
+    the publishers recommend for each galaxy; by a network."""
     base: Literal["conditional", "cumulative"]
     """Share of those who were asked the question, or of all volunteers of the galaxy."""
 
