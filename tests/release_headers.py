@@ -103,6 +103,22 @@ clumps: yes no
 problem: star artifact zoom
 artifact: satellite scattered diffraction ray saturation other ghost
 """
+# The campaign `cd` in mwalmsley/galaxy-datasets; the columns of its catalogue are not known.
+COSMIC_DAWN = """
+smooth-or-featured: smooth featured-or-disk problem
+disk-edge-on: yes no
+has-spiral-arms: yes no
+bar: strong weak no
+bulge-size: dominant large moderate small none
+how-rounded: round in-between cigar-shaped
+edge-on-bulge: boxy none rounded
+spiral-winding: tight medium loose
+spiral-arm-count: 1 2 3 4 more-than-4 cant-tell
+merging: none minor-disturbance major-disturbance merger
+clumps: yes no
+problem: star artifact zoom
+artifact: satellite scattered diffraction ray saturation other
+"""
 # training_solutions_rev1.csv: confirmed.
 CHALLENGE = """
 Class1: 1 2 3

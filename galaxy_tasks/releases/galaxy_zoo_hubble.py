@@ -145,6 +145,7 @@ GALAXY_ZOO_HUBBLE = Release(
     image_name_pattern="",
     id_columns=("zooniverse_id",),
     schemes={"clean5": CLEAN5},
+    # No licence: data.galaxyzoo.org asks to cite the paper and names none.
     citation="Willett et al. 2017, MNRAS 464, 4176, Table 4",
     files=(
         RemoteFile(name="gz_hubble_main.csv.gz", addresses=(f"{ADDRESS}/gz_hubble_main.csv.gz",)),

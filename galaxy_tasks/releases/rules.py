@@ -188,7 +188,7 @@ class Release:
     citation: str = field(default="", repr=False)
     """The paper to cite, and the table in it; empty: the reference."""
     licence: str | None = field(default=None, repr=False)
-    """The licence of the catalogue as its publishers name it; None: they name none."""
+    """The licence of the catalogue as its publishers name it; None: none that we could confirm."""
     files: tuple[RemoteFile, ...] = field(default=(), repr=False)
     votes: VoteKind | None = field(default=None, repr=False)
     """None: there are no votes, only classes."""
