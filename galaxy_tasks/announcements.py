@@ -56,7 +56,7 @@ class Announcement:
 
     @property
     def old_key(self) -> str:
-        """The key that an earlier version gave it, by the settings as they were written."""
+        """The key by the settings as they were written, the only one in earlier versions."""
         return _hash(self.name, self.settings)
 
     @property

@@ -135,7 +135,12 @@ def take_turn(
     chosen, *more = [*own, *waiting] or [None]
     if chosen is None:
         return Turn(None, dict(taken), are_more_waiting=False)
-    return Turn(announcements[chosen], {**taken, chosen: run_id}, are_more_waiting=bool(more))
+    announcement = announcements[chosen]
+    # By the old key, too, which follows from nothing but what is written: where a default changes,
+    # the other does, and what was trained on would seem to be new.
+    keys = (announcement.key, announcement.old_key)
+    taken |= dict.fromkeys(keys, run_id)
+    return Turn(announcement, taken, are_more_waiting=bool(more))
 
 
 def look(watched: Watched) -> tuple[list[Announcement], list[str]]:

@@ -44,6 +44,12 @@ def test_what_an_earlier_version_has_noted_as_taken_is_taken():
     assert list_known(known, [written_anew]) == known
 
 
+def test_what_is_taken_is_noted_by_a_key_that_no_changed_default_touches():
+    one = Announcement("one", {"seed": 2026})
+    turn = take_turn([one.as_payload()], taken={}, run_id="a")
+    assert turn.taken == {one.key: "a", one.old_key: "a"}
+
+
 FORM = {"release": "simulated", "epochs": 9, "seed": 1}
 
 
