@@ -14,15 +14,16 @@ again is safe: that repeats no finished work, and training goes on from its last
 fails at once; everything else is tried three times.
 """
 
-from datetime import timedelta
 from pathlib import Path
 
+import galaxy_gpu_steps as gpu_steps
 import galaxy_steps as steps
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import DAG, TaskGroup, chain
+from galaxy_choice import choose_release
 from galaxy_form import make_params
 from galaxy_release_asset import make_schedule
-from galaxy_retries import FailOnBadData
+from galaxy_retries import DEFAULT_ARGS
 
 import galaxy_tasks
 from galaxy_tasks.config import FAMILIES
@@ -38,13 +39,7 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     params=make_params(default_preset()),
-    default_args={
-        "retries": 2,
-        "retry_delay": timedelta(seconds=20),
-        "retry_exponential_backoff": 2,
-        "retry_policy": FailOnBadData(),
-        "execution_timeout": timedelta(hours=6),
-    },
+    default_args=DEFAULT_ARGS,
 ) as dag:
     clean_labels = SparkSubmitOperator(
         task_id="clean_labels",
@@ -57,8 +52,8 @@ with DAG(
         conf=spark_submit_conf(),
     )
     with TaskGroup("train", prefix_group_id=False):
-        train = steps.train_family
+        train = gpu_steps.train_family
         trainings = [train.override(task_id=f"train_{name}")(name) for name in FAMILIES]
-    start = [steps.choose_release(), steps.prepare_release()]
-    models = [steps.predict_last_winner(), *trainings]
+    start = [choose_release(), steps.prepare_release()]
+    models = [gpu_steps.predict_last_winner(), *trainings]
     chain(*start, clean_labels, steps.preprocess_images(), models, steps.evaluate())

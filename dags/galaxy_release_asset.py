@@ -1,27 +1,26 @@
 """The asset that stands for published releases, and when the DAG runs by itself."""
 
 import os
+from dataclasses import asdict
 from typing import Any
 
 from airflow.sdk import Asset, AssetAlias, AssetOrTimeSchedule, AssetWatcher, CronTriggerTimetable
 from galaxy_watch import ReleaseManifestTrigger
 
 from galaxy_tasks.artifacts import home
+from galaxy_tasks.turns import Watched
 from galaxy_tasks.zenodo import PUBLIC_URL
 
-WATCHED = os.environ.get("GALAXY_RELEASES_FOLDER") or str(home() / "announced")
+WATCHED = Watched(
+    folder=os.environ.get("GALAXY_RELEASES_FOLDER") or str(home() / "announced"),
+    poll_interval_s=float(os.environ.get("GALAXY_RELEASES_POLL_S") or 10),
+    zenodo_url=os.environ.get("GALAXY_ZENODO_URL") or PUBLIC_URL,
+    zenodo_poll_interval_s=float(os.environ.get("GALAXY_ZENODO_POLL_S") or 3600),
+)
 galaxy_zoo_release = Asset(
     "galaxy_zoo_release",
     watchers=[
-        AssetWatcher(
-            name="release_manifests",
-            trigger=ReleaseManifestTrigger(
-                folder=WATCHED,
-                poll_interval_s=float(os.environ.get("GALAXY_RELEASES_POLL_S") or 10),
-                zenodo_url=os.environ.get("GALAXY_ZENODO_URL") or PUBLIC_URL,
-                zenodo_poll_interval_s=float(os.environ.get("GALAXY_ZENODO_POLL_S") or 3600),
-            ),
-        )
+        AssetWatcher(name="release_manifests", trigger=ReleaseManifestTrigger(**asdict(WATCHED)))
     ],
 )
 waiting_releases = AssetAlias("galaxy_zoo_release_waiting")

@@ -1,6 +1,7 @@
-"""Which failures are worth another try: all but bad data and bad settings."""
+"""How often a task is tried, and which failures are worth it: all but bad data and settings."""
 
 import re
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import RetryDecision, RetryPolicy
@@ -21,3 +22,13 @@ class FailOnBadData(RetryPolicy):
         if isinstance(exception, InputError) or _SPARK_INPUT_ERROR.search(str(exception)):
             return RetryDecision.fail("Wrong data or settings: another try would fail alike.")
         return RetryDecision.default()
+
+
+DEFAULT_ARGS: dict[str, Any] = {
+    "retries": 2,
+    "retry_delay": timedelta(seconds=20),
+    "retry_exponential_backoff": 2,
+    "retry_policy": FailOnBadData(),
+    "execution_timeout": timedelta(hours=6),
+}
+"""What every task has that says nothing else."""

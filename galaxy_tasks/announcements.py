@@ -24,10 +24,12 @@ from pathlib import Path
 from typing import Any
 
 from galaxy_tasks.config import parse_config
-from galaxy_tasks.errors import InputError
+from galaxy_tasks.errors import InputError, show
+from galaxy_tasks.presets import PRESETS
 
 SUFFIX = ".toml"
 _MOST_BYTES = 64 * 1024
+_LONGEST_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -44,20 +46,26 @@ class Announcement:
 
     @property
     def key(self) -> str:
-        """16 hexadecimal digits that follow from name and settings, wherever they were written.
+        """16 hexadecimal digits that follow from name and settings, however they were written.
 
+        A setting that says what holds anyway does not count; one of a preset, whose default
+        depends on the machine, always does.
         Of a version only the record's id counts, which is among the settings: a publisher may
         rename a version, and nobody shall train again for that.
         """
-        text = json.dumps([self.name, self.settings], sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return _hash(self.name, _list_differing(self.settings))
+
+    @property
+    def old_key(self) -> str:
+        """The key by the settings as they were written, the only one in earlier versions."""
+        return _hash(self.name, self.settings)
 
     @property
     def title(self) -> str:
         """The name, with the version and the record where there are any."""
-        version = f", version {self.version}" if self.version else ""
+        version = f", version {show(self.version)}" if self.version else ""
         record = self.settings.get("zenodo_record")
-        return self.name + version + (f" (Zenodo record {record})" if record else "")
+        return show(self.name) + version + (f" (Zenodo record {show(record)})" if record else "")
 
     def as_payload(self) -> dict[str, Any]:
         """Return the JSON form, which `from_payload` reads."""
@@ -87,7 +95,11 @@ class Announcement:
             "new": [name for name in self.files if name not in before.files],
             "gone": [name for name in before.files if name not in self.files],
         }
-        told = [f"{what}: {', '.join(names[:20])}" for what, names in changes.items() if names]
+        told = [
+            f"{what}: {', '.join(map(show, names[:20]))}"
+            for what, names in changes.items()
+            if names
+        ]
         return f"{self.title} (files {'; '.join(told) or 'as they were'})"
 
 
@@ -99,17 +111,6 @@ class Manifest:
     settings: dict[str, Any]
     zenodo_concept: str = ""
     """Id of the concept record whose versions it announces; empty: it announces itself."""
-
-
-@dataclass(frozen=True)
-class Turn:
-    """Which announcement a run works on, as `take_turn` decides."""
-
-    announcement: Announcement | None
-    """None: others have taken all there are."""
-    taken: dict[str, str]
-    """The run that has taken an announcement, by the announcement's key, this one included."""
-    are_more_waiting: bool
 
 
 @dataclass
@@ -148,54 +149,60 @@ def read_manifest(path: Path) -> Manifest:
     Raises:
         InputError: it is no TOML, lacks a name, or has settings that RunConfig refuses.
     """
-    try:
-        if not path.is_file():
-            raise InputError(f"{path} is no file.")
-        if path.stat().st_size > _MOST_BYTES:
-            raise InputError(f"{path}: more than {_MOST_BYTES} bytes, which is no manifest.")
-        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, RecursionError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{path} cannot be read as TOML: {error}") from None
+    place = show(path)
+    document = _read_toml(path)
     unknown = sorted(set(document) - {"name", "settings", "zenodo_concept"})
     name, settings = document.get("name"), document.get("settings")
     if unknown or not isinstance(name, str) or not name or not isinstance(settings, dict):
         raise InputError(
-            f"{path}: expected a 'name' (text), a table [settings], if need be a 'zenodo_concept', "
-            f"and nothing else. Received: {', '.join(sorted(document)) or 'nothing'}"
+            f"{place}: expected a 'name' (text), a table [settings], if need be a "
+            "'zenodo_concept', and nothing else. Received: "
+            f"{', '.join(map(show, sorted(document))) or 'nothing'}"
+        )
+    if not name.isprintable() or not name.strip() or len(name) > _LONGEST_NAME:
+        raise InputError(
+            f"{place}: expected a 'name' of at most {_LONGEST_NAME} printable characters, without "
+            f"line breaks and control characters. Received {len(name)}: {name[:_LONGEST_NAME]!r}"
         )
     concept = str(document.get("zenodo_concept", ""))
     if "zenodo_concept" in document and not re.fullmatch(r"[0-9]{1,18}", concept):
         raise InputError(
-            f"{path}: expected the number of a Zenodo record as 'zenodo_concept', that at the end "
+            f"{place}: expected the number of a Zenodo record as 'zenodo_concept', that at the end "
             f"of the DOI for all versions. Received: {document['zenodo_concept']!r}"
         )
     try:
         parse_config({**settings, "zenodo_record": concept} if concept else settings)
     except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+        raise InputError(f"{place}: {error}") from None
     return Manifest(name, settings, concept)
 
 
-def take_turn(
-    announced: Sequence[Mapping[str, Any]], *, taken: Mapping[str, str], run_id: str
-) -> Turn:
-    """Return what this run works on: what it had taken before, else the oldest that nobody has.
+def _hash(name: str, settings: Mapping[str, Any]) -> str:
+    text = json.dumps([name, settings], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    Airflow may start one run for several announcements, or none for the last of several that come
-    at once. So a run does not work on what has started it but on the first that waits.
 
-    Args:
-        announced: the JSON forms of all announcements so far, the oldest first.
-        taken: which run has taken which, by the announcements' keys.
-        run_id: the run whose turn it is; a task of it that is tried again finds its own.
-    """
-    announcements = {one.key: one for one in map(Announcement.from_payload, announced)}
-    own = [key for key in announcements if taken.get(key) == run_id]
-    waiting = [key for key in announcements if key not in taken]
-    chosen, *more = [*own, *waiting] or [None]
-    if chosen is None:
-        return Turn(None, dict(taken), are_more_waiting=False)
-    return Turn(announcements[chosen], {**taken, chosen: run_id}, are_more_waiting=bool(more))
+def _list_differing(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that differ from the defaults, and those of presets, as parsed."""
+    try:
+        config = parse_config(dict(settings))
+    except InputError:  # announced to an earlier version, which had other settings
+        return dict(settings)
+    differing = config.model_dump(mode="json", exclude_defaults=True)
+    of_presets = {name for preset in PRESETS.values() for name in preset}
+    written = {name for name in of_presets if settings.get(name) is not None}
+    return differing | config.model_dump(mode="json", include=written)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        if not path.is_file():
+            raise InputError(f"{show(path)} is no file.")
+        if path.stat().st_size > _MOST_BYTES:
+            raise InputError(f"{show(path)}: more than {_MOST_BYTES} bytes, which is no manifest.")
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError, RecursionError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{show(path)} cannot be read as TOML: {error}") from None
 
 
 def _measure(path: Path) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import Field, ValidationError, model_validator
 
-from galaxy_tasks.errors import InputError
+from galaxy_tasks.errors import InputError, show
 from galaxy_tasks.release_settings import ReleaseSettings, labels_setting, setting
 
 Architecture = Literal[
@@ -222,5 +222,5 @@ def parse_config(settings: dict[str, Any]) -> RunConfig:
 def _describe(problem: dict[str, Any]) -> str:
     if not problem["loc"]:
         return problem["msg"].removeprefix("Value error, ")
-    name = ".".join(str(part) for part in problem["loc"])
+    name = ".".join(show(part) for part in problem["loc"])
     return f"{name}: {problem['msg']}. Received: {problem['input']!r}"

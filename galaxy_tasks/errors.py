@@ -26,3 +26,8 @@ class ResourceError(GalaxyMorphologyError, RuntimeError):
     """The machine ran out of something that a later attempt may find."""
 
     exit_code: ClassVar[int] = 75
+
+
+def show(text: object) -> str:
+    """Return the text for a message or a log: as it is, or quoted where it is not printable."""
+    return str(text) if str(text).isprintable() else repr(str(text))

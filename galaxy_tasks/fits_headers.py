@@ -21,6 +21,7 @@ FITS_SUFFIXES = (".fits", ".fit", ".fits.gz", ".fit.gz")
 UNSIGNED_ZERO = 2**63
 """What a column of unsigned integers of 64 bits is shifted by."""
 _BLOCK_BYTES = 2880
+_MOST_HEADER_BYTES = 1000 * _BLOCK_BYTES  # 999 columns, as many as FITS allows, need 200
 _DTYPES = {"L": "S1", "B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"}
 _OTHER_BYTES = {"C": 8, "M": 16, "P": 8, "Q": 16}
 
@@ -136,10 +137,23 @@ def _iterate_headers(path: Path, file: IO[bytes]) -> Iterator[tuple[Any, int]]:
         start = start[:8]
 
 
+class _Bounded:
+    """A file at the beginning of a header, which must have an end."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._left_bytes = file, _MOST_HEADER_BYTES
+
+    def read(self, size: int) -> bytes:
+        self._left_bytes -= size
+        if self._left_bytes < 0:
+            raise ValueError(f"it has no end within {_MOST_HEADER_BYTES:,} bytes")
+        return self._file.read(size)
+
+
 def _parse_header(path: Path, file: IO[bytes]) -> tuple[Any, int, int]:
     """Return the header at the file's position, and the bytes of its data without and with fill."""
     with _name_header_damage(path) as fits:
-        header = fits.Header.fromfile(file)
+        header = fits.Header.fromfile(_Bounded(file))
         return header, header.data_size, header.data_size_padded
 
 
@@ -181,14 +195,8 @@ def _read_table_header(path: Path, header: Any, first_byte: int) -> FitsTable:
             f"{path} must have columns of one value a cell, each with a name of its own. "
             f"Found: {', '.join(column.name for column in columns) or 'none'}."
         )
-    return FitsTable(
-        path=path,
-        columns=tuple(columns),
-        left_out=tuple(left_out),
-        rows=rows,
-        row_bytes=row_bytes,
-        first_byte=first_byte,
-    )
+    kept = {"columns": tuple(columns), "left_out": tuple(left_out)}
+    return FitsTable(path=path, rows=rows, row_bytes=row_bytes, first_byte=first_byte, **kept)
 
 
 def _read_column(header: Any, number: int, offset: int) -> tuple[FitsColumn, int, str]:

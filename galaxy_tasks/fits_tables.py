@@ -32,13 +32,18 @@ def convert_fits(path: Path, target: Path) -> int:
     Text loses the blanks around it. What has no value is null: NaN, a column's TNULL, empty text.
 
     Raises:
-        InputError: as `read_fits_header`, or text that is not UTF-8.
+        InputError: as `read_fits_header`, or a row of more than 32 MiB, or text that is not UTF-8.
     """
     table = read_fits_header(path)
     print(f"Converting {path} to Parquet: {table.rows:,} rows", flush=True)
     if table.left_out:
         print(f"Left out, for lack of one value a cell: {', '.join(table.left_out)}", flush=True)
     schema = pa.schema([(column.name, column.arrow_type) for column in table.columns])
+    if table.row_bytes > _CHUNK_BYTES:
+        raise InputError(
+            f"{path} must have rows of at most {_CHUNK_BYTES:,} bytes, one for each galaxy. Its "
+            f"header asks for {table.row_bytes:,}. Is it a table of galaxies?"
+        )
     rows_of_chunk = max(1, _CHUNK_BYTES // table.row_bytes)
     with open_fits(path) as file, pq.ParquetWriter(target, schema) as writer:
         file.seek(table.first_byte)

@@ -8,12 +8,9 @@ from typing import Any
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from galaxy_tasks.announcements import Announcement, Folder
+from galaxy_tasks.turns import ANNOUNCED, FOUND, TAKEN, list_known, list_taken
 from galaxy_tasks.version_watch import ConceptWatch
 from galaxy_tasks.zenodo import PUBLIC_URL
-
-ANNOUNCED, TAKEN = "announced", "taken"
-"""Keys of the asset's state, in Airflow's database: all announcements so far, and which run has
-taken which. The trigger writes the first and the runs write the second."""
 
 
 class ReleaseManifestTrigger(BaseEventTrigger):
@@ -47,21 +44,38 @@ class ReleaseManifestTrigger(BaseEventTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield an event for each announcement that no run has taken."""
-        store = self.asset_state_store
-        assert store is not None  # the triggerer sets it for assets' watchers
-        announced: Any = await store.aget(ANNOUNCED, [])
-        taken: Any = await store.aget(TAKEN, {})
-        known = {Announcement.from_payload(payload).key: payload for payload in announced}
-        for key, payload in known.items():
+        handed_on: set[str] = set()
+        known, taken = await self._recall()
+        for payload in known:
+            key = Announcement.from_payload(payload).key
+            handed_on.add(key)
             if key not in taken:
                 yield TriggerEvent(payload)
         self.log.info("Watching %s for manifests of releases.", self.folder)
         async for announcement in self._watch():
-            if announcement.key not in known:
-                self.log.info("Release announced: %s", announcement.describe([*known.values()]))
-                known[announcement.key] = announcement.as_payload()
-                await store.aset(ANNOUNCED, list(known.values()))
-                yield TriggerEvent(announcement.as_payload())
+            if announcement.key in handed_on:
+                continue
+            handed_on.add(announcement.key)
+            known, taken = await self._recall()  # the clock's run may have seen and taken it
+            if announcement.key in taken:
+                continue
+            self.log.info("Release announced: %s", announcement.describe(known))
+            await self._remember(list_known(known, [announcement.as_payload()]))
+            yield TriggerEvent(announcement.as_payload())
+
+    async def _recall(self) -> tuple[list[dict[str, Any]], dict[str, str]]:
+        """Return all announcements so far, and which run has taken which, by their keys."""
+        store = self.asset_state_store
+        assert store is not None  # the triggerer sets it for assets' watchers
+        announced: Any = await store.aget(ANNOUNCED, [])
+        found: Any = await store.aget(FOUND, [])
+        taken: Any = await store.aget(TAKEN, {})
+        known = list_known(announced, found)
+        return known, list_taken(known, taken)
+
+    async def _remember(self, known: Any) -> None:
+        assert self.asset_state_store is not None
+        await self.asset_state_store.aset(ANNOUNCED, known)
 
     async def _watch(self) -> AsyncIterator[Announcement]:
         """Yield what is announced, over and over.

@@ -1,17 +1,14 @@
-"""Releases as published for the tests: their headers, and folders with galaxies of known class."""
+"""Releases as published for the tests: folders with galaxies of known class."""
 
-import re
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from release_headers import HEADERS
 
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.releases import RELEASES
-from galaxy_tasks.releases.galaxy_zoo_decals import FIRST_TREE
-from galaxy_tasks.releases.modern_tree import make_modern_tree
 from galaxy_tasks.releases.rules import Release, VoteScheme
-from galaxy_tasks.releases.vocabulary import Answer
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "catalogues"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason=f"needs the real data in {SHARED}")
@@ -26,62 +23,6 @@ CLASSES = (
 
 PUBLISHED = [name for name in RELEASES if name not in ("simulated", "class_table")]
 FIVE_CLASSES = [name for name in PUBLISHED if name != "galaxy_zoo_1"]
-
-
-# Headers as the releases' own descriptions have them: see each release's module.
-GZ2_PARTS = ("count", "weight", "fraction", "weighted_fraction", "debiased", "flag")
-
-
-def list_gz2_columns() -> list[str]:
-    (tree,) = RELEASES["galaxy_zoo_2"].trees
-    return [f"{stem}_{part}" for stem in tree for part in GZ2_PARTS]
-
-
-def list_decals_columns(tree: dict[str, Answer]) -> list[str]:
-    questions = dict.fromkeys(stem.rsplit("_", 1)[0] for stem in tree)
-    votes = [f"{stem}{part}" for stem in tree for part in ("", "_fraction", "_debiased")]
-    return ["iauname", "ra", "dec", "redshift", *(f"{q}_total-votes" for q in questions), *votes]
-
-
-def list_by_questions(name: str, parts: tuple[str, ...], totals: tuple[str, ...]) -> list[str]:
-    (tree,) = RELEASES[name].trees
-    questions = dict.fromkeys(re.sub(r"_a\d+_.*", "", stem) for stem in tree)
-    return [f"{s}_{p}" for s in tree for p in parts] + [
-        f"{q}_{t}" for q in questions for t in totals
-    ]
-
-
-HEADERS: dict[str, list[str]] = {
-    "galaxy_zoo_challenge": ["GalaxyID", *RELEASES["galaxy_zoo_challenge"].trees[0]],
-    "galaxy_zoo_2": ["dr7objid", "ra", "dec", "gz2_class", *list_gz2_columns()],
-    "galaxy_zoo_2_main": [
-        *("specobjid", "dr8objid", "dr7objid", "ra", "dec", "gz2class"),
-        *list_gz2_columns(),
-    ],
-    "galaxy_zoo_1": [
-        *("OBJID", "RA", "DEC", "NVOTE", "P_EL", "P_CW", "P_ACW", "P_EDGE", "P_DK", "P_MG", "P_CS"),
-        *("P_EL_DEBIASED", "P_CS_DEBIASED", "SPIRAL", "ELLIPTICAL", "UNCERTAIN"),
-    ],
-    "galaxy_zoo_hubble": [
-        *("zooniverse_id", "survey_id", "Table", "RA", "DEC", "Z_BEST", "correction_type"),
-        *list_by_questions(
-            "galaxy_zoo_hubble", ("fraction", "weighted_fraction"), ("total_count", "total_weight")
-        ),
-    ],
-    "galaxy_zoo_candels": [
-        *("ID", "RA", "Dec", "num_classifications"),
-        *list_by_questions("galaxy_zoo_candels", ("frac", "weighted_frac"), ("count", "weight")),
-    ],
-    "galaxy_zoo_decals": list_decals_columns(FIRST_TREE),
-    "galaxy_zoo_desi": [
-        *("dr8_id", "ra", "dec", "brickid", "objid"),
-        *(f"{stem}_fraction" for stem in make_modern_tree()),
-    ],
-    "galaxy_zoo_euclid": [
-        *("release_name", "tile_index", "object_id", "right_ascension", "declination"),
-        *(f"{stem}_fraction" for stem in RELEASES["galaxy_zoo_euclid"].trees[0]),
-    ],
-}
 
 
 def vote_fractions(release: Release, label: str) -> dict[str, float | int]:

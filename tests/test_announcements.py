@@ -7,7 +7,6 @@ from galaxy_tasks.announcements import (
     Folder,
     Manifest,
     read_manifest,
-    take_turn,
 )
 from galaxy_tasks.errors import InputError
 
@@ -50,6 +49,49 @@ def test_the_same_manifest_is_the_same_announcement_wherever_it_lies(tmp_path):
     assert first.key != Announcement("Galaxy Zoo 1", {**SETTINGS, "epochs": 9}).key
 
 
+def make_key(settings, *, name="one"):
+    return Announcement(name, settings).key
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"seed": 2026},
+        {"learning_rate": 0.001, "weights": "none", "combine": []},
+        {"source": "/data/galaxy_zoo_1", "class_names": {}},
+    ],
+)
+def test_a_setting_that_says_what_holds_anyway_makes_no_other_announcement(written):
+    assert make_key(SETTINGS | written) == make_key(SETTINGS)
+    assert make_key({"weight_decay": 1}) == make_key({"weight_decay": 1.0})
+    other = {"release": "class_table", "source": "/data/b"}
+    assert make_key(SETTINGS | {"combine": [other]}) == make_key(
+        SETTINGS | {"combine": [other | {"minimum_votes": 20}]}
+    )
+
+
+def test_a_setting_that_changes_the_run_makes_another_announcement():
+    other = {"release": "class_table", "source": "/data/b"}
+    differing = [
+        {},
+        {"seed": 1},
+        {"combine": [other]},
+        {"combine": [other | {"scheme": "as_given"}]},
+    ]
+    keys = {make_key(SETTINGS | settings) for settings in differing}
+    assert len(keys | {make_key(SETTINGS, name="two")}) == 5
+
+
+def test_a_setting_of_a_preset_counts_though_it_is_one_machines_default():
+    assert make_key({"epochs": 60}) != make_key({}), "left out, it may be 8"
+    assert make_key({"warmup_epochs": 1}) == make_key({"warmup_epochs": 1.0})
+
+
+def test_settings_that_are_no_more_still_have_a_key():
+    old = Announcement("one", {"release": "galaxy_zoo_0", "colour": "red"})
+    assert old.key == old.old_key != make_key({})
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -76,6 +118,38 @@ def test_a_wrong_manifest_is_refused_with_its_path(tmp_path, text, told):
     with pytest.raises(InputError, match=r"wrong\.toml") as caught:
         read_manifest(path)
     assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("file_name", "text"),
+    [
+        ("wrong.toml", r'name = "x\u0000y\n[2026] INFO fake line"' + "\n[settings]"),
+        ("wrong.toml", r'name = "x\u2028fake line"' + "\n[settings]"),
+        ("wrong.toml", r'name = "x\u202Efake line"' + "\n[settings]"),
+        ("wrong.toml", f'name = "{"x" * 201}"\n[settings]'),
+        ("wrong.toml", 'name = " "\n[settings]'),
+        ("wrong.toml", r'name = "x"' + "\n" + r'"a\nfake line" = 3' + "\n[settings]"),
+        ("wrong.toml", r'name = "x"' + "\n[settings]\n" + r'"a\nfake line" = 3'),
+        ("wrong.toml", 'name = "x"\nzenodo_concept = "7\\nfake line"\n[settings]'),
+        ("wrong\nfake line.toml", "name = "),
+        ("wrong\nfake line.toml", MANIFEST.replace("class_table", "simulate")),
+        ("wrong\nfake line.toml", 'name = "x"\n[settings]\nepoch = 3'),
+    ],
+)
+def test_a_refused_manifest_writes_no_line_of_its_own_into_the_log(tmp_path, file_name, text):
+    path = tmp_path / file_name
+    path.write_text(text)
+    with pytest.raises(InputError, match="wrong") as caught:
+        read_manifest(path)
+    lines = str(caught.value).splitlines()
+    assert all(line.startswith((str(tmp_path), f"'{tmp_path}", "  ")) for line in lines)
+    assert all(line.isprintable() for line in lines)
+
+
+def test_a_name_of_many_alphabets_is_taken(tmp_path):
+    path = tmp_path / "one.toml"
+    path.write_text('name = "Galaxy Zoo: Ångström – 星系動物園 (3″)"\n[settings]', encoding="utf-8")
+    assert read_manifest(path).name == "Galaxy Zoo: Ångström – 星系動物園 (3″)"
 
 
 @pytest.mark.parametrize("written", ['"8360384"', "8360384"])
@@ -134,32 +208,6 @@ def test_a_missing_folder_announces_nothing(tmp_path):
     assert read_twice(Folder(tmp_path / "none")) == ([], [])
 
 
-ONE, TWO, THREE = (Announcement(name, {}) for name in ("one", "two", "three"))
-ALL = [each.as_payload() for each in (ONE, TWO, THREE)]
-
-
-def test_a_run_takes_the_oldest_that_nobody_has_taken():
-    first = take_turn(ALL, taken={}, run_id="a")
-    assert (first.announcement, first.taken, first.are_more_waiting) == (ONE, {ONE.key: "a"}, True)
-    second = take_turn(ALL, taken=first.taken, run_id="b")
-    assert (second.announcement, second.are_more_waiting) == (TWO, True)
-    third = take_turn(ALL, taken=second.taken, run_id="c")
-    assert (third.announcement, third.are_more_waiting) == (THREE, False)
-    assert third.taken == {ONE.key: "a", TWO.key: "b", THREE.key: "c"}
-
-
-def test_a_run_that_is_tried_again_finds_its_own():
-    taken = {ONE.key: "a", TWO.key: "b"}
-    turn = take_turn(ALL, taken=taken, run_id="a")
-    assert (turn.announcement, turn.taken, turn.are_more_waiting) == (ONE, taken, True)
-
-
-def test_a_run_that_finds_all_taken_has_nothing_to_do():
-    taken = {each.key: "a" for each in (ONE, TWO, THREE)}
-    assert take_turn(ALL, taken=taken, run_id="b").announcement is None
-    assert take_turn([], taken={}, run_id="b").announcement is None
-
-
 def version(record, files, *, name="Euclid", called="2"):
     return Announcement(name, {"zenodo_record": record}, called, files)
 
@@ -189,3 +237,11 @@ def test_the_files_that_differ_from_the_version_before_are_named():
     assert first.describe([]) == first.title
     again = version("10", first.files, called="3")
     assert again.describe(before).endswith("(files as they were)")
+
+
+def test_what_a_publisher_writes_adds_no_line_to_the_log():
+    first = version("7", {"a.csv": "1"}, called="1")
+    second = version("8", {"a.csv": "1", "b\nfake line": "2"}, called="2\nfake line")
+    told = second.describe([first.as_payload()])
+    assert told.isprintable()
+    assert "version '2\\nfake line' (Zenodo record 8) (files new: 'b\\nfake line')" in told

@@ -231,3 +231,8 @@ def test_the_processor_reads_the_dag_file_and_skips_its_helpers():
     files = {path.name for path in DAGS.glob("*.py")}
     assert files - set(ignored) == {"galaxy_morphology.py"}
     assert set(ignored) <= files
+
+
+def test_the_files_of_the_dag_only_wire():
+    lines = {path.name: len(path.read_text().splitlines()) for path in DAGS.glob("*.py")}
+    assert {name: count for name, count in lines.items() if count > 60} == {}

@@ -1,7 +1,9 @@
 """Catalogues in FITS, as published: the same values, the same labels, and clear refusals."""
 
+import gzip
 import math
 import random
+import tracemalloc
 import warnings
 from pathlib import Path
 
@@ -155,6 +157,27 @@ def test_a_damaged_gzip_file_is_refused(tmp_path):
     path.write_bytes(whole)
     with pytest.raises(InputError, match="damaged or truncated gzip file"):
         convert_fits(path, tmp_path / "out.parquet")
+
+
+def test_a_row_wider_than_a_chunk_is_refused(tmp_path, monkeypatch):
+    path = write_fits(tmp_path / "t.fits", column("name", "40A", [b"x"]))
+    monkeypatch.setattr(fits_tables, "_CHUNK_BYTES", 39)
+    with pytest.raises(InputError, match=r"at most 39 bytes, .* asks for 40\."):
+        convert_fits(path, tmp_path / "out.parquet")
+
+
+def test_a_header_without_end_is_refused_and_never_held_whole(tmp_path):
+    path = write_fits(tmp_path / "t.fits", column("id", "K", IDS))
+    endless = tmp_path / "endless.fits.gz"
+    header = path.read_bytes()[:2880].replace(b"END", b"   ")
+    endless.write_bytes(gzip.compress(header + b" " * 40_000_000, 1))
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match=r"FITS header \(it has no end within 2,880,000"):
+            read_fits_header(endless)
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_file_without_one_binary_table_says_what_it_holds(tmp_path):

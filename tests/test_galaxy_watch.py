@@ -7,23 +7,13 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
+from announcing_inputs import Store, publish, write_manifest
 from download_server import Manner
 
+from galaxy_tasks.announcements import Announcement
+from galaxy_tasks.turns import ANNOUNCED, FOUND, TAKEN, Watched, choose, list_known
+
 ROOT = Path(__file__).parents[1]
-LATEST = "/api/records/700/versions/latest"
-
-
-class Store:
-    """The asset's state as Airflow's database keeps it: JSON, beyond the trigger's life."""
-
-    def __init__(self):
-        self.texts = {}
-
-    async def aget(self, key, default):
-        return json.loads(self.texts[key]) if key in self.texts else default
-
-    async def aset(self, key, value):
-        self.texts[key] = json.dumps(value)
 
 
 @pytest.fixture
@@ -54,18 +44,6 @@ def start(tmp_path, server, monkeypatch):
     return make
 
 
-def announce(start, name, *, concept=""):
-    line = f'zenodo_concept = "{concept}"\n' if concept else ""
-    text = f'name = "{name}"\n{line}[settings]\nepochs = 3\n'
-    (start.folder / f"{name}.toml").write_text(text)
-
-
-def publish(server, number, *manners, md5="1" * 32, version="1"):
-    files = [{"key": "a.csv", "checksum": f"md5:{md5}", "links": {"self": "https://z/a.csv"}}]
-    record = {"id": number, "conceptrecid": "700", "metadata": {"version": version}, "files": files}
-    server.serve(LATEST, json.dumps(record).encode(), *manners)
-
-
 def collect(trigger, *, count, wait_s=5.0, extra_s=0.3, then=None):
     """Return the payloads of `count` events, and of those that come within `extra_s` more."""
 
@@ -94,31 +72,31 @@ def collect(trigger, *, count, wait_s=5.0, extra_s=0.3, then=None):
 
 
 def test_a_manifest_fires_once_and_after_a_restart_only_if_no_run_has_taken_it(start):
-    announce(start, "one")
+    write_manifest(start.folder, "one")
     (payload,) = collect(start(), count=1)
     assert (payload["name"], payload["settings"]) == ("one", {"epochs": 3})
     assert collect(start(), count=1) == [payload]
-    from galaxy_watch import TAKEN
+    start.store.set(TAKEN, {Announcement.from_payload(payload).key: "run"})
+    assert collect(start(), count=1, wait_s=0.3) == []
 
-    from galaxy_tasks.announcements import Announcement
 
-    start.store.texts[TAKEN] = json.dumps({Announcement.from_payload(payload).key: "run"})
+def test_what_an_earlier_version_has_announced_and_a_run_has_taken_fires_no_more(start):
+    write_manifest(start.folder, "one", settings="epochs = 3\nseed = 2026")
+    (payload,) = collect(start(), count=1)
+    start.store.set(TAKEN, {Announcement.from_payload(payload).old_key: "run"})
+    write_manifest(start.folder, "one", settings="epochs = 3")
     assert collect(start(), count=1, wait_s=0.3) == []
 
 
 def take_all(start):
-    from galaxy_watch import ANNOUNCED, TAKEN
-
-    from galaxy_tasks.announcements import Announcement
-
-    payloads = json.loads(start.store.texts[ANNOUNCED])
-    keys = [Announcement.from_payload(payload).key for payload in payloads]
-    start.store.texts[TAKEN] = json.dumps(dict.fromkeys(keys, "run"))
+    known = list_known(start.store.get(ANNOUNCED, []), start.store.get(FOUND, []))
+    keys = [Announcement.from_payload(payload).key for payload in known]
+    start.store.set(TAKEN, dict.fromkeys(keys, "run"))
 
 
 def test_each_version_fires_once_also_after_restarts(start, server, capsys):
     publish(server, 701)
-    announce(start, "Euclid", concept="700")
+    write_manifest(start.folder, "Euclid", concept="700")
     (first,) = collect(start(zenodo_poll_interval_s=0.05), count=1)
     assert first["settings"] == {"epochs": 3, "zenodo_record": "701"}
     assert len(server.requests) > 2, "it asks again, and again, and fires no more"
@@ -136,7 +114,7 @@ def test_each_version_fires_once_also_after_restarts(start, server, capsys):
 
 def test_a_version_that_is_published_while_it_watches_fires(start, server):
     publish(server, 701)
-    announce(start, "Euclid", concept="700")
+    write_manifest(start.folder, "Euclid", concept="700")
     found = collect(
         start(zenodo_poll_interval_s=0.05),
         count=1,
@@ -148,7 +126,7 @@ def test_a_version_that_is_published_while_it_watches_fires(start, server):
 
 def test_a_silent_zenodo_delays_no_folder_and_blocks_no_loop(start, server):
     publish(server, 701, Manner(hold_after=0))
-    announce(start, "Euclid", concept="700")
+    write_manifest(start.folder, "Euclid", concept="700")
     longest_s = 0.0
 
     async def run():
@@ -158,7 +136,7 @@ def test_a_silent_zenodo_delays_no_folder_and_blocks_no_loop(start, server):
             started, last = time.monotonic(), time.monotonic()
             while not server.requests:
                 await asyncio.sleep(0.005)
-            announce(start, "other")
+            write_manifest(start.folder, "other")
             while not reading.done() and time.monotonic() < started + 10:
                 await asyncio.sleep(0.005)
                 longest_s = max(longest_s, time.monotonic() - last)
@@ -174,8 +152,39 @@ def test_a_silent_zenodo_delays_no_folder_and_blocks_no_loop(start, server):
 
 def test_an_unwell_zenodo_ends_no_trigger_and_is_told_once(start, server, capsys):
     publish(server, 701, *[Manner(status=500)] * 3)
-    announce(start, "Euclid", concept="700")
+    write_manifest(start.folder, "Euclid", concept="700")
     (found,) = collect(start(zenodo_poll_interval_s=0.05), count=1)
     assert found["settings"]["zenodo_record"] == "701"
     assert len(server.requests) >= 4
     assert capsys.readouterr().out.count("No new versions can be seen.") == 1
+
+
+def run_by_clock(start, server, run_id):
+    watched = Watched(str(start.folder), 0, server.address(""), 3600)
+    return choose(start.store, {"epochs": 9}, start="clock", run_id=run_id, watched=watched)
+
+
+def test_what_the_clocks_run_has_found_and_taken_fires_no_more(start, server):
+    write_manifest(start.folder, "one")
+    write_manifest(start.folder, "two")
+    assert run_by_clock(start, server, "clock").are_more_waiting
+    (payload,) = collect(start(), count=1)
+    assert payload["name"] == "two"
+    take_all(start)
+    assert collect(start(), count=1, wait_s=0.3) == []
+
+
+def test_what_the_clocks_run_takes_beside_a_watcher_fires_no_more_and_nothing_is_lost(
+    start, server
+):
+    write_manifest(start.folder, "one")
+
+    def look_at_the_clock(_):
+        write_manifest(start.folder, "a")
+        run_by_clock(start, server, "first")
+        run_by_clock(start, server, "second")
+        write_manifest(start.folder, "three")
+
+    found = collect(start(), count=1, then=look_at_the_clock)
+    assert [payload["name"] for payload in found] == ["one", "three"]
+    assert [payload["name"] for payload in start.store.get(ANNOUNCED)] == ["one", "a", "three"]

@@ -4,23 +4,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from release_inputs import (
-    HEADERS,
-    PUBLISHED,
-    SHARED,
-    build_source,
-    find_spelling,
-    list_decals_columns,
-    list_gz2_columns,
-    needs_shared,
-)
+from release_headers import GZ2_COLUMNS, HEADERS, MODERN, TREES, list_decals
+from release_inputs import PUBLISHED, SHARED, build_source, find_spelling, needs_shared
 
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.release_files import locate_release, plan_catalogue
 from galaxy_tasks.releases import RELEASES
 from galaxy_tasks.releases.files import read_table_header
-from galaxy_tasks.releases.modern_tree import make_modern_tree
 from galaxy_tasks.releases.rules import VoteScheme
 
 
@@ -34,6 +25,24 @@ def plan(config: RunConfig) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
+def test_a_release_knows_the_published_answers_and_no_other(name):
+    assert [sorted(tree) for tree in RELEASES[name].trees] == [sorted(one) for one in TREES[name]]
+    release = RELEASES[name]
+    fractions = [c for c in HEADERS[name] if c.endswith(release.fraction_suffixes)]
+    answers = {release.find_answer(column) for column in fractions}
+    assert set(release.trees[0].values()) <= answers
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_every_column_that_a_release_asks_for_is_published(tmp_path, name):
+    columns = plan(write_header(tmp_path, name, HEADERS[name]))
+    assert set(columns.values()) <= set(HEADERS[name])
+    assert {"galaxy_id", "ra", "dec"} - columns.keys() <= (
+        {"ra", "dec"} if name == "galaxy_zoo_challenge" else set()
+    )
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_a_header_in_other_case_and_order_with_more_columns_is_read(tmp_path, name):
     header = ["note", *(column.upper() for column in reversed(HEADERS[name]))]
     columns = plan(write_header(tmp_path, name, header))
@@ -41,7 +50,7 @@ def test_a_header_in_other_case_and_order_with_more_columns_is_read(tmp_path, na
 
 
 def test_both_tables_of_decals_and_its_schemas_names_are_read(tmp_path):
-    header = list_decals_columns(make_modern_tree())
+    header = list_decals(MODERN)
     assert plan(write_header(tmp_path, "galaxy_zoo_decals", header))[
         "how-rounded_round_fraction"
     ] == ("how-rounded_round_fraction")
@@ -123,4 +132,4 @@ def test_the_real_catalogue_is_planned_by_its_real_header():
     config = RunConfig(release="galaxy_zoo_2", source="x", minimum_votes=20)
     columns = plan_catalogue(config, catalogue).columns
     assert len(columns) == 3 + 8 + 10  # id and position, fractions, counts
-    assert set(list_gz2_columns()) <= set(read_table_header(catalogue).columns)
+    assert set(GZ2_COLUMNS) <= set(read_table_header(catalogue).columns)

@@ -53,6 +53,18 @@ def test_simulated_release_has_the_rules_of_the_challenge():
     assert RELEASES["simulated"].schemes == RELEASES["galaxy_zoo_challenge"].schemes
 
 
+def test_hubble_reads_the_fraction_that_its_publishers_recommend_where_there_is_one():
+    scheme = RELEASES["galaxy_zoo_hubble"].schemes["clean5"]
+    assert isinstance(scheme, VoteScheme)
+    first = {c for c in scheme.fraction_columns if c.startswith("t01_")}
+    assert first == {
+        "t01_smooth_or_features_a01_smooth_best_fraction",
+        "t01_smooth_or_features_a02_features_or_disk_best_fraction",
+    }
+    others = set(scheme.fraction_columns) - first
+    assert all(column.endswith("_weighted_fraction") for column in others)
+
+
 def test_a_morphology_cannot_have_two_rules():
     rule = LabelRule(
         morphology=Morphology.SPIRAL, criteria=(Criterion(column="votes", minimum=0.5),)

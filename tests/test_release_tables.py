@@ -1,8 +1,12 @@
 """Headers of tables and names of images are read as they are, or refused by name."""
 
+import gzip
+import tracemalloc
+
 import pytest
 
 from galaxy_tasks.errors import InputError
+from galaxy_tasks.releases.contract import require_rows
 from galaxy_tasks.releases.files import list_images, match_columns, read_table_header
 
 
@@ -47,3 +51,39 @@ def test_an_unreadable_table_is_refused_by_name(tmp_path, name, content, message
     with pytest.raises(InputError, match=message) as caught:
         read_table_header(tmp_path / name)
     assert name in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz"])
+@pytest.mark.parametrize(
+    ("start", "told"),
+    [
+        (b"", r"at most 1,000,000 characters\. Its first line is longer .* 'xxxx"),
+        (b"id,class\n", "a line for each galaxy, of at most 8,000,000 bytes"),
+    ],
+)
+def test_a_line_without_end_is_refused_and_never_held_whole(tmp_path, name, start, told):
+    path, content = tmp_path / name, start + b"x" * 60_000_000
+    path.write_bytes(gzip.compress(content, 1) if name.endswith("gz") else content)
+    del content
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match=told):
+            require_rows(read_table_header(path))
+        assert tracemalloc.get_traced_memory()[1] < 40_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_name_longer_than_a_csv_allows_is_refused(tmp_path):
+    (tmp_path / "t.csv").write_text("id," + "x" * 200_000)
+    with pytest.raises(InputError, match=r"t\.csv must begin with the names .* field limit"):
+        read_table_header(tmp_path / "t.csv")
+
+
+def test_a_table_needs_one_row_below_its_header(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("\n\nid,class\n\n  \n")
+    with pytest.raises(InputError, match="2 columns and no row"):
+        require_rows(read_table_header(path))
+    path.write_text("\n\nid,class\n\n  \n1,a")
+    require_rows(read_table_header(path))

@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 
 import pytest
+from release_headers import COSMIC_DAWN, list_stems
 from release_inputs import FIVE_CLASSES, PUBLISHED
 
 from galaxy_tasks.releases import RELEASES
@@ -85,6 +86,12 @@ def test_every_word_of_the_vocabulary_is_used_and_no_other():
 )
 def test_drifting_words_have_one_canonical_meaning(name, column, question, answer):
     assert RELEASES[name].find_answer(column) == Answer(question=question, answer=answer)
+
+
+def test_the_answers_of_cosmic_dawn_are_those_of_euclid_but_for_ghosts():
+    (tree,) = RELEASES["galaxy_zoo_euclid"].trees
+    assert set(tree) - set(list_stems(COSMIC_DAWN)) == {"artifact_ghost"}
+    assert set(list_stems(COSMIC_DAWN)) <= set(tree)
 
 
 def test_what_is_no_column_of_fractions_is_no_answer():

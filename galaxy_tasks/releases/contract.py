@@ -2,8 +2,11 @@
 
 import csv
 import gzip
+import itertools
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,21 +17,20 @@ from galaxy_tasks.releases.files import Table, open_bytes
 from galaxy_tasks.releases.rules import Release
 
 _CHUNK_BYTES = 1 << 20
+_MOST_LINE_BYTES = 8_000_000
 
 
 def require_rows(table: Table) -> None:
-    """Raise InputError for a table that has a header and nothing below it.
+    """Raise InputError for a table that has a header and nothing below it, or an endless row.
 
-    Spark would find out, too, after a minute and as a count of zero.
+    Spark would find out, too, after a minute and as a count of zero, or out of memory.
     """
     if table.is_parquet:
         is_empty = pq.read_metadata(table.path).num_rows == 0
     elif is_fits(table.path):
         is_empty = read_fits_header(table.path).rows == 0
     else:
-        with open_bytes(table.path) as file:
-            lines = (line for line in file if line.strip())
-            is_empty = [next(lines, None), next(lines, None)][1] is None
+        is_empty = not _has_two_lines(table.path)
     if is_empty:
         raise InputError(
             f"{table.path} has the names of {len(table.columns)} columns and no row: expected one "
@@ -63,9 +65,9 @@ def count_rows(table: Table) -> int:
         ) from error
 
 
-def _count_lines(table: Table, file: Iterable[bytes]) -> int:
+def _count_lines(table: Table, file: IO[bytes]) -> int:
     """Count the lines below the header; the last one must have as many cells as the first."""
-    lines = (line for line in file if line.strip())
+    lines = _read_lines(table.path, file)
     next(lines)
     count, first, last = 0, b"", b""
     for last in lines:
@@ -81,6 +83,24 @@ def _count_lines(table: Table, file: Iterable[bytes]) -> int:
             f"{expected}. Fetch it again."
         )
     return count
+
+
+def _has_two_lines(path: Path) -> bool:
+    """Return whether a CSV has a line below the first; blank ones do not count."""
+    with open_bytes(path) as file:
+        return len(list(itertools.islice(_read_lines(path, file), 2))) == 2
+
+
+def _read_lines(path: Path, file: IO[bytes]) -> Iterator[bytes]:
+    """Yield the lines that are not blank, of which no more than one is in memory."""
+    for line in iter(lambda: file.readline(_MOST_LINE_BYTES + 1), b""):
+        if len(line) > _MOST_LINE_BYTES:
+            raise InputError(
+                f"{path} must have a line for each galaxy, of at most {_MOST_LINE_BYTES:,} bytes, "
+                "and has a longer one. See how it was published or copied, and fetch it again."
+            )
+        if line.strip():
+            yield line
 
 
 def advise(release: Release, table: Table) -> str:

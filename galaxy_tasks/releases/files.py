@@ -25,6 +25,8 @@ from galaxy_tasks.zipped_images import find_places, is_zip
 TABLE_SUFFIXES = (".csv", ".csv.gz", ".parquet", *FITS_SUFFIXES)
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 DELIMITERS = (",", ";", "\t", "|")
+MOST_HEADER_CHARACTERS = 1_000_000
+"""The widest release, with 231 columns, has a header of 8,000."""
 _SHOWN_NAMES = 12
 
 
@@ -120,15 +122,25 @@ def _read_csv(path: Path) -> Table:
     try:
         with open_bytes(path) as file:
             text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-            header = next((line.rstrip("\r\n") for line in text if line.strip()), "")
+            lines = iter(lambda: text.readline(MOST_HEADER_CHARACTERS + 1), "")
+            header = next((line.rstrip("\r\n") for line in lines if line.strip()), "")
     except UnicodeDecodeError as error:
         raise InputError(f"{path} must be UTF-8 text. Received: {error}") from error
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InputError(f"{path} is no readable gzip file: {error}") from error
     if not header:
         raise InputError(f"{path} is empty: it must begin with the names of its columns.")
+    if len(header) > MOST_HEADER_CHARACTERS:
+        raise InputError(
+            f"{path} must begin with a line of the names of its columns, of at most "
+            f"{MOST_HEADER_CHARACTERS:,} characters. Its first line is longer and begins with "
+            f"{header[:40]!r}. Is it a table with a row a line? See how it was published or copied."
+        )
     delimiter = max(DELIMITERS, key=header.count)
-    columns = next(csv.reader([header], delimiter=delimiter))
+    try:
+        columns = next(csv.reader([header], delimiter=delimiter))
+    except csv.Error as error:
+        raise InputError(f"{path} must begin with the names of its columns: {error}") from error
     return Table(
         path=path, columns=tuple(column.strip() for column in columns), delimiter=delimiter
     )

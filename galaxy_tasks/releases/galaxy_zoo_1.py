@@ -60,6 +60,7 @@ GALAXY_ZOO_1 = Release(
             )
         )
     },
+    # No licence: data.galaxyzoo.org asks to cite the paper and names none.
     citation="Lintott et al. 2011, MNRAS 410, 166, Table 2",
     files=(
         RemoteFile(

@@ -175,6 +175,8 @@ GALAXY_ZOO_2 = Release(
         id_column="objid",
         image_column="asset_id",
     ),
+    # No licence: data.galaxyzoo.org and the README beside the images ask to cite the papers and the
+    # images' DOI, and name none. What the images' record on Zenodo shows is not confirmed here.
     citation="Hart et al. 2016, MNRAS 461, 3663; Willett et al. 2013, MNRAS 435, 2835",
     files=(
         RemoteFile(

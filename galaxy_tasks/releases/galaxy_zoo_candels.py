@@ -111,6 +111,7 @@ GALAXY_ZOO_CANDELS = Release(
     image_name_pattern="",
     id_columns=("ID",),
     schemes={"clean5": CLEAN5},
+    # No licence: the description of the table asks to cite the paper and names none.
     citation="Simmons et al. 2017, MNRAS 464, 4420, Table 2",
     files=(RemoteFile(name=f"{CATALOGUE}.csv", addresses=(f"{ADDRESS}/{CATALOGUE}.csv",)),),
     votes=VoteKind(weighting="raw", base="conditional"),

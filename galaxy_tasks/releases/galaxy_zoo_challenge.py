@@ -56,6 +56,7 @@ GALAXY_ZOO_CHALLENGE = Release(
     image_name_pattern="{id}.jpg",
     id_columns=("GalaxyID",),
     schemes={"clean5": CLEAN5},
+    # No licence: Kaggle gives the files under the rules of the competition.
     citation="Willett et al. 2013, MNRAS 435, 2835; Kaggle, The Galaxy Challenge, 2013",
     files=(
         RemoteFile(name="training_solutions_rev1.csv", addresses=()),

@@ -81,7 +81,7 @@ GALAXY_ZOO_DECALS = Release(
         **{name: (name.removesuffix("-votes"),) for name in CLEAN5.vote_columns},
     },
     citation="Walmsley et al. 2022, MNRAS 509, 3966",
-    licence="CC BY 4.0",
+    licence="CC BY 4.0",  # as those name it who have fetched the record
     files=(
         _file("gz_decals_volunteers_1_and_2.parquet", 18.7, "e9de511cbd5977e02c81cbdb5d21b7c2"),
         _file("gz_decals_volunteers_5.parquet", 40.5, "364d0b598b7d2958553350c5ce0ffc14"),

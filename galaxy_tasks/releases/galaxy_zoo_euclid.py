@@ -22,6 +22,8 @@ GALAXY_ZOO_EUCLID = Release(
     mapping=ImageKey(columns=("tile_index", "object_id"), separator="_", minus="NEG"),
     ra_column="right_ascension",
     dec_column="declination",
+    # No licence: the record's description names none, and what stands beside it on its page is not
+    # confirmed here.
     citation="Euclid Collaboration: Walmsley et al. 2025, arXiv:2503.15310",
     files=(
         RemoteFile(

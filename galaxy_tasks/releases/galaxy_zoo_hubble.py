@@ -1,9 +1,17 @@
 """Galaxy Zoo Hubble (Willett et al. 2017, MNRAS 464, 4176), Table 4: the main sample.
 
-Fractions are weighted by the volunteers' consistency; corrected ones are published for the first
-question only. Thresholds are those of Galaxy Zoo 2, whose questions these are; after features
-volunteers are first asked for clumps, and what is asked of a disk counts where at least 0.30 say
-no. The same position comes with several ids (artificial nuclei added to one galaxy): the split by
+The first question is read by its `best_fraction`, which the column's description recommends: the
+debiased fraction where a galaxy could be corrected, the limit that holds where only that is known,
+and the fraction weighted by the volunteers' consistency elsewhere. The other questions have no such
+column, and their weighted fractions are read.
+
+Thresholds are those of Galaxy Zoo 2, whose questions these are. The table's own flags of clean
+samples are not used: there are three, all of the first question (smooth, features, artifact), and
+they ask for the answer itself, where a class here asks for what leads to the questions after it, at
+a level that means the same in every release. After features volunteers are first asked for clumps,
+and what is asked of a disk counts where at least 0.30 say no.
+
+The same position comes with several ids (artificial nuclei added to one galaxy): the split by
 position keeps them together.
 """
 
@@ -23,10 +31,16 @@ FIRST = "t01_smooth_or_features"
 ADDRESS = "https://zooniverse-data.s3.amazonaws.com/galaxy-zoo-hubble"
 
 
-def _answer(
-    question: str, name: str, minimum: float, *, kind: type[Criterion] = BranchCriterion
-) -> Criterion:
-    return kind(
+def _first(name: str, minimum: float) -> Criterion:
+    return Criterion(
+        column=f"{FIRST}_{name}_best_fraction",
+        minimum=minimum,
+        vote_columns=(f"{FIRST}_total_count",),
+    )
+
+
+def _answer(question: str, name: str, minimum: float) -> Criterion:
+    return BranchCriterion(
         column=f"{question}_{name}_weighted_fraction",
         minimum=minimum,
         vote_columns=(f"{question}_total_count",),
@@ -34,8 +48,8 @@ def _answer(
 
 
 CLEAN5 = make_clean5(
-    smooth=_answer(FIRST, "a01_smooth", thresholds.BEFORE_ROUNDED, kind=Criterion),
-    featured=_answer(FIRST, "a02_features_or_disk", thresholds.BEFORE_EDGE_ON, kind=Criterion),
+    smooth=_first("a01_smooth", thresholds.BEFORE_ROUNDED),
+    featured=_first("a02_features_or_disk", thresholds.BEFORE_EDGE_ON),
     not_clumpy=_answer("t12_clumpy", "a02_no", thresholds.NOT_CLUMPY),
     edge_on=_answer("t02_edgeon", "a01_yes", thresholds.BEFORE_BULGE_SHAPE),
     not_edge_on=_answer("t02_edgeon", "a02_no", thresholds.BEFORE_SPIRAL),
@@ -131,11 +145,12 @@ GALAXY_ZOO_HUBBLE = Release(
     image_name_pattern="",
     id_columns=("zooniverse_id",),
     schemes={"clean5": CLEAN5},
+    # No licence: data.galaxyzoo.org asks to cite the paper and names none.
     citation="Willett et al. 2017, MNRAS 464, 4176, Table 4",
     files=(
         RemoteFile(name="gz_hubble_main.csv.gz", addresses=(f"{ADDRESS}/gz_hubble_main.csv.gz",)),
     ),
-    votes=VoteKind(weighting="weighted", base="conditional"),
+    votes=VoteKind(weighting="recommended", base="conditional"),
     rows=113_705,
     image_source=(
         "One by one at zoo-hst.s3.amazonaws.com/{name}.jpg, in no archive, where the name is not "

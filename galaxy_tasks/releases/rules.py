@@ -151,8 +151,9 @@ class RemoteFile:
 class VoteKind:
     """What the vote fractions of the rules are."""
 
-    weighting: Literal["raw", "weighted", "debiased", "predicted", "unstated"]
-    """As counted; weighted by the volunteers' consistency; corrected for distance; by a network."""
+    weighting: Literal["raw", "weighted", "debiased", "recommended", "predicted", "unstated"]
+    """As counted; weighted by the volunteers' consistency; corrected for distance; of these what
+    the publishers recommend for each galaxy; by a network."""
     base: Literal["conditional", "cumulative"]
     """Share of those who were asked the question, or of all volunteers of the galaxy."""
 
@@ -189,7 +190,7 @@ class Release:
     citation: str = field(default="", repr=False)
     """The paper to cite, and the table in it; empty: the reference."""
     licence: str | None = field(default=None, repr=False)
-    """The licence of the catalogue as its publishers name it; None: they name none."""
+    """The licence of the catalogue as its publishers name it; None: none that we could confirm."""
     files: tuple[RemoteFile, ...] = field(default=(), repr=False)
     archives_mb: float | None = field(default=None, repr=False)
     """Size of all image archives together, where only that is stated."""
