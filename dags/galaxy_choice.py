@@ -6,7 +6,7 @@ from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowSkipException
 from galaxy_release_asset import WATCHED, galaxy_zoo_release, waiting_releases
 
-from galaxy_tasks.turns import choose
+from galaxy_tasks.turns import choose, describe_settings
 
 IDLE = "idle"
 """Key of the XCom by which a run without work is told from one whose first task has failed."""
@@ -41,4 +41,5 @@ def choose_release(
         raise AirflowSkipException(choice.told[-1])
     if choice.are_more_waiting:
         outlet_events[waiting_releases].add(galaxy_zoo_release)
+    print(describe_settings(choice.settings), flush=True)
     return choice.settings

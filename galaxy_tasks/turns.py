@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol
 from galaxy_tasks import zenodo
 from galaxy_tasks.announcements import SUFFIX, Announcement, Folder
 from galaxy_tasks.config import parse_config
-from galaxy_tasks.errors import GalaxyMorphologyError
+from galaxy_tasks.errors import GalaxyMorphologyError, InputError
 from galaxy_tasks.version_watch import announce_version
 
 ANNOUNCED, FOUND, TAKEN = "announced", "found", "taken"
@@ -76,8 +76,13 @@ def choose(
     A run that a person has started has the form's. Any other takes the oldest announcement that no
     run has taken; the clock's looks for new ones itself, takes the newest where all are taken, and
     has the form's where there never was one, unless these only draw a simulated release.
+
+    Raises:
+        InputError: a person's settings do not go together. Of an announced release's settings the
+            next task says that, since what waits behind it must have its turn all the same.
     """
     if start == "person":
+        parse_config(dict(form))
         return Choice(dict(form))
     problems = _remember_found(store, watched) if start == "clock" else []
     known = list_known(store.get(ANNOUNCED, []), store.get(FOUND, []))
@@ -97,6 +102,16 @@ def choose(
     told = f"Release announced: {announcement.describe(known)}"
     settings = {**form, **announcement.settings}
     return Choice(settings, (*problems, told), turn.are_more_waiting)
+
+
+def describe_settings(settings: Mapping[str, Any]) -> str:
+    """Return for the log the settings that differ from the defaults, or why they do not agree."""
+    try:
+        changed = parse_config(dict(settings)).model_dump(exclude_defaults=True)
+    except InputError as error:
+        return str(error)
+    values = "".join(f"\n  {name} = {value!r}" for name, value in changed.items())
+    return f"Settings of this run that differ from the defaults:{values or ' none'}"
 
 
 def list_known(

@@ -5,7 +5,17 @@ from announcing_inputs import Store, publish, write_manifest
 from download_server import Manner
 
 from galaxy_tasks.announcements import Announcement
-from galaxy_tasks.turns import ANNOUNCED, FOUND, TAKEN, Watched, choose, list_known, take_turn
+from galaxy_tasks.errors import InputError
+from galaxy_tasks.turns import (
+    ANNOUNCED,
+    FOUND,
+    TAKEN,
+    Watched,
+    choose,
+    describe_settings,
+    list_known,
+    take_turn,
+)
 
 ONE, TWO, THREE = (Announcement(name, {}) for name in ("one", "two", "three"))
 ALL = [each.as_payload() for each in (ONE, TWO, THREE)]
@@ -70,6 +80,20 @@ def test_a_person_gets_the_form(run):
     write_manifest(run.folder, "one")
     choice = run("a", start="person")
     assert (choice.settings, choice.told, run.store.texts) == (FORM, (), {})
+
+
+def test_a_persons_settings_that_do_not_go_together_are_refused_at_once(run):
+    form = {"weights": "imagenet", "architectures": ["alexnet"]}
+    with pytest.raises(InputError, match="'weights' is 'imagenet'"):
+        run("a", start="person", form=form)
+    assert "'weights' is 'imagenet'" in describe_settings(form)
+
+
+def test_the_log_shows_the_settings_that_differ():
+    told = describe_settings({"epochs": 60, "seed": 1, "release": "galaxy_zoo_1"})
+    assert told.splitlines()[0] == "Settings of this run that differ from the defaults:"
+    assert told.splitlines()[1:] == ["  release = 'galaxy_zoo_1'", "  seed = 1"]
+    assert describe_settings({}).endswith("defaults: none")
 
 
 def test_the_clock_finds_what_no_watcher_has_announced_and_takes_the_oldest(run):
