@@ -12,7 +12,8 @@ import typer
 from galaxy_tasks.errors import GalaxyMorphologyError, InputError
 from galaxy_tasks.options import complete_settings, with_setting_options
 from galaxy_tasks.presets import Preset, default_preset
-from galaxy_tasks.standalone.server import USER, Place, run_server
+from galaxy_tasks.standalone.place import USER, Place
+from galaxy_tasks.standalone.server import run_server
 from galaxy_tasks.standalone.workflow import Interrupted, Workflow
 
 EXIT_INTERRUPTED = 130
