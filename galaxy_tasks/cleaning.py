@@ -13,7 +13,7 @@ from operator import add
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from galaxy_tasks.judging import judge
+from galaxy_tasks.judging import is_missing, judge
 from galaxy_tasks.releases.rules import Scheme
 from galaxy_tasks.splitting import name_sky_group, parse_position
 
@@ -44,9 +44,9 @@ REASONS = (
 PLACE = ("sky_group", "ra_degrees", "dec_degrees")
 """Columns that say where a galaxy is: its group for the split, and its place in degrees."""
 
-FLOATING_ID = r"^[+-]?(\d+\.\d*|\.\d+|\d+(\.\d*)?[eE][+-]?\d+)$"
-"""An id that went through floating point: of 18 digits the last three are lost."""
-MISSING_ID = r"(?i)^(nan|null|none)?$"
+FLOATING_ID = r"^[+-]?((\d+\.\d*|\.\d+)([eE][+-]?\d+)?|\d+[eE][+-]\d+)$"
+"""An id that went through floating point: of 18 digits the last three are lost. It has a point or a
+signed exponent; digits with an e among them may be hexadecimal."""
 
 
 def label_rows(
@@ -76,7 +76,7 @@ def label_rows(
     fault = F.concat_ws(
         "; ",
         F.when(F.col("is_broken"), F.lit("more or fewer cells than the header")),
-        F.when(galaxy_id.isNull() | galaxy_id.rlike(MISSING_ID), F.lit("no id")).when(
+        F.when(is_missing(galaxy_id), F.lit("no id")).when(
             galaxy_id.rlike(FLOATING_ID), F.lit("id is a floating-point number")
         ),
         verdict.fault,
