@@ -84,6 +84,11 @@ def predict(
 
     if not output.absolute().parent.is_dir():
         raise InputError(f"The folder of {output} does not exist.")
+    if output.is_dir():
+        raise InputError(
+            f"--output names the CSV file to write. Received a folder: {output}. "
+            f"Name a file in it, such as {output / 'classes.csv'}."
+        )
     count = predict_to_csv(find_images(paths), model_folder=model, output=output)
     print(f"Wrote {output}: {count.classified:,} classified, {count.rejected:,} rejected.")
 
