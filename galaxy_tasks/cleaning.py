@@ -73,21 +73,13 @@ def label_rows(
     """
     galaxy_id = F.trim("galaxy_id")
     verdict = judge(scheme, minimum_votes=minimum_votes)
-    fault = F.concat_ws(
-        "; ",
-        F.when(F.col("is_broken"), F.lit("more or fewer cells than the header")),
-        F.when(is_missing(galaxy_id), F.lit("no id")).when(
-            galaxy_id.rlike(FLOATING_ID), F.lit("id is a floating-point number")
-        ),
-        verdict.fault,
-    )
     position = parse_position(F.col("ra"), F.col("dec"))
     judged = rows.select(
         galaxy_id.alias("galaxy_id"),
         name_sky_group(position, galaxy_id).alias("sky_group"),
         position.ra_degrees.alias("ra_degrees"),
         position.dec_degrees.alias("dec_degrees"),
-        fault.alias("fault"),
+        F.concat_ws("; ", *_list_faults(galaxy_id), verdict.fault).alias("fault"),
         # Sums and concat_ws compile; an array of labels with its filter is interpreted, row by row.
         reduce(add, (name.isNotNull().cast("int") for name in verdict.labels)).alias("count"),
         F.coalesce(*verdict.labels).alias("first_label"),
@@ -107,6 +99,16 @@ def label_rows(
         .when(label.isin(*ignored_classes), F.lit(IGNORED))
         .alias("reason"),
         F.when(is_malformed, F.col("fault")).otherwise(F.col("labels")).alias("detail"),
+    )
+
+
+def _list_faults(galaxy_id: Column) -> tuple[Column, Column]:
+    """Return what is wrong with a row whatever its scheme; null where nothing is."""
+    return (
+        F.when(F.col("is_broken"), F.lit("more or fewer cells than the header")),
+        F.when(is_missing(galaxy_id), F.lit("no id")).when(
+            galaxy_id.rlike(FLOATING_ID), F.lit("id is a floating-point number")
+        ),
     )
 
 
