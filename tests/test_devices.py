@@ -1,5 +1,6 @@
 """Several trainings on one machine take different GPUs, and an ended one frees its own."""
 
+import json
 import os
 import subprocess
 import sys
@@ -53,6 +54,43 @@ def test_a_wrong_memory_limit_is_refused(monkeypatch, named):
     monkeypatch.setenv("GALAXY_GPU_MEMORY_MIB", named)
     with pytest.raises(InputError, match=f"at least 256.*Received: '{named}'"):
         gpu_memory_limit_mib()
+
+
+SET_UP = """
+import json, sys
+from galaxy_tasks.config import parse_config
+from galaxy_tasks.devices import set_up_device
+device = set_up_device(parse_config(json.loads(sys.argv[1])))
+import keras
+policy = keras.mixed_precision.global_policy()
+print(json.dumps([device.precision, device.is_xla, policy.compute_dtype, policy.variable_dtype]))
+print(device.describe())
+"""
+
+
+@pytest.mark.parametrize(
+    ("settings", "precision", "is_xla"),
+    [
+        ({}, "float32", False),
+        ({"xla": "on"}, "float32", True),
+        ({"xla": "on", "deterministic": True}, "float32", False),
+        ({"precision": "mixed_bfloat16"}, "mixed_bfloat16", False),
+    ],
+)
+def test_a_processor_computes_as_the_settings_say(settings, precision, is_xla):
+    answer = subprocess.run(
+        [sys.executable, "-c", SET_UP, json.dumps(settings)],
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr
+    told, line = answer.stdout.splitlines()
+    arithmetic = precision.removeprefix("mixed_")
+    assert json.loads(told) == [precision, is_xla, arithmetic, "float32"]
+    assert line.startswith("CPU (")
+    assert line.endswith(f" cores), {precision}, XLA {'on' if is_xla else 'off'}")
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
+from training_inputs import draw_images
 
 from galaxy_tasks.config import RunConfig, parse_config
 from galaxy_tasks.errors import InputError
@@ -45,28 +45,7 @@ SETTINGS = {
 
 @pytest.fixture(scope="module")
 def images_folder(tmp_path_factory) -> Path:
-    """120 drawn galaxies, round or edge-on at any angle, which a network can tell apart."""
-    folder = tmp_path_factory.mktemp("images")
-    random = np.random.default_rng(0)
-    labels = np.arange(120) % 2
-    axis = np.linspace(-1, 1, 32)
-    images = np.zeros((120, 32, 32, 3), np.uint8)
-    for index, label in enumerate(labels):
-        angle = random.uniform(0, np.pi)
-        x, y = axis[None, :], axis[:, None]
-        along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
-        flux = np.exp(-((along / 0.5) ** 2) - (across / (0.1 if label else 0.5)) ** 2)
-        noisy = 120 * flux + random.normal(10, 5, (32, 32))
-        images[index] = np.clip(noisy, 0, 255)[:, :, None]
-    np.save(folder / "images.npy", images)
-    pd.DataFrame(
-        {
-            "galaxy_id": [f"g{index}" for index in range(120)],
-            "label_index": labels,
-            "split": ["train"] * 64 + ["validation"] * 28 + ["test"] * 28,
-        }
-    ).to_parquet(folder / "manifest.parquet")
-    return folder
+    return draw_images(tmp_path_factory.mktemp("images"))
 
 
 def start(images_folder: Path, folder: Path, **settings) -> subprocess.Popen[str]:
