@@ -74,7 +74,8 @@ def save_checkpoint(
     """Write the checkpoint of an epoch; `model`, `optimizer`: their Keras variables."""
     last, best = f"last-{state.epoch:04d}.npz", f"best-{state.best_epoch:04d}.npz"
     _write_arrays(folder / last, [*model, *optimizer])
-    if not (folder / best).is_file():
+    # An archive of this name may be there: of a killed attempt at this epoch, with other weights.
+    if state.best_epoch == state.epoch or not (folder / best).is_file():
         _write_arrays(folder / best, model)
     write_json(folder / STATE_FILE, {**asdict(state), "last": last, "best": best})
     for path in (*folder.glob("*.npz"), *folder.glob(".*.npz.*.part")):

@@ -13,7 +13,7 @@ from operator import add
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from galaxy_tasks.judging import judge
+from galaxy_tasks.judging import is_missing, judge
 from galaxy_tasks.releases.rules import Scheme
 from galaxy_tasks.splitting import name_sky_group, parse_position
 
@@ -44,9 +44,9 @@ REASONS = (
 PLACE = ("sky_group", "ra_degrees", "dec_degrees")
 """Columns that say where a galaxy is: its group for the split, and its place in degrees."""
 
-FLOATING_ID = r"^[+-]?(\d+\.\d*|\.\d+|\d+(\.\d*)?[eE][+-]?\d+)$"
-"""An id that went through floating point: of 18 digits the last three are lost."""
-MISSING_ID = r"(?i)^(nan|null|none)?$"
+FLOATING_ID = r"^[+-]?((\d+\.\d*|\.\d+)([eE][+-]?\d+)?|\d+[eE][+-]\d+)$"
+"""An id that went through floating point: of 18 digits the last three are lost. It has a point or a
+signed exponent; digits with an e among them may be hexadecimal."""
 
 
 def label_rows(
@@ -73,21 +73,13 @@ def label_rows(
     """
     galaxy_id = F.trim("galaxy_id")
     verdict = judge(scheme, minimum_votes=minimum_votes)
-    fault = F.concat_ws(
-        "; ",
-        F.when(F.col("is_broken"), F.lit("more or fewer cells than the header")),
-        F.when(galaxy_id.isNull() | galaxy_id.rlike(MISSING_ID), F.lit("no id")).when(
-            galaxy_id.rlike(FLOATING_ID), F.lit("id is a floating-point number")
-        ),
-        verdict.fault,
-    )
     position = parse_position(F.col("ra"), F.col("dec"))
     judged = rows.select(
         galaxy_id.alias("galaxy_id"),
         name_sky_group(position, galaxy_id).alias("sky_group"),
         position.ra_degrees.alias("ra_degrees"),
         position.dec_degrees.alias("dec_degrees"),
-        fault.alias("fault"),
+        F.concat_ws("; ", *_list_faults(galaxy_id), verdict.fault).alias("fault"),
         # Sums and concat_ws compile; an array of labels with its filter is interpreted, row by row.
         reduce(add, (name.isNotNull().cast("int") for name in verdict.labels)).alias("count"),
         F.coalesce(*verdict.labels).alias("first_label"),
@@ -107,6 +99,16 @@ def label_rows(
         .when(label.isin(*ignored_classes), F.lit(IGNORED))
         .alias("reason"),
         F.when(is_malformed, F.col("fault")).otherwise(F.col("labels")).alias("detail"),
+    )
+
+
+def _list_faults(galaxy_id: Column) -> tuple[Column, Column]:
+    """Return what is wrong with a row whatever its scheme; null where nothing is."""
+    return (
+        F.when(F.col("is_broken"), F.lit("more or fewer cells than the header")),
+        F.when(is_missing(galaxy_id), F.lit("no id")).when(
+            galaxy_id.rlike(FLOATING_ID), F.lit("id is a floating-point number")
+        ),
     )
 
 

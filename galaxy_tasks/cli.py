@@ -17,7 +17,7 @@ from galaxy_tasks.durable import read_json, write_json
 from galaxy_tasks.errors import GalaxyMorphologyError, InputError
 from galaxy_tasks.options import complete_settings, with_setting_options
 from galaxy_tasks.presets import Preset, default_preset
-from galaxy_tasks.process import run_step
+from galaxy_tasks.process import end_with_input, run_step
 from galaxy_tasks.releases_cli import releases_app
 from galaxy_tasks.spark_conf import spark_submit_conf, spark_submit_environment
 
@@ -84,6 +84,11 @@ def predict(
 
     if not output.absolute().parent.is_dir():
         raise InputError(f"The folder of {output} does not exist.")
+    if output.is_dir():
+        raise InputError(
+            f"--output names the CSV file to write. Received a folder: {output}. "
+            f"Name a file in it, such as {output / 'classes.csv'}."
+        )
     count = predict_to_csv(find_images(paths), model_folder=model, output=output)
     print(f"Wrote {output}: {count.classified:,} classified, {count.rejected:,} rejected.")
 
@@ -94,8 +99,11 @@ def step(
     *,
     arguments: Annotated[Path, typer.Option()],
     result: Annotated[Path, typer.Option()],
+    ends_with_input: Annotated[bool, typer.Option("--ends-with-input")] = False,
 ) -> None:
     """Run one step: arguments and result are JSON files. Airflow's tasks call this."""
+    if ends_with_input:
+        end_with_input()
     try:
         answer = {"result": steps.run(name, read_json(arguments))}
     except GalaxyMorphologyError as error:

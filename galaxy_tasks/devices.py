@@ -10,6 +10,7 @@ from typing import IO, Any, Literal
 
 from galaxy_tasks.artifacts import home
 from galaxy_tasks.config import RunConfig
+from galaxy_tasks.cores import count_cores
 from galaxy_tasks.errors import InputError, ResourceError
 
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
@@ -18,6 +19,12 @@ _BFLOAT16_CAPABILITY = (8, 0)
 """CUDA compute capability from which tensor cores multiply bfloat16 (Ampere)."""
 _LEAST_GPU_MIB = 256
 """Less holds no network."""
+_SIGNS_OF_FULL_MEMORY = (
+    *("resourceexhausted", "resource_exhausted", "out of memory", "out_of_memory"),
+    "dst tensor is not initialized",  # a copy to the device for which there was no room
+    "status_alloc_failed",  # cuBLAS and cuDNN
+)
+"""What errors of TensorFlow and CUDA say, in lower case, when a device's memory is used up."""
 _held: list[IO[str]] = []
 """Locks of the GPUs that this process uses; the system frees them when it ends."""
 
@@ -52,7 +59,7 @@ def set_up_device(config: RunConfig) -> Device:
     import keras
     import tensorflow as tf
 
-    name, precision = f"CPU ({_processor()}, {len(os.sched_getaffinity(0))} cores)", "float32"
+    name, precision = f"CPU ({_processor()}, {count_cores()} cores)", "float32"
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus and os.environ.get("GALAXY_NEEDS_GPU") == "1":
         raise ResourceError(
@@ -119,8 +126,8 @@ def gpu_memory_limit_mib() -> int | None:
 
 def is_out_of_memory(error: Exception) -> bool:
     """Return whether an error of the backend means that the device's memory is used up."""
-    text = f"{type(error).__name__} {error}"
-    return "ResourceExhausted" in text or "RESOURCE_EXHAUSTED" in text or "Out of memory" in text
+    text = f"{type(error).__name__} {error}".lower()
+    return any(sign in text for sign in _SIGNS_OF_FULL_MEMORY)
 
 
 def _processor() -> str:

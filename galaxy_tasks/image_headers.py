@@ -1,7 +1,8 @@
 """What an image file says about itself, read from its first bytes before anything is decoded.
 
 A file of a few kilobytes can claim a billion pixels, and a decoder allocates what is claimed; a
-file that lost its end can decode to a picture that is half grey. Both show here, in microseconds.
+file that lost its end can decode to a picture that is half grey. Both show here, in microseconds;
+damage before the end shows when it is decoded (`decoder_warnings`).
 Formats: JPEG (ITU-T T.81, annex B) and PNG (W3C PNG, third edition, chapter 5).
 """
 

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galaxy_tasks.config import RunConfig
+from galaxy_tasks.decoder_warnings import hear_damage
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.image_headers import ImageHeader, RejectedImage, read_header
 
@@ -142,15 +143,17 @@ def _divides(reduction: int, header: ImageHeader) -> bool:
 def _decode(data: bytes, header: ImageHeader, reduction: int) -> Any:
     """Return the pixels, blue first, shrunk by `reduction`; sides are rounded up."""
     flags = _REDUCED_DECODING.get(reduction, cv2.IMREAD_COLOR) | cv2.IMREAD_IGNORE_ORIENTATION
+    content = np.frombuffer(data, np.uint8)
     try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        pixels, damage = hear_damage(lambda: cv2.imdecode(content, flags))
     except cv2.error as error:
         raise RejectedImage("undecodable", f"OpenCV: {error.err}") from None
     expected = (-(-header.height_px // reduction), -(-header.width_px // reduction), 3)
     if pixels is None or pixels.shape != expected:
-        raise RejectedImage(
-            "undecodable", f"the content is damaged ({header.width_px}×{header.height_px} px)"
-        )
+        damage = damage or "OpenCV cannot read it"
+    if damage:
+        size = f"{header.width_px}×{header.height_px} px"
+        raise RejectedImage("undecodable", f"the content is damaged ({size}): {damage}")
     return pixels
 
 

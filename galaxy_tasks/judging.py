@@ -16,6 +16,7 @@ from galaxy_tasks.releases.rules import (
     VoteScheme,
 )
 
+_MISSING = r"(?i)^(nan|null|none)?$"
 ROUNDING = 1e-6
 """How far a published fraction may lie above 1: sums of rounded products do."""
 
@@ -44,6 +45,11 @@ def judge(scheme: Scheme, *, minimum_votes: int) -> Verdict:
     if isinstance(scheme, ShorthandScheme):
         return _judge_shorthand(scheme)
     return _judge_given(scheme)
+
+
+def is_missing(text: Column) -> Column:
+    """Return whether a trimmed text is no value but what programs write for one that is missing."""
+    return text.isNull() | text.rlike(_MISSING)
 
 
 def _judge_votes(scheme: VoteScheme, minimum_votes: int) -> Verdict:
@@ -87,7 +93,8 @@ def _is_good(name: str, highest: float, *, blank: Container[str]) -> Column:
 
 
 def _quote(name: str) -> Column:
-    cell = F.coalesce(F.col(f"`{name}`").cast("string"), F.lit("nothing"))
+    text = F.col(f"`{name}`").cast("string")
+    cell = F.when(text.isNull() | (F.trim(text) == ""), F.lit("nothing")).otherwise(text)
     return F.concat(F.lit(f"{name}="), cell)
 
 
@@ -111,7 +118,7 @@ def _judge_shorthand(scheme: ShorthandScheme) -> Verdict:
 def _judge_given(scheme: GivenScheme) -> Verdict:
     text = F.trim(F.col(f"`{scheme.column}`").cast("string"))
     return Verdict(
-        fault=F.when(text.isNull() | (text == ""), F.lit(f"{scheme.column}=nothing")),
+        fault=F.when(is_missing(text), _quote(scheme.column)),
         labels=(text,),
         is_artifact=F.lit(False),
     )

@@ -1,8 +1,10 @@
 """The settings of RunConfig as command-line options, made from the same fields as the form."""
 
+import contextlib
+import functools
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, get_args
 
 import typer
@@ -24,14 +26,22 @@ def with_setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
     options = [_option(name, schema, preset) for name, schema in form_schemas(preset).items()]
 
     def wrapper(**values: Any) -> Any:
-        names = RunConfig.model_fields
-        given = {n: v for n, v in values.items() if n in names and v is not None}
-        rest = {n: v for n, v in values.items() if n not in names}
-        return command(**rest, settings={n: _read(n, v) for n, v in given.items()})
+        rest = {n: v for n, v in values.items() if n not in RunConfig.model_fields}
+        return command(**rest, settings=read_settings(values))
 
     wrapper.__signature__ = inspect.Signature([*kept, *options])  # pyright: ignore[reportFunctionMemberAccess]
     wrapper.__name__, wrapper.__doc__ = command.__name__, command.__doc__
     return wrapper
+
+
+def read_settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings among a command's parameters, those given, as RunConfig takes them.
+
+    Raises:
+        InputError: a setting that is an object, or a list of them, is no JSON.
+    """
+    given = {n: v for n, v in values.items() if n in RunConfig.model_fields and v is not None}
+    return {name: _read(name, text) for name, text in given.items()}
 
 
 def complete_settings(given: dict[str, Any], preset: Preset) -> dict[str, Any]:
@@ -71,26 +81,44 @@ def _option(name: str, schema: dict[str, Any], preset: Preset) -> inspect.Parame
 def _read(name: str, text: str) -> Any:
     """Return the text as RunConfig takes it: lists parted, numbers of a choice as numbers.
 
-    Objects, and lists of them, are JSON.
+    Objects, and lists of them, are JSON; a list of texts may be, for names with a comma. Any other
+    text stands for itself, whatever it begins with: an image's name may be '{id}.jpg'.
     """
     field = RunConfig.model_fields[name]
-    if text.lstrip().startswith(("{", "[")):
+    if name in _json_settings():
         try:
-            return json.loads(text)
+            return json.loads(text) if text.strip() else field.default
         except json.JSONDecodeError as error:
             raise InputError(f"--{name.replace('_', '-')} is no JSON ({error}): {text}") from None
     if isinstance(field.default, tuple):
-        return [part.strip() for part in text.split(",") if part.strip()]
+        return _part(text)
     by_text = {str(choice): choice for choice in get_args(field.annotation)}
     return by_text.get(text, text)
+
+
+def _part(text: str) -> list[str]:
+    with contextlib.suppress(json.JSONDecodeError):
+        parts = json.loads(text)
+        if isinstance(parts, list) and all(isinstance(part, str) for part in parts):
+            return parts
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _metavar(schema: dict[str, Any]) -> str:
     if "enum" in schema:
         return "|".join(str(choice) for choice in schema["enum"])
-    if schema["type"] == "object" or schema.get("items", {}).get("type") == "object":
+    if _is_json(schema):
         return "JSON"
     return "A,B,…" if schema["type"] == "array" else schema["type"].upper()
+
+
+@functools.cache
+def _json_settings() -> set[str]:
+    return {name for name, schema in form_schemas("full").items() if _is_json(schema)}
+
+
+def _is_json(schema: dict[str, Any]) -> bool:
+    return "object" in (schema.get("type"), schema.get("items", {}).get("type"))
 
 
 def _show(default: Any) -> str:

@@ -2,7 +2,9 @@
 
 TensorFlow must not be initialised before a fork and holds its memory for the life of a process, and
 an Airflow task is a fork of its worker. A freshly executed interpreter has neither problem. It
-stays in the task's process group, so that ending the task ends the step.
+stays in the task's process group, so that ending the task ends the step. Where one process alone is
+ended, as the one whose time is up, those below it end by themselves: each reads a pipe that its
+parent holds, and the system closes it when the parent is gone, however it went.
 """
 
 import json
@@ -11,6 +13,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +43,7 @@ def run_step(name: str, **arguments: Any) -> Any:
         command = [
             *(sys.executable, "-m", "galaxy_tasks.cli", "step", name),
             *("--arguments", str(arguments_path), "--result", str(result_path)),
+            "--ends-with-input",
         ]
         exit_code = _stream(command)
         answer = read_json(result_path) if result_path.is_file() else {}
@@ -52,10 +56,26 @@ def run_step(name: str, **arguments: Any) -> Any:
     return answer["result"]
 
 
+def end_with_input() -> None:
+    """Have this process end at once when its standard input, a pipe that the parent holds, does."""
+    threading.Thread(target=_wait_and_end, daemon=True).start()
+
+
+def _wait_and_end() -> None:
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    os._exit(1)
+
+
 def _stream(command: list[str]) -> int:
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
     ) as child:
         assert child.stdout is not None
         try:

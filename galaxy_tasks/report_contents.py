@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from galaxy_tasks import __version__
-from galaxy_tasks.artifacts import Artifact
+from galaxy_tasks.artifacts import Artifact, code_version
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.contestants import Contestant, describe_tested
 from galaxy_tasks.durable import read_json
@@ -24,6 +23,7 @@ NUM_EXAMPLES = 12
 
 def gather_report(
     config: RunConfig,
+    *,
     images: Artifact,
     contestants: Sequence[Contestant],
     candidates: tuple[Candidate, ...],
@@ -35,8 +35,6 @@ def gather_report(
     """Return all that the page shows, read from the artifacts where it is not given."""
     labels = labels_of(images)
     cleaned = labels.manifest["summary"]
-    test_set = describe_tested(winner)
-    rejected = pd.read_parquet(images.path / "rejected.parquet")
     return ReportInputs(
         config=config,
         selection=selection,
@@ -49,26 +47,35 @@ def gather_report(
         num_rows=cleaned["rows_in"],
         class_counts=_count_by_split(cleaned["classes"]),
         dropped=cleaned["dropped"],
-        rejected_images=tuple(
-            RejectedFile(row.source_file, row.reason)  # pyright: ignore[reportArgumentType]
-            for row in rejected.itertuples()
-        ),
+        rejected_images=_list_rejected(images),
         artifacts={
             "labels": labels.key,
-            "test set": f"{test_set['galaxies']:,} galaxies, SHA-256 {test_set['sha256']}",
+            "test set": "{galaxies:,} galaxies, SHA-256 {sha256}".format(**describe_tested(winner)),
             "images": images.key,
             **{c.record.architecture: str(c.artifact.path) for c in contestants},
         },
-        hardware={
-            "training": "; ".join(sorted({c.record.device for c in contestants})),
-            "evaluation": f"{platform.platform()}, Python {platform.python_version()}",
-        },
+        hardware=_describe_hardware(contestants),
         times_s={f"training {c.record.architecture}": c.record.training_s for c in contestants},
         succession=history.succession,
         changes=history.changes,
-        code_version=__version__,
+        code_version=code_version(),
         written=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
     )
+
+
+def _list_rejected(images: Artifact) -> tuple[RejectedFile, ...]:
+    rejected = pd.read_parquet(images.path / "rejected.parquet")
+    return tuple(
+        RejectedFile(row.source_file, row.reason)  # pyright: ignore[reportArgumentType]
+        for row in rejected.itertuples()
+    )
+
+
+def _describe_hardware(contestants: Sequence[Contestant]) -> dict[str, str]:
+    return {
+        "training": "; ".join(sorted({c.record.device for c in contestants})),
+        "evaluation": f"{platform.platform()}, Python {platform.python_version()}",
+    }
 
 
 def _count_by_split(classes: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:

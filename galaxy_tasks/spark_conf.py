@@ -2,11 +2,13 @@
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 _LEAST_MIB, _MOST_MIB = 1024, 16384
 LOG_CONFIGURATION = Path(__file__).with_name("log4j2.properties")
 _PROJECT = Path(__file__).parents[1]
+_OF_ANOTHER_SPARK = {"SPARK_HOME", "PYSPARK_DRIVER_PYTHON", "PYSPARK_DRIVER_PYTHON_OPTS"}
 
 
 def spark_submit_conf() -> dict[str, str]:
@@ -27,11 +29,15 @@ def spark_submit_conf() -> dict[str, str]:
 def spark_submit_environment(project: Path = _PROJECT) -> dict[str, str]:
     """Return this process's environment as spark-submit needs it.
 
-    SPARK_HOME is left out: it would start the Spark of that place and not the installed one. Where
-    there is neither JAVA_HOME nor a java in the PATH, JAVA_HOME names the newest Java that
+    SPARK_HOME is left out: it would start the Spark of that place and not the installed one. Python
+    is this one, and not the notebook or the Python that another Spark is told to take. Where there
+    is neither JAVA_HOME nor a java in the PATH, JAVA_HOME names the newest Java that
     `scripts/run` has installed into the project.
     """
-    environment = {name: value for name, value in os.environ.items() if name != "SPARK_HOME"}
+    environment = {
+        name: value for name, value in os.environ.items() if name not in _OF_ANOTHER_SPARK
+    }
+    environment["PYSPARK_PYTHON"] = sys.executable
     if not environment.get("JAVA_HOME") and not shutil.which("java"):
         folder = project / ".java"
         # On macOS the home is the folder Contents/Home of what was installed.

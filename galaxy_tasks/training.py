@@ -5,9 +5,7 @@ that is killed goes on from its last epoch. Kept are the weights at the end of t
 epochs by validation macro-F1, see `checkpoints.SMOOTHING_EPOCHS`.
 """
 
-import math
 import platform
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +13,6 @@ from pathlib import Path
 import keras
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, f1_score, log_loss
 
 from galaxy_tasks.checkpoints import (
     TrainingState,
@@ -25,10 +22,10 @@ from galaxy_tasks.checkpoints import (
 )
 from galaxy_tasks.classifier import build_classifier, predict_probabilities
 from galaxy_tasks.config import Architecture, RunConfig
-from galaxy_tasks.dataset import Galaxies, class_weights, epoch_order, make_epoch, open_galaxies
+from galaxy_tasks.dataset import Galaxies, open_galaxies
 from galaxy_tasks.devices import Device, is_out_of_memory
-from galaxy_tasks.errors import InputError, ResourceError
-from galaxy_tasks.schedule import LearningRateSetter
+from galaxy_tasks.epochs import check_finite, run_epoch
+from galaxy_tasks.errors import ResourceError
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,8 @@ def train_classifier(
             removes the last when the model is safe.
 
     Raises:
-        InputError: a class without training galaxies, or a loss that is not finite.
+        InputError: a class without training galaxies, or a loss or probabilities that are not
+            finite.
         ResourceError: one galaxy at a time is still too much for the device's memory.
     """
     training, validation, test = (
@@ -67,28 +65,28 @@ def train_classifier(
     )
     model = build_classifier(architecture, config=config, num_classes=len(classes))
     _compile(model, config=config, device=device)
+    counts = f"{len(training):,} training and {len(validation):,} validation galaxies"
     print(
-        f"Training {architecture}: {model.count_params():,} parameters, {len(training):,} training "
-        f"and {len(validation):,} validation galaxies at {config.image_size_px} px, batches of "
-        f"{config.batch_size}, at most {config.epochs} epochs.\n"
-        f"Running on {device.describe()}{', deterministic' if config.deterministic else ''}, "
-        f"host {platform.node()}.",
+        f"Training {architecture}: {model.count_params():,} parameters, {counts} at "
+        f"{config.image_size_px} px, batches of {config.batch_size}, at most {config.epochs} "
+        f"epochs.\nRunning on {device.describe()}"
+        f"{', deterministic' if config.deterministic else ''}, host {platform.node()}.",
         flush=True,
     )
     state = _restore(model, config=config, folder=folder)
     while not _is_finished(state, config):
-        state = _run_epoch_safely(model, state, config, training, validation, folder)
-        print(_describe_epoch(state, config), flush=True)
-    if state.epoch < config.epochs:
-        print(
-            f"Stopped: no better validation macro-F1 for {config.early_stopping_patience_epochs} "
-            f"epochs. Best: epoch {state.best_epoch}.",
-            flush=True,
+        state = _run_epoch_safely(
+            model,
+            state=state,
+            config=config,
+            training=training,
+            validation=validation,
+            folder=folder,
         )
+        print(_describe_epoch(state, config), flush=True)
+    _tell_early_stop(state, config)
     load_best(folder, model=_variables(model))
-    probabilities = predict_probabilities(
-        model, test.image_batches(state.batch_size), views=config.prediction_views
-    )
+    probabilities = _predict_test(model, state=state, config=config, test=test)
     fit_s = sum(record["fit_seconds"] for record in state.history)
     images_per_s = sum(record["images"] for record in state.history) / fit_s
     return TrainedModel(model, state, probabilities, test, images_per_s)
@@ -133,6 +131,7 @@ def _is_finished(state: TrainingState, config: RunConfig) -> bool:
 
 def _run_epoch_safely(
     model: keras.Model,
+    *,
     state: TrainingState,
     config: RunConfig,
     training: Galaxies,
@@ -140,8 +139,9 @@ def _run_epoch_safely(
     folder: Path,
 ) -> TrainingState:
     """Run one epoch and save it; halve the batch when the device's memory does not hold it."""
+    data = {"config": config, "training": training, "validation": validation}
     try:
-        done = _run_epoch(model, state, config, training, validation)
+        done = run_epoch(model, state=state, **data)
     except Exception as error:
         if not is_out_of_memory(error):
             raise
@@ -156,82 +156,29 @@ def _run_epoch_safely(
             flush=True,
         )
         load_checkpoint(folder, model=_variables(model), optimizer=model.optimizer.variables)
-        return _run_epoch_safely(model, halved, config, training, validation, folder)
+        return _run_epoch_safely(model, state=halved, folder=folder, **data)
     save_checkpoint(folder, done, model=_variables(model), optimizer=model.optimizer.variables)
     return done
 
 
-def _run_epoch(
-    model: keras.Model,
-    state: TrainingState,
-    config: RunConfig,
-    training: Galaxies,
-    validation: Galaxies,
-) -> TrainingState:
-    started = time.monotonic()
-    num_classes = model.output_shape[-1]
-    weights = class_weights(training.labels, num_classes, config.class_balance_power)
-    is_sampling = config.class_balance == "sampling"
-    order = epoch_order(
-        training.labels,
-        seed=config.seed,
-        epoch=state.epoch,
-        galaxy_weights=weights[training.labels] if is_sampling else None,
-    )
-    dataset = make_epoch(
-        training,
-        order=order,
-        batch_size=state.batch_size,
-        num_classes=num_classes,
-        loss_weights=weights if config.class_balance == "weights" else np.ones(num_classes),
-    )
-    rate = LearningRateSetter(config, epoch=state.epoch, num_batches=len(dataset))
-    scores = model.fit(
-        dataset,
-        shuffle=False,
-        verbose=0,  # pyright: ignore[reportArgumentType]
-        callbacks=[rate],
-    ).history
-    fit_seconds = time.monotonic() - started
-    record = {name: float(scores[name][0]) for name in ("loss", "accuracy", "macro_f1")}
-    _check_finite(record["loss"], state, config)
-    # The last update may have gone wrong after a finite mean loss; NaN would stop the scoring.
-    _check_finite(float(np.sum([np.sum(weight) for weight in model.get_weights()])), state, config)
-    record |= _validate(model, validation, state.batch_size)
-    num_images = len(dataset) * min(state.batch_size, len(order))
-    record |= {
-        "epoch": state.epoch + 1,
-        "learning_rate": rate.last,
-        "images": num_images,
-        "images_per_s": num_images / fit_seconds,
-        "fit_seconds": fit_seconds,
-        "seconds": time.monotonic() - started,
-    }
-    return state.after_epoch(record)
-
-
-def _check_finite(loss: float, state: TrainingState, config: RunConfig) -> None:
-    if not math.isfinite(loss):
-        raise InputError(
-            f"The loss became {loss} in epoch {state.epoch + 1}. Lower learning_rate (now "
-            f"{config.learning_rate:g}) or set precision to float32."
+def _tell_early_stop(state: TrainingState, config: RunConfig) -> None:
+    if state.epoch < config.epochs:
+        print(
+            f"Stopped: no better validation macro-F1 for {config.early_stopping_patience_epochs} "
+            f"epochs. Best: epoch {state.best_epoch}.",
+            flush=True,
         )
 
 
-def _validate(model: keras.Model, validation: Galaxies, batch_size: int) -> dict[str, float]:
-    """Return val_loss (nats, without smoothing or weights), val_accuracy and val_macro_f1."""
-    batches = validation.image_batches(batch_size)
-    probabilities = predict_probabilities(model, batches, views=1).astype(np.float64)
-    probabilities /= probabilities.sum(axis=1, keepdims=True)
-    classes = list(range(probabilities.shape[1]))
-    predicted = probabilities.argmax(axis=1)
-    return {
-        "val_loss": float(log_loss(validation.labels, probabilities, labels=classes)),
-        "val_accuracy": float(accuracy_score(validation.labels, predicted)),
-        "val_macro_f1": float(
-            f1_score(validation.labels, predicted, labels=classes, average="macro")
-        ),
-    }
+def _predict_test(
+    model: keras.Model, *, state: TrainingState, config: RunConfig, test: Galaxies
+) -> NDArray[np.float32]:
+    """Return the probabilities of the test galaxies, (n, classes); InputError: not finite."""
+    batches = test.image_batches(state.batch_size)
+    probabilities = predict_probabilities(model, batches, views=config.prediction_views)
+    what, total = "The sum of the test's probabilities", float(probabilities.sum())
+    check_finite(total, what=what, epoch=state.best_epoch, config=config)
+    return probabilities
 
 
 def _describe_epoch(state: TrainingState, config: RunConfig) -> str:

@@ -52,12 +52,7 @@ def judge_models(
     candidates = tuple(evaluate_contestant(contestant, config) for contestant in contestants)
     selection = choose_winner(candidates, compare=_make_compare(contestants, config))
     print(render_leaderboard(selection, candidates, missing), flush=True)
-    made_from = lineage.evaluation_made_from(
-        config,
-        sorted(contestant.artifact.key for contestant in contestants),
-        missing=[f"{m.architecture} {m.status}" for m in missing],
-        predictions_key=predictions.key if predictions else None,
-    )
+    made_from = _name_origin(config, contestants, missing, predictions)
     winner = next(c for c in contestants if c.record.architecture == selection.winner)
     history = look_back(config, images, predictions, winner)
     print(history.describe(), flush=True)
@@ -66,15 +61,35 @@ def judge_models(
         if artifact is None:
             draft.clear()
             inputs = gather_report(
-                config, images, contestants, candidates, selection, missing, winner, history
+                config,
+                images=images,
+                contestants=contestants,
+                candidates=candidates,
+                selection=selection,
+                missing=missing,
+                winner=winner,
+                history=history,
             )
             (draft.path / "report.html").write_text(render_report(inputs), encoding="utf-8")
-            write_json(
-                draft.path / "results.json",
-                _describe_results(candidates, selection, missing, winner, history),
-            )
+            results = _describe_results(candidates, selection, missing, winner, history)
+            write_json(draft.path / "results.json", results)
             artifact = draft.publish({"winner": selection.winner, "model": winner.artifact.key})
     return _describe_outcome(artifact, candidates, selection)
+
+
+def _name_origin(
+    config: RunConfig,
+    contestants: Sequence[Contestant],
+    missing: Sequence[MissingModel],
+    predictions: Artifact | None,
+) -> dict[str, Any]:
+    """Return what determines the evaluation."""
+    return lineage.evaluation_made_from(
+        config,
+        sorted(contestant.artifact.key for contestant in contestants),
+        missing=[f"{m.architecture} {m.status}" for m in missing],
+        predictions_key=predictions.key if predictions else None,
+    )
 
 
 def _make_compare(contestants: Sequence[Contestant], config: RunConfig) -> Compare:

@@ -81,6 +81,20 @@ def test_a_half_written_archive_of_a_killed_attempt_is_not_read(tmp_path):
     assert float(model[1]) == 1.0
 
 
+def test_best_weights_of_an_attempt_that_was_killed_before_its_state_are_not_kept(tmp_path):
+    first = TrainingState(epoch=0, batch_size=8).after_epoch(record(0.5))
+    save_checkpoint(tmp_path, first, model=make_variables(1.0), optimizer=[])
+    state_text = (tmp_path / STATE_FILE).read_bytes()
+    killed = first.after_epoch(record(0.8))
+    save_checkpoint(tmp_path, killed, model=make_variables(2.0), optimizer=[])
+    (tmp_path / STATE_FILE).write_bytes(state_text)  # as if killed between archives and state
+    again = first.after_epoch(record(0.9))
+    save_checkpoint(tmp_path, again, model=make_variables(3.0), optimizer=[])
+    model = make_variables(0.0)
+    load_best(tmp_path, model=model)
+    assert float(model[1]) == 3.0
+
+
 def test_refuses_the_checkpoint_of_another_model(tmp_path):
     state = TrainingState(epoch=0, batch_size=8)
     save_checkpoint(tmp_path, state, model=make_variables(1.0), optimizer=[])

@@ -4,6 +4,7 @@ import csv
 from collections import Counter
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from label_inputs import make_rows
 from pyspark.sql import functions as F
@@ -157,6 +158,10 @@ def test_what_is_no_id_or_no_fraction_is_malformed_and_quoted(spark):
         "nan id": ("NaN", *ROUND),
         "float id": ("5.87722981741363E+17", *ROUND),
         "point id": ("587722981741363294.0", *ROUND),
+        "java's float id": ("5.87722981741363E17", *ROUND),
+        "short float id": ("5e+17", *ROUND),
+        "hexadecimal id": ("123e4567", *ROUND),
+        "short hexadecimal id": ("12e4", *ROUND),
         "text": ("1", "many", *ROUND[1:]),
         "empty": ("2", None, *ROUND[1:]),
         "above": ("3", "1.01", *ROUND[1:]),
@@ -167,7 +172,7 @@ def test_what_is_no_id_or_no_fraction_is_malformed_and_quoted(spark):
     }
     rows = make_rows(spark, ("galaxy_id", *VOTES), list(cells.values()))
     judged = cleaning.label_rows(rows, CHALLENGE, minimum_votes=0, ignored_classes=()).collect()
-    good = {"good", "rounded sum", "spaces"}
+    good = {"good", "hexadecimal id", "short hexadecimal id", "rounded sum", "spaces"}
     assert {name for name, row in zip(cells, judged, strict=True) if row["label"]} == good
     assert {row["reason"] for row in judged} == {None, "malformed"}
     details = {name: row["detail"] for name, row in zip(cells, judged, strict=True)}
@@ -176,6 +181,27 @@ def test_what_is_no_id_or_no_fraction_is_malformed_and_quoted(spark):
     assert details["text"] == "Class1.1=many"
     assert details["empty"] == "Class1.1=nothing"
     assert judged[-1]["galaxy_id"] == "7"
+
+
+def test_what_programs_write_for_a_missing_class_is_none(spark):
+    texts = ["NaN", "nan", "None", " null ", "NULL", "", None, "nancy", "non"]
+    rows = make_rows(spark, ("galaxy_id", "class"), [(f"g{i}", t) for i, t in enumerate(texts)])
+    labelled = label(rows, GivenScheme(column="class"))
+    assert [labelled[f"g{i}"] for i in range(9)] == [
+        *[(None, "malformed")] * 7,
+        *(("nancy", None), ("non", None)),
+    ]
+
+
+def test_a_missing_class_of_a_table_of_numbers_is_none(spark):
+    table = pa.table({"galaxy_id": ["a", "b"], "class": pa.array([1.0, float("nan")])})
+    rows = spark.createDataFrame(table).withColumns(
+        {"is_broken": F.lit(False), **dict.fromkeys(("ra", "dec"), F.lit(None).cast("string"))}
+    )
+    assert label(rows, GivenScheme(column="class")) == {
+        "a": ("1.0", None),
+        "b": (None, "malformed"),
+    }
 
 
 def test_repeated_galaxies_are_kept_once_and_contradictions_not_at_all(spark):

@@ -1,12 +1,17 @@
 """Several trainings on one machine take different GPUs, and an ended one frees its own."""
 
+import json
+import os
 import subprocess
 import sys
 
+import psutil
 import pytest
 
+from galaxy_tasks.cores import count_cores
 from galaxy_tasks.devices import gpu_memory_limit_mib, is_out_of_memory, reserve_slot
 from galaxy_tasks.errors import InputError
+from galaxy_tasks.preparation.workers import count_workers
 
 
 def hold_slot(folder) -> subprocess.Popen[str]:
@@ -51,6 +56,66 @@ def test_a_wrong_memory_limit_is_refused(monkeypatch, named):
         gpu_memory_limit_mib()
 
 
-def test_only_errors_of_memory_count_as_such():
-    assert is_out_of_memory(RuntimeError("RESOURCE_EXHAUSTED: failed to allocate 8 bytes"))
-    assert not is_out_of_memory(ValueError("shapes do not match"))
+SET_UP = """
+import json, sys
+from galaxy_tasks.config import parse_config
+from galaxy_tasks.devices import set_up_device
+device = set_up_device(parse_config(json.loads(sys.argv[1])))
+import keras
+policy = keras.mixed_precision.global_policy()
+print(json.dumps([device.precision, device.is_xla, policy.compute_dtype, policy.variable_dtype]))
+print(device.describe())
+"""
+
+
+@pytest.mark.parametrize(
+    ("settings", "precision", "is_xla"),
+    [
+        ({}, "float32", False),
+        ({"xla": "on"}, "float32", True),
+        ({"xla": "on", "deterministic": True}, "float32", False),
+        ({"precision": "mixed_bfloat16"}, "mixed_bfloat16", False),
+    ],
+)
+def test_a_processor_computes_as_the_settings_say(settings, precision, is_xla):
+    answer = subprocess.run(
+        [sys.executable, "-c", SET_UP, json.dumps(settings)],
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr
+    told, line = answer.stdout.splitlines()
+    arithmetic = precision.removeprefix("mixed_")
+    assert json.loads(told) == [precision, is_xla, arithmetic, "float32"]
+    assert line.startswith("CPU (")
+    assert line.endswith(f" cores), {precision}, XLA {'on' if is_xla else 'off'}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "RESOURCE_EXHAUSTED: failed to allocate 8 bytes",
+        "Out of memory while trying to allocate 8 bytes",
+        "INTERNAL: CUDA_ERROR_OUT_OF_MEMORY: out of memory",
+        "Failed to allocate request for 2 GiB on device ordinal 0: out of memory",
+        "Dst tensor is not initialized.",
+        "INTERNAL: failed to create handle: CUBLAS_STATUS_ALLOC_FAILED",
+    ],
+)
+def test_an_error_of_memory_counts_as_such(text):
+    assert is_out_of_memory(RuntimeError(text))
+
+
+@pytest.mark.parametrize("text", ["shapes do not match", "Tensor is not initialized", ""])
+def test_another_error_is_none_of_memory(text):
+    assert not is_out_of_memory(ValueError(text))
+
+
+def test_cores_are_those_of_this_process_or_of_the_machine(monkeypatch):
+    assert count_cores() == len(psutil.Process().cpu_affinity())
+    monkeypatch.delattr(os, "sched_getaffinity")  # as on macOS
+    assert count_cores() == os.cpu_count()
+    assert count_workers(0) == os.cpu_count()
+    assert count_workers(3) == 3

@@ -6,7 +6,7 @@ import zlib
 import cv2
 import numpy as np
 import pytest
-from image_inputs import draw_galaxy, encode, run_python, settings_with
+from image_inputs import REAL, draw_galaxy, encode, run_python, settings_with
 
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.images import RejectedImage, prepare_image, read_header
@@ -50,6 +50,53 @@ REJECTED = {
     "a PNG without pixels": (png_claiming(64, 64), "undecodable"),
     "a JPEG without a size": (b"\xff\xd8\xff\xda\x00\x08" + bytes(50) + b"\xff\xd9", "undecodable"),
 }
+
+
+def draw_noisy() -> np.ndarray:
+    noise = np.random.default_rng(0).normal(20, 8, (424, 424, 3))
+    return np.clip(draw_galaxy() + noise, 0, 255).astype(np.uint8)
+
+
+NOISY = encode(draw_noisy(), quality=80)
+NOISY_PROGRESSIVE = cv2.imencode(".jpg", draw_noisy(), [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1]
+NOISY_PNG = encode(draw_noisy(), ".png")
+JPEG_END, PNG_END = b"\xff\xd9", GALAXY_PNG[-12:]
+MIDDLE = len(NOISY) // 2
+DAMAGED = {
+    **{
+        f"{share} of a JPEG and an end marker": NOISY[: int(share * len(NOISY))] + JPEG_END
+        for share in (0.1, 0.6, 0.9, 0.99)
+    },
+    "a JPEG with 2 kB of zeros": NOISY[:MIDDLE] + bytes(2048) + NOISY[MIDDLE + 2048 :],
+    "a JPEG that lost 512 bytes": NOISY[:MIDDLE] + NOISY[MIDDLE + 512 :],
+    "a progressive JPEG that lost half": NOISY_PROGRESSIVE.tobytes()[:MIDDLE] + JPEG_END,
+    "half a PNG and an end": NOISY_PNG[: len(NOISY_PNG) // 2] + PNG_END,
+    "a PNG with a wrong bit": NOISY_PNG[:5000] + bytes([NOISY_PNG[5000] ^ 1]) + NOISY_PNG[5001:],
+}
+
+
+@pytest.mark.parametrize("what", DAMAGED)
+@pytest.mark.parametrize("size_px", [64, 112, 224, 424])
+def test_damage_before_the_end_of_a_file_is_found_at_every_size(what, size_px, capfd):
+    with pytest.raises(
+        RejectedImage, match=r"the content is damaged.*424.*: (Corrupt JPEG|libpng)"
+    ):
+        prepare_image(DAMAGED[what], settings_with(crop_fraction=1.0, image_size_px=size_px))
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("grey", [0, 25, 128, 255])
+def test_an_image_of_one_grey_is_whole(grey):
+    pixels = np.full((424, 424, 3), grey, np.uint8)
+    assert (prepare_image(encode(pixels), settings_with()) == grey).all()
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason=f"needs the real cutouts in {REAL}")
+def test_all_real_cutouts_are_whole():
+    paths = list(REAL.rglob("*.jp*g"))
+    assert len(paths) > 4000
+    for path in paths:
+        prepare_image(path.read_bytes(), settings_with(image_size_px=64))
 
 
 @pytest.mark.parametrize("what", REJECTED)

@@ -49,15 +49,23 @@ def test_too_many_refused_images_fail_with_the_list_and_go_on_once_they_are_mend
         prepare(tmp_path / "out", galaxies, tmp_path / "in", max_rejected_fraction=0.01)
     # 5 and 130 are in the chunks of 3 and 149, which are done again.
     assert "3 of 150" in str(caught.value)
+    prepare(tmp_path / "out", galaxies, tmp_path / "in", max_rejected_fraction=0.02)
+    contents(tmp_path / "out")  # the list of the failed attempts is no part of what is published
 
 
-def test_only_the_first_twenty_refused_images_are_listed(tmp_path):
+def test_the_message_has_the_first_twenty_refused_images_and_a_file_has_all(tmp_path):
     galaxies = make_galaxies(tmp_path / "in", 60)
     for number in range(45):
         (tmp_path / "in" / f"{number}.jpg").write_bytes(b"")
     with pytest.raises(InputError, match="and 25 more") as caught:
         prepare(tmp_path / "out", galaxies, tmp_path / "in", max_rejected_fraction=0.5)
     assert len(re.findall(r"empty: ", str(caught.value))) == 20
+    named = re.search(r"All 45 are listed in (.*rejected\.csv)", str(caught.value))
+    assert named
+    listed = pd.read_csv(named[1], dtype=str)
+    assert list(listed.columns) == ["galaxy_id", "source_file", "reason", "detail"]
+    assert set(listed["source_file"]) == {f"{number}.jpg" for number in range(45)}
+    assert set(listed["reason"]) == {"empty"}
 
 
 def test_a_class_that_loses_all_images_of_a_split_fails(tmp_path):

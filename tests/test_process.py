@@ -1,11 +1,20 @@
 """A step in its own process: results, errors and lines come through as they were."""
 
 import json
+import os
+import signal
+import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
+import psutil
 import pytest
 
+from galaxy_tasks import artifacts, lineage
+from galaxy_tasks.config import parse_config
 from galaxy_tasks.errors import InputError
+from galaxy_tasks.locking import hold_lock
 from galaxy_tasks.process import _stream, run_step
 
 
@@ -48,3 +57,67 @@ def test_lines_come_through_but_for_what_tensorflow_says_while_it_loads(capfd, t
 
 def test_the_exit_code_of_a_killed_process_is_its_signal(tmp_path):
     assert run_program("import os; os.kill(os.getpid(), 9)", tmp_path) == -9
+
+
+# A task as Airflow runs it: its execution_timeout is an exception that a signal's handler raises.
+TASK = """
+import json, signal, sys
+from galaxy_tasks.process import run_step
+def end(*_):
+    raise TimeoutError("the task's time is up")
+signal.signal(signal.SIGUSR1, end)
+run_step("train_resnet", **json.loads(sys.argv[1]))
+"""
+
+
+@pytest.fixture
+def training(tmp_path, monkeypatch) -> Iterator[list[psutil.Process]]:
+    """The task, its step and the trainer below that, which waits for a lock that the test holds."""
+    monkeypatch.setenv("GALAXY_HOME", str(tmp_path))
+    settings = {"architectures": ["resnet18"]}
+    (tmp_path / "images" / "i").mkdir(parents=True)
+    (tmp_path / "images" / "i" / artifacts.MANIFEST).write_text("{}")
+    images = {"kind": "images", "key": "i", "path": str(tmp_path / "images" / "i")}
+    made_from = lineage.model_made_from(parse_config(settings), "i", "resnet18")
+    arguments = json.dumps({"settings": settings, "images": images})
+    with (
+        hold_lock(tmp_path / "models" / f".lock-{artifacts.key_of(made_from)}", timeout_s=1),
+        subprocess.Popen(
+            [sys.executable, "-c", TASK, arguments],
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parents[1],
+            start_new_session=True,
+        ) as task,
+    ):
+        assert task.stdout is not None
+        assert "waiting for process" in task.stdout.readline()
+        family = [psutil.Process(task.pid), *psutil.Process(task.pid).children(recursive=True)]
+        yield family
+        for process in family:
+            if process.is_running():
+                process.kill()
+
+
+def list_left(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Return those that have not ended after some time."""
+    alive = psutil.wait_procs(processes, timeout=60)[1]
+    return [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_a_task_whose_time_is_up_takes_the_trainer_with_it(training):
+    assert len(training) == 3
+    os.kill(training[0].pid, signal.SIGUSR1)
+    assert list_left(training) == []
+
+
+@pytest.mark.parametrize("killed", [0, 1])
+def test_a_process_that_is_killed_takes_those_below_it_with_it(training, killed):
+    training[killed].kill()
+    assert list_left(training[killed:]) == []
+
+
+def test_a_signal_to_the_task_s_process_group_reaches_all(training):
+    assert {os.getpgid(process.pid) for process in training} == {training[0].pid}
+    os.killpg(training[0].pid, signal.SIGTERM)
+    assert list_left(training) == []

@@ -1,10 +1,9 @@
-import os
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+from chromium import needs_browser, open_browser
 from report_inputs import CLASSES, SKILL, draw_galaxy, make_inputs
 
 from galaxy_tasks.config import RunConfig, parse_config
@@ -18,8 +17,6 @@ from galaxy_tasks.report import (
 )
 from galaxy_tasks.selection import choose_winner
 from galaxy_tasks.wording import describe_settings, show_duration
-
-CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 
 
 @pytest.fixture(scope="module")
@@ -154,16 +151,8 @@ def test_durations_read_as_people_say_them(seconds, shown):
 
 @pytest.fixture(scope="module")
 def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    if not CHROMIUM.is_file():
-        pytest.skip(f"no Chromium at {CHROMIUM}; set CHROMIUM to its place")
-    with playwright.sync_playwright() as browsers:
-        browser = browsers.chromium.launch(
-            executable_path=str(CHROMIUM),
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
+    with open_browser() as browser:
         yield browser
-        browser.close()
 
 
 def open_page(browser, page, folder, *, width, scheme):
@@ -179,6 +168,7 @@ def open_page(browser, page, folder, *, width, scheme):
     return page_width, background, messages
 
 
+@needs_browser
 @pytest.mark.parametrize("width", [320, 390, 768, 1280])
 def test_nothing_sticks_out_of_the_page(browser, page, tmp_path, width):
     page_width, _, messages = open_page(browser, page, tmp_path, width=width, scheme="light")
@@ -186,6 +176,7 @@ def test_nothing_sticks_out_of_the_page(browser, page, tmp_path, width):
     assert messages == []
 
 
+@needs_browser
 def test_long_names_do_not_stick_out_of_a_phone(browser, inputs, tmp_path):
     long = "averyverylongname" * 6
     classes = tuple(f"{name}{long}" for name in CLASSES)
@@ -208,6 +199,7 @@ def test_long_names_do_not_stick_out_of_a_phone(browser, inputs, tmp_path):
     assert open_page(browser, page, tmp_path, width=390, scheme="light")[0] == 390
 
 
+@needs_browser
 def test_the_page_follows_the_readers_dark_scheme(browser, page, tmp_path):
     light = open_page(browser, page, tmp_path, width=390, scheme="light")[1]
     dark = open_page(browser, page, tmp_path, width=390, scheme="dark")[1]

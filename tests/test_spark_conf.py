@@ -1,4 +1,5 @@
 import os
+import sys
 
 import pytest
 
@@ -48,6 +49,16 @@ def test_another_spark_of_the_machine_takes_no_part(project, monkeypatch):
     environment = spark_submit_environment(project)
     assert "SPARK_HOME" not in environment
     assert environment["SPARK_LOCAL_IP"] == "127.0.0.1"
+
+
+def test_neither_a_notebook_nor_another_python_runs_the_job(project, monkeypatch):
+    monkeypatch.setenv("PYSPARK_DRIVER_PYTHON", "jupyter")
+    monkeypatch.setenv("PYSPARK_DRIVER_PYTHON_OPTS", "lab")
+    monkeypatch.setenv("PYSPARK_PYTHON", "/opt/python3.9")
+    environment = spark_submit_environment(project)
+    assert {name: value for name, value in environment.items() if name.startswith("PYSPARK_")} == {
+        "PYSPARK_PYTHON": sys.executable
+    }
 
 
 @pytest.mark.parametrize(

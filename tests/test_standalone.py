@@ -13,8 +13,9 @@ import pytest
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.standalone import server, sessions
 from galaxy_tasks.standalone.__main__ import count_gpu_slots
+from galaxy_tasks.standalone.environment import make_environment
 from galaxy_tasks.standalone.loopback import find_free_port
-from galaxy_tasks.standalone.server import Place
+from galaxy_tasks.standalone.place import Place
 
 ROOT = Path(__file__).parents[1]
 # A program whose child leaves the process group, as Airflow's tasks do, and will not be told.
@@ -107,7 +108,7 @@ def test_airflow_gets_settings_of_its_own_and_none_of_the_callers(tmp_path, monk
     monkeypatch.setenv("GALAXY_HOME", "results")
     monkeypatch.setenv("SPARK_HOME", "/opt/an-older-spark")
 
-    environment = server.make_environment(Place(ROOT, tmp_path), port=8080, preset="quick")
+    environment = make_environment(Place(ROOT, tmp_path), port=8080, preset="quick")
 
     assert environment["AIRFLOW__CORE__EXECUTOR"] == "LocalExecutor"
     assert environment["AIRFLOW__API__HOST"] == "127.0.0.1"
@@ -117,13 +118,40 @@ def test_airflow_gets_settings_of_its_own_and_none_of_the_callers(tmp_path, monk
     assert "SPARK_HOME" not in environment
 
 
+def test_another_airflow_or_spark_has_no_say(tmp_path, monkeypatch):
+    for name in ("AIRFLOW_CONFIG", "SPARK_CONF_DIR", "PYSPARK_PYTHON"):
+        monkeypatch.setenv(name, "/opt/another")
+    monkeypatch.delenv("AIRFLOW_CONN_SPARK_DEFAULT", raising=False)
+
+    environment = make_environment(Place(ROOT, tmp_path), port=8080, preset="quick")
+
+    assert [name for name, value in environment.items() if value == "/opt/another"] == []
+    assert environment["PYSPARK_PYTHON"] == sys.executable
+
+    monkeypatch.setenv("AIRFLOW_CONN_SPARK_DEFAULT", "spark://cluster:7077")
+    environment = make_environment(Place(ROOT, tmp_path), port=8080, preset="quick")
+    assert environment["SPARK_CONF_DIR"] == "/opt/another"
+
+
+def test_this_machine_is_reached_without_a_proxy_however_the_variable_is_spelt(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("no_proxy", "lower.example, both.example")
+    monkeypatch.setenv("NO_PROXY", "both.example,upper.example")
+
+    environment = make_environment(Place(ROOT, tmp_path), port=8080, preset="quick")
+
+    for name in ("no_proxy", "NO_PROXY"):
+        assert set(environment[name].split(",")) == {
+            *("lower.example", "both.example", "upper.example", "127.0.0.1")
+        }
+
+
 def test_password_and_key_are_made_once_for_the_owner_alone(tmp_path):
     place = Place(ROOT, tmp_path)
     assert server._password(place) == server._password(place)
-    first = server.make_environment(place, port=1, preset="quick")["AIRFLOW__API__SECRET_KEY"]
-    assert (
-        server.make_environment(place, port=1, preset="quick")["AIRFLOW__API__SECRET_KEY"] == first
-    )
+    first = make_environment(place, port=1, preset="quick")["AIRFLOW__API__SECRET_KEY"]
+    assert make_environment(place, port=1, preset="quick")["AIRFLOW__API__SECRET_KEY"] == first
     assert len(first) >= 64
     for path in (place.passwords, place.signing_key):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600

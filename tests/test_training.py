@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
+from training_inputs import draw_images
 
 from galaxy_tasks.config import RunConfig, parse_config
+from galaxy_tasks.errors import InputError
 
 PROGRAM = """
 import json, sys
@@ -44,28 +45,7 @@ SETTINGS = {
 
 @pytest.fixture(scope="module")
 def images_folder(tmp_path_factory) -> Path:
-    """120 drawn galaxies, round or edge-on at any angle, which a network can tell apart."""
-    folder = tmp_path_factory.mktemp("images")
-    random = np.random.default_rng(0)
-    labels = np.arange(120) % 2
-    axis = np.linspace(-1, 1, 32)
-    images = np.zeros((120, 32, 32, 3), np.uint8)
-    for index, label in enumerate(labels):
-        angle = random.uniform(0, np.pi)
-        x, y = axis[None, :], axis[:, None]
-        along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
-        flux = np.exp(-((along / 0.5) ** 2) - (across / (0.1 if label else 0.5)) ** 2)
-        noisy = 120 * flux + random.normal(10, 5, (32, 32))
-        images[index] = np.clip(noisy, 0, 255)[:, :, None]
-    np.save(folder / "images.npy", images)
-    pd.DataFrame(
-        {
-            "galaxy_id": [f"g{index}" for index in range(120)],
-            "label_index": labels,
-            "split": ["train"] * 64 + ["validation"] * 28 + ["test"] * 28,
-        }
-    ).to_parquet(folder / "manifest.parquet")
-    return folder
+    return draw_images(tmp_path_factory.mktemp("images"))
 
 
 def start(images_folder: Path, folder: Path, **settings) -> subprocess.Popen[str]:
@@ -157,6 +137,25 @@ def test_a_loss_that_is_not_finite_is_a_clear_error(images_folder, tmp_path):
     assert "Lower learning_rate (now 1)" in log
 
 
+def test_numbers_beyond_float16_are_a_clear_error(images_folder):
+    """Weights of 60,000 are finite, and so is the loss; a bright image's sum is not."""
+    import keras
+
+    from galaxy_tasks import epochs
+    from galaxy_tasks.checkpoints import TrainingState
+    from galaxy_tasks.dataset import open_galaxies
+
+    images = keras.Input((32, 32, 3), dtype="uint8")
+    features = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(images))
+    large = keras.layers.Dense(2, kernel_initializer=keras.initializers.Constant(6e4))
+    large.dtype_policy = "mixed_float16"
+    model = keras.Model(images, large(features))
+    state = TrainingState(epoch=2, batch_size=16)
+    validation = open_galaxies(images_folder, "validation")
+    with pytest.raises(InputError, match=r"probabilities became nan in epoch 3\. Lower"):
+        epochs._validate(model, state=state, config=RunConfig(), validation=validation)
+
+
 def test_memory_that_runs_out_halves_the_batch(images_folder, tmp_path, capsys):
     """A real error of the allocator: a layer wants 2 ** batch numbers, 1 PiB for a batch of 48."""
     import keras
@@ -178,10 +177,19 @@ def test_memory_that_runs_out_halves_the_batch(images_folder, tmp_path, capsys):
     model = keras.Model(images, keras.layers.Dense(2)(features))
     config = RunConfig(batch_size=48, epochs=2)
     training._compile(model, config=config, device=Device("CPU", "float32", is_xla=False))
-    splits = [open_galaxies(images_folder, split) for split in ("train", "validation")]
+    training_split, validation = (
+        open_galaxies(images_folder, split) for split in ("train", "validation")
+    )
     state = training._restore(model, config=config, folder=tmp_path)
 
-    done = training._run_epoch_safely(model, state, config, *splits, tmp_path)
+    done = training._run_epoch_safely(
+        model,
+        state=state,
+        config=config,
+        training=training_split,
+        validation=validation,
+        folder=tmp_path,
+    )
 
     assert "Out of memory with batches of 48: going on with 24." in capsys.readouterr().out
     assert (done.epoch, done.batch_size) == (1, 24)

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow import csv
 
 from galaxy_tasks import artifacts, images
+from galaxy_tasks.durable import write_durably
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.preparation import log
 from galaxy_tasks.preparation.galaxies import FOLDER, fingerprint, label_splits, order_galaxies
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 IMAGES, MANIFEST, REJECTED = "images.npy", "manifest.parquet", "rejected.parquet"
+REJECTED_LIST = "rejected.csv"
+"""The refused images where they are too many, in the folder `work`, which goes once all is well."""
 
 _MANIFEST_COLUMNS = (
     *("galaxy_id", "label", "label_index", "split"),
@@ -86,8 +90,8 @@ def prepare_cutouts(
 
     Raises:
         InputError: more images than `max_rejected_fraction` are refused, or all of a class in a
-            split; the table is malformed; OpenCL is asked for and not there; the zip as a whole is
-            damaged or unsafe.
+            split (the message names a file that lists them all); the table is malformed; OpenCL
+            is asked for and not there; the zip as a whole is damaged or unsafe.
         ResourceError: the disk is full or failing, or a worker was killed; a retry goes on.
     """
     table = order_galaxies(galaxies)
@@ -113,7 +117,7 @@ def prepare_cutouts(
         _prepare_missing(chunks, order=order, slots=slots, journal=journal, workers=workers)
         prepared = _join_outcomes(table, journal.finished())
         try:
-            _check_rejected(prepared, max_rejected_fraction)
+            _check_rejected(prepared, max_rejected_fraction, list_file=work / REJECTED_LIST)
         except InputError:
             journal.forget_rejections()
             raise
@@ -182,7 +186,7 @@ def _join_outcomes(table: pa.Table, outcomes: Mapping[int, ChunkOutcome]) -> pa.
     return joined
 
 
-def _check_rejected(prepared: pa.Table, max_rejected_fraction: float) -> None:
+def _check_rejected(prepared: pa.Table, max_rejected_fraction: float, *, list_file: Path) -> None:
     rejected = prepared.filter(prepared["reason"].is_valid())
     problem = ""
     if len(rejected) > max_rejected_fraction * len(prepared):
@@ -196,7 +200,13 @@ def _check_rejected(prepared: pa.Table, max_rejected_fraction: float) -> None:
         names = ", ".join(f"{label} ({split})" for label, split in sorted(lost))
         problem += f" No image is left of these classes and splits: {names}."
     if problem:
-        raise InputError(log.rejection_message(rejected, total=len(prepared), problem=problem))
+        rows = rejected.select(list(_REJECTED_COLUMNS))
+        write_durably(list_file, lambda file: csv.write_csv(rows, file))
+        raise InputError(
+            log.rejection_message(
+                rejected, total=len(prepared), problem=problem, list_file=list_file
+            )
+        )
 
 
 def _write(folder: Path, prepared: pa.Table, slots: SlotFile, plan: str) -> None:

@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -81,8 +82,11 @@ class Progress:
         )
 
 
-def rejection_message(rejected: pa.Table, *, total: int, problem: str) -> str:
-    """Return the text of an error about refused images: counts by reason and the first of them."""
+def rejection_message(rejected: pa.Table, *, total: int, problem: str, list_file: Path) -> str:
+    """Return the text of an error about refused images: counts by reason and the first of them.
+
+    `list_file` is where all of them are listed.
+    """
     rows = rejected.slice(0, _LISTED_REJECTIONS).to_pylist()
     lines = [
         f"  {row['galaxy_id']}  {row['source_file']}  {row['reason']}: {row['detail']}"
@@ -95,6 +99,7 @@ def rejection_message(rejected: pa.Table, *, total: int, problem: str) -> str:
             problem,
             f"Refused: {rejected.num_rows:,} of {total:,} images ({format_reasons(rejected)}):",
             *lines,
+            f"All {rejected.num_rows:,} are listed in {list_file}",
             "Mend these files and clear the task, or remove them and clear prepare_release, or "
             "raise max_rejected_fraction. Images that were fine are not prepared again.",
         ]

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from galaxy_tasks import images
+from galaxy_tasks.cores import count_cores
 from galaxy_tasks.downloads import Place
 from galaxy_tasks.errors import ResourceError
 from galaxy_tasks.image_headers import RejectedImage
@@ -73,10 +74,7 @@ class WorkOrder:
 
 def count_workers(wanted: int) -> int:
     """Return the number of processes to use; 0 asks for one for each core this process may use."""
-    if wanted:
-        return wanted
-    has_affinity = hasattr(os, "sched_getaffinity")
-    return len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    return wanted or count_cores()
 
 
 def prepare_chunks(

@@ -2,7 +2,6 @@
 
 import csv
 import multiprocessing
-import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -11,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from galaxy_tasks import __version__
+from galaxy_tasks.cores import count_cores
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.simulation.camera import encode_jpeg, photograph
 from galaxy_tasks.simulation.field import add_field
@@ -137,7 +137,7 @@ def _draw_all(folder: Path, *, num_galaxies: int, seed: int, workers: int) -> It
         for start in range(0, num_galaxies, GALAXIES_IN_A_CHUNK)
     ]
     draw_chunk = partial(_draw_chunk, images=folder / IMAGES_FOLDER, seed=seed)
-    processes = min(workers or os.cpu_count() or 1, len(chunks))
+    processes = min(workers or count_cores(), len(chunks))
     if processes == 1:
         for rows in map(draw_chunk, chunks):
             yield from rows

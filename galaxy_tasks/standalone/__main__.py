@@ -9,10 +9,12 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from galaxy_tasks.cores import count_cores
 from galaxy_tasks.errors import GalaxyMorphologyError, InputError
 from galaxy_tasks.options import complete_settings, with_setting_options
 from galaxy_tasks.presets import Preset, default_preset
-from galaxy_tasks.standalone.server import USER, Place, run_server
+from galaxy_tasks.standalone.place import USER, Place
+from galaxy_tasks.standalone.server import run_server
 from galaxy_tasks.standalone.workflow import Interrupted, Workflow
 
 EXIT_INTERRUPTED = 130
@@ -65,7 +67,7 @@ def count_gpu_slots() -> int:
             )
         return int(named)
     gpus = len(list(Path("/dev").glob("nvidia[0-9]*")))
-    return gpus or max(1, (os.cpu_count() or 1) // 2)
+    return gpus or max(1, count_cores() // 2)
 
 
 def main() -> None:

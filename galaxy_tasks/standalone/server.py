@@ -8,7 +8,6 @@ its owner alone.
 import contextlib
 import fcntl
 import json
-import os
 import secrets
 import shlex
 import subprocess
@@ -16,59 +15,22 @@ import sys
 import sysconfig
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from galaxy_tasks.errors import GalaxyMorphologyError, InputError
 from galaxy_tasks.presets import Preset
-from galaxy_tasks.spark_conf import spark_submit_environment
 from galaxy_tasks.standalone import sessions
 from galaxy_tasks.standalone.client import Client
+from galaxy_tasks.standalone.environment import make_environment
 from galaxy_tasks.standalone.loopback import HOST, find_free_port
+from galaxy_tasks.standalone.place import USER, Place, keep
 
-USER = "admin"
 START_TIMEOUT_S = 600
 _LINES_SHOWN = 25
 
 
 class StartError(GalaxyMorphologyError):
     """Airflow did not come up; the message ends with the last lines of its log."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where this Airflow keeps its files, and what it runs."""
-
-    project: Path
-    home: Path
-    """Airflow's own folder."""
-
-    @staticmethod
-    def of_this_project() -> "Place":
-        """Return this checkout's place; its folder is GALAXY_AIRFLOW_HOME if that is set."""
-        project = Path(__file__).parents[2]
-        named = os.environ.get("GALAXY_AIRFLOW_HOME")
-        return Place(project, Path(named).absolute() if named else project / ".airflow")
-
-    @property
-    def log(self) -> Path:
-        """What Airflow prints."""
-        return self.home / "standalone.log"
-
-    @property
-    def passwords(self) -> Path:
-        """The generated password."""
-        return self.home / "passwords.json"
-
-    @property
-    def signing_key(self) -> Path:
-        """The generated key that the parts of Airflow sign their requests with."""
-        return self.home / "signing_key"
-
-    @property
-    def sessions(self) -> Path:
-        """The sessions of the Airflow that runs now, or that was not ended."""
-        return self.home / "sessions.json"
 
 
 @contextlib.contextmanager
@@ -112,66 +74,6 @@ def run_server(place: Place, *, port: int, preset: Preset) -> Iterator[Client]:
                 place.sessions.unlink(missing_ok=True)
 
 
-def make_environment(place: Place, *, port: int, preset: Preset) -> dict[str, str]:
-    """Return the environment of all of Airflow's processes, and so of every task.
-
-    What the caller's environment says about Spark's connection, the artifacts' place and the
-    number of GPU slots stands; everything else about Airflow is this project's own.
-    """
-    scripts = sysconfig.get_path("scripts")
-    inherited = {
-        name: value
-        for name, value in spark_submit_environment().items()
-        if not name.startswith("AIRFLOW__")
-    }
-    airflow = _airflow_settings(place, port=port)
-    return {
-        "AIRFLOW_CONN_SPARK_DEFAULT": '{"conn_type": "spark", "host": "local[*]"}',
-        "SPARK_LOCAL_IP": HOST,
-        **inherited,
-        **{f"AIRFLOW__{name}": str(value) for name, value in airflow.items()},
-        "AIRFLOW_HOME": str(place.home),
-        "GALAXY_HOME": str(
-            Path(os.environ.get("GALAXY_HOME") or place.project / "runs").absolute()
-        ),
-        "GALAXY_PRESET": preset,
-        "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY", ""), HOST])),
-        "PATH": os.pathsep.join([str(place.home / "bin"), scripts, os.environ.get("PATH", "")]),
-        "PYSPARK_PYTHON": sys.executable,
-        "PYTHONPATH": str(place.project),
-        "PYTHONUNBUFFERED": "1",
-    }
-
-
-def _airflow_settings(place: Place, *, port: int) -> dict[str, object]:
-    """Return Airflow's configuration by the names `SECTION__KEY`."""
-    signing_key = _keep(place.signing_key, secrets.token_hex(64))
-    return {
-        "CORE__DAGS_FOLDER": place.project / "dags",
-        "CORE__LOAD_EXAMPLES": False,
-        "CORE__PLUGINS_FOLDER": place.project / "plugins",
-        "CORE__EXECUTOR": "LocalExecutor",
-        "CORE__PARALLELISM": 4,
-        "CORE__AUTH_MANAGER": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager"
-        ".SimpleAuthManager",
-        "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
-        "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": place.passwords,
-        "CORE__EXECUTION_API_SERVER_URL": f"http://{HOST}:{port}/execution/",
-        "CORE__HOSTNAME_CALLABLE": "galaxy_tasks.standalone.loopback.hostname",
-        "API_AUTH__JWT_SECRET": signing_key,
-        "API__SECRET_KEY": signing_key,
-        "API__HOST": HOST,
-        "API__PORT": port,
-        "API__BASE_URL": f"http://{HOST}:{port}",
-        "API__WORKERS": 1,
-        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{place.home / 'airflow.db'}",
-        "LOGGING__BASE_LOG_FOLDER": place.home / "logs",
-        "LOGGING__WORKER_LOG_SERVER_PORT": find_free_port(8793),
-        "SCHEDULER__ENABLE_HEALTH_CHECK": False,
-        "USAGE_DATA_COLLECTION__ENABLED": False,
-    }
-
-
 def read_last_lines(log: Path, count: int = _LINES_SHOWN) -> str:
     """Return the last lines of a log."""
     return "\n".join(log.read_text(errors="replace").splitlines()[-count:])
@@ -207,17 +109,8 @@ def _log_server_command(environment: dict[str, str]) -> list[str]:
 
 def _password(place: Place) -> str:
     """Return the generated password, made at the first start."""
-    text = _keep(place.passwords, json.dumps({USER: secrets.token_urlsafe(12)}))
+    text = keep(place.passwords, json.dumps({USER: secrets.token_urlsafe(12)}))
     return json.loads(text)[USER]
-
-
-def _keep(path: Path, value: str) -> str:
-    """Return what the file holds; write `value` first, for its owner alone, if it is not there."""
-    if not path.exists():
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(value)
-    return path.read_text()
 
 
 def _wait_until_healthy(client: Client, server: subprocess.Popen[bytes], log: Path) -> None:

@@ -1,32 +1,11 @@
 """A real browser, and what tests do with it on Airflow's page."""
 
-import contextlib
-import os
-import shutil
-from collections.abc import Iterator
-
 import pytest
+from chromium import needs_browser, open_browser
+
+__all__ = ["needs_browser", "open_browser"]
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright")
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
-)
-if not CHROMIUM and os.environ.get("REQUIRE_BROWSER") == "1":
-    raise RuntimeError("REQUIRE_BROWSER is 1, and there is no Chromium: apt-get install chromium")
-needs_browser = pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: apt-get install chromium")
-# Chromium asks its maker's servers for updates and more at every start; a root has no sandbox.
-ARGUMENTS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update"),
-]
-
-
-@contextlib.contextmanager
-def open_browser() -> Iterator:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 def open_page(browser, address: str, *, user: str, password: str):
