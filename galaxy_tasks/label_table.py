@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from galaxy_tasks import cleaning, merging, splitting
+from galaxy_tasks import cleaning, merging, splitting, stand_ins
 from galaxy_tasks.config import RunConfig
-from galaxy_tasks.matching import MOST_COPIES
 from galaxy_tasks.merging import Merged
 
 COLUMNS = (
@@ -57,25 +56,27 @@ def make_label_table(
     galaxies = galaxies.select(list(COLUMNS)).sort_by(
         [("galaxy_id", "ascending"), ("release_index", "ascending")]
     )
-    galaxies = forget_stand_in_places(galaxies, test_fraction=config.test_fraction)
+    galaxies = stand_ins.forget_crowded_places(galaxies, test_fraction=config.test_fraction)
+    pictures = stand_ins.find_pictures(galaxies, image_folders=image_folders)
+    put_aside = _describe_stand_ins(_name_rows(galaxies.filter(pictures.is_stand_in), config))
+    galaxies = galaxies.filter(~pictures.is_stand_in)
     num_placed = len(galaxies) - galaxies["ra_degrees"].null_count
     print(f"Place on the sky known for {num_placed:,} of {len(galaxies):,} galaxies.", flush=True)
+    hashes = np.array(pictures.hashes, dtype=object)[~pictures.is_stand_in].tolist()
     sameness = merging.find_sameness(
-        galaxies, image_folders=image_folders, radius_arcsec=config.match_radius_arcsec
+        galaxies, image_hashes=hashes, radius_arcsec=config.match_radius_arcsec
     )
     merged = merging.merge_releases(galaxies, sameness)
     counts = merging.count_sameness(galaxies, sameness, merged)
     print(merging.format_sameness(counts), flush=True)
     # A row that is merged away still says on which side its galaxy stands.
     is_test = splitting.spread_test(_flags(galaxies["is_test"]), sameness.groups)
-    is_several = bool(config.combine)
-    galaxy_ids = name_galaxies(galaxies) if is_several else galaxies["galaxy_id"]
-    galaxies = galaxies.append_column("own_id", galaxies["galaxy_id"])
-    named = galaxies.set_column(COLUMNS.index("galaxy_id"), "galaxy_id", galaxy_ids)
-    dropped = _describe_dropped(named, merged)
-    keep = pa.array(merged.is_kept)
+    named = _name_rows(galaxies, config)
     labels, classes = _assign_splits(
-        named.filter(keep), config, is_test[merged.is_kept], sameness.groups[merged.is_kept]
+        named.filter(merged.is_kept),
+        config,
+        is_test[merged.is_kept],
+        sameness.groups[merged.is_kept],
     )
     labels = labels.sort_by("galaxy_id")
     summary = {
@@ -91,42 +92,17 @@ def make_label_table(
         ),
         "classes": count_splits(labels, classes),
     }
+    dropped = pa.concat_tables([put_aside, _describe_merged(named, merged)])
     return LabelTable(labels, dropped, classes, summary)
 
 
-def forget_stand_in_places(galaxies: pa.Table, *, test_fraction: float) -> pa.Table:
-    """Return the galaxies, without places that more than MOST_COPIES share exactly.
-
-    Tables put such a place (0, 0 is common) where there is none. A galaxy without a place is a
-    group of its own, by its id.
-    """
-    ra, dec = galaxies["ra_degrees"].to_pylist(), galaxies["dec_degrees"].to_pylist()
-    places = list(zip(ra, dec, strict=True))
-    times = Counter(place for place in places if None not in place)
-    is_stand_in = [times[place] > MOST_COPIES for place in places]
-    num_forgotten = sum(is_stand_in)
-    if not num_forgotten:
-        return galaxies
-    print(
-        f"Note: {num_forgotten:,} galaxies share their exact place with more than {MOST_COPIES} "
-        "others, as if it stood for none: they are taken as without a place.",
-        flush=True,
-    )
-    groups, is_test = galaxies["sky_group"].to_pylist(), galaxies["is_test"].to_pylist()
-    for row, galaxy_id in enumerate(galaxies["galaxy_id"].to_pylist()):
-        if is_stand_in[row]:
-            ra[row] = dec[row] = None
-            groups[row] = splitting.name_own_group(galaxy_id)
-            is_test[row] = splitting.is_name_in_test(groups[row], test_fraction=test_fraction)
-    changed = {
-        "sky_group": pa.array(groups, pa.string()),
-        "ra_degrees": pa.array(ra, pa.float64()),
-        "dec_degrees": pa.array(dec, pa.float64()),
-        "is_test": pa.array(is_test, pa.bool_()),
-    }
-    for name, column in changed.items():
-        galaxies = galaxies.set_column(COLUMNS.index(name), name, column)
-    return galaxies
+def _name_rows(galaxies: pa.Table, config: RunConfig) -> pa.Table:
+    """Return the galaxies with own_id, and an id that is unique among the releases of the run."""
+    own_ids = galaxies["galaxy_id"]
+    if config.combine:
+        place = COLUMNS.index("galaxy_id")
+        galaxies = galaxies.set_column(place, "galaxy_id", name_galaxies(galaxies))
+    return galaxies.append_column("own_id", own_ids)
 
 
 def name_galaxies(galaxies: pa.Table) -> pa.Array:
@@ -195,7 +171,19 @@ def _count(label_indices: np.ndarray, classes: Sequence[str]) -> dict[str, int]:
     return {name: counts[index] for index, name in enumerate(classes)}
 
 
-def _describe_dropped(galaxies: pa.Table, merged: Merged) -> pa.Table:
+def _describe_stand_ins(galaxies: pa.Table) -> pa.Table:
+    count = len(galaxies)
+    return pa.table(
+        {
+            "galaxy_id": galaxies["galaxy_id"],
+            "image_name": galaxies["image_name"],
+            "reason": pa.array([cleaning.STAND_IN] * count, pa.string()),
+            "detail": pa.array(["its image is that of many others"] * count, pa.string()),
+        }
+    )
+
+
+def _describe_merged(galaxies: pa.Table, merged: Merged) -> pa.Table:
     rows = np.flatnonzero(~merged.is_kept)
     dropped, kept = galaxies.take(rows), galaxies.take(merged.kept_as[rows])
     is_contradiction = merged.is_contradiction[rows]

@@ -6,7 +6,6 @@ image_name, sky_group, ra_degrees, dec_degrees, label, is_test.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -14,14 +13,16 @@ from numpy.typing import NDArray
 
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.matching import (
+    MOST_COPIES,
     Indices,
     Links,
+    chain_places,
+    count_places,
     group_linked,
     link_equals,
     link_ids,
     match_positions,
 )
-from galaxy_tasks.repeated_images import ImageName, hash_repeated_images
 
 LEAST_JUDGED = 20
 MOST_CONTRADICTORY = 0.3
@@ -57,27 +58,27 @@ class Merged:
 
 
 def find_sameness(
-    table: pa.Table, *, image_folders: Sequence[Path], radius_arcsec: float
+    table: pa.Table, *, image_hashes: Sequence[str], radius_arcsec: float
 ) -> Sameness:
     """Return which rows are one galaxy by place, id and image, and which must stay together.
 
+    A place that more than MOST_COPIES share makes nobody the same galaxy: it may be a stand-in.
+    If it is none they are, so that they stay together all the same.
+
     Args:
         table: rows as the module says.
-        image_folders: the folder of each release's images, by release_index.
+        image_hashes: for each row what its image has in common with equal ones; '': nothing.
         radius_arcsec: entries nearer than this are one galaxy.
     """
     ra, dec = (_floats(table, name) for name in ("ra_degrees", "dec_degrees"))
-    by_position = match_positions(ra, dec, radius_arcsec=radius_arcsec)
-    by_id = link_ids(
-        table["galaxy_id"], ra_degrees=ra, dec_degrees=dec, radius_arcsec=radius_arcsec
-    )
-    names = zip(table["release_index"].to_pylist(), table["image_name"].to_pylist(), strict=True)
-    images = [ImageName(folder, name) for folder, name in names]
-    hashes = hash_repeated_images(images, folders=image_folders)
-    by_image = link_equals(pa.array(hashes, pa.string()))
+    is_own = count_places(ra, dec) <= MOST_COPIES
+    own = {"ra_degrees": np.where(is_own, ra, np.nan), "dec_degrees": np.where(is_own, dec, np.nan)}
+    by_position = match_positions(**own, radius_arcsec=radius_arcsec)
+    by_id = link_ids(table["galaxy_id"], **own, radius_arcsec=radius_arcsec)
+    by_image = link_equals(pa.array(image_hashes, pa.string()))
     # An id given twice may still be an id with a wrong position: it does not cross the splits.
     links = (
-        *(by_position, by_image),
+        *(chain_places(ra, dec, radius_arcsec=radius_arcsec), by_image),
         *(link_equals(table[name]) for name in ("galaxy_id", "sky_group")),
     )
     return Sameness(by_position, by_id, by_image, group_linked(len(table), links))

@@ -10,7 +10,6 @@ from typing import TypeVar
 
 from galaxy_tasks.downloads import ZippedMembers
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.matching import MOST_COPIES
 from galaxy_tasks.zipped_images import find_places, is_zip
 
 _TAIL_BYTES = 512
@@ -33,10 +32,9 @@ def hash_repeated_images(images: Sequence[ImageName], *, folders: Sequence[Path]
 
     Only images alike in size and in some bytes are read whole: their last bytes, or their checksum
     where a zip states one. Of compressed images that leaves hardly any but true copies. One that
-    cannot be read is like no other, and what more than MOST_COPIES share makes nobody the same.
+    cannot be read is like no other.
     """
-    has_zip = any(is_zip(folder) for folder in folders)
-    sources = [_ZipSource(f) if is_zip(f) else _FolderSource(f, has_zip=has_zip) for f in folders]
+    sources = _open_sources(folders)
     prints = [_try(sources[image.folder].take_fingerprint, image.name) for image in images]
     num_alike = Counter(prints)
     contents = [
@@ -44,11 +42,22 @@ def hash_repeated_images(images: Sequence[ImageName], *, folders: Sequence[Path]
         for image, one in zip(images, prints, strict=True)
     ]
     copies = Counter(content for content in contents if content)
-    for content, count in copies.items():
-        if count > MOST_COPIES:
-            name = images[contents.index(content)].name
-            print(f"Note: {count:,} images have the content of {name}: a stand-in?", flush=True)
-    return [one if one and 1 < copies[one] <= MOST_COPIES else "" for one in contents]
+    return [one if one and copies[one] > 1 else "" for one in contents]
+
+
+def read_image(image: ImageName, *, folders: Sequence[Path]) -> bytes:
+    """Return the content of an image.
+
+    Raises:
+        InputError: it is not in its zip, or damaged there.
+        OSError: it cannot be read.
+    """
+    return _open_sources(folders)[image.folder].read(image.name)
+
+
+def _open_sources(folders: Sequence[Path]) -> "list[_ZipSource | _FolderSource]":
+    has_zip = any(is_zip(folder) for folder in folders)
+    return [_ZipSource(f) if is_zip(f) else _FolderSource(f, has_zip=has_zip) for f in folders]
 
 
 class _FolderSource:
@@ -64,6 +73,9 @@ class _FolderSource:
             file.seek(0)  # to be compared with a zip's checksums
             return (size, zlib.crc32(file.read()).to_bytes(4, "big"))
 
+    def read(self, name: str) -> bytes:
+        return (self.folder / name).read_bytes()
+
     def hash(self, name: str) -> str:
         with (self.folder / name).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -77,9 +89,12 @@ class _ZipSource:
         place = self.places[name]
         return (place.size_bytes, place.crc32.to_bytes(4, "big"))
 
-    def hash(self, name: str) -> str:
+    def read(self, name: str) -> bytes:
         with ZippedMembers(self.archive, self.places) as members:
-            return hashlib.sha256(members.read(name)).hexdigest()
+            return members.read(name)
+
+    def hash(self, name: str) -> str:
+        return hashlib.sha256(self.read(name)).hexdigest()
 
 
 def _try(read: Callable[[str], Result], name: str) -> Result | None:
