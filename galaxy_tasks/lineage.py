@@ -17,10 +17,10 @@ from galaxy_tasks.config import Architecture, RunConfig
 from galaxy_tasks.releases import RELEASES
 
 RELEASE_FORMAT = 1
-LABELS_FORMAT = 2
+LABELS_FORMAT = 3
 IMAGES_FORMAT = 1
 MODEL_FORMAT = 3
-PREDICTIONS_FORMAT = 1
+PREDICTIONS_FORMAT = 2
 EVALUATION_FORMAT = 2
 
 _RELEASE_SETTINGS = [
