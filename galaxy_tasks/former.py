@@ -175,13 +175,11 @@ def share_ids(galaxies: pd.DataFrame, others: pd.DataFrame) -> NDArray[np.bool_]
     Running numbers of two tables have nothing to do with each other, and their galaxies are
     degrees apart. Where that is not known, or not more than UNRELATED_ARCSEC, an id counts.
     """
-    pairs = pd.merge(
-        pd.DataFrame({"own_id": galaxies["own_id"].to_numpy(), "own": np.arange(len(galaxies))}),
-        pd.DataFrame({"own_id": others["own_id"].to_numpy(), "their": np.arange(len(others))}),
-        on="own_id",
-    )
-    links = pairs[["own", "their"]].to_numpy(dtype=np.int64) + [0, len(galaxies)]
-    ra, dec = _read_places(pd.concat([galaxies, others], ignore_index=True))
+    whole = pd.concat([galaxies, others], ignore_index=True)
+    rows = whole[["own_id"]].assign(row=np.arange(len(whole)))
+    pairs = rows.head(len(galaxies)).merge(rows.iloc[len(galaxies) :], on="own_id")
+    links = pairs[["row_x", "row_y"]].to_numpy(dtype=np.int64)
+    ra, dec = _read_places(whole)
     apart = measure_separations(links, ra_degrees=ra, dec_degrees=dec)
     # Without a place the separation is no number, and no number is larger.
     return np.isin(np.arange(len(galaxies)), links[~(apart > UNRELATED_ARCSEC), 0])
