@@ -25,9 +25,9 @@ from galaxy_tasks.matching import (
 )
 
 LEAST_JUDGED = 20
-MOST_CONTRADICTORY = 0.3
-"""Our choice, above which ids alone are not believed: of pairs by chance, half have another label
-where there are two classes of one size, and more where there are more."""
+LEAST_KAPPA = 0.5
+"""Our choice of Cohen's kappa (1960), below which ids alone are not believed: 0 where labels agree
+as often as chance makes them, whatever the sizes of the classes, and 1 where they always do."""
 
 Flags = NDArray[np.bool_]
 
@@ -112,17 +112,35 @@ def merge_releases(table: pa.Table, sameness: Sameness) -> Merged:
 def _check_ids(table: pa.Table, sameness: Sameness, merged: Merged) -> None:
     """Raise InputError where ids alone tie rows together whose labels do not bear it out."""
     is_placed = np.isin(np.arange(len(table)), sameness.by_position)
-    by_id_alone = ~merged.is_kept & ~is_placed
-    num_merged, num_wrong = (
-        int(np.count_nonzero(rows)) for rows in (by_id_alone, by_id_alone & merged.is_contradiction)
-    )
-    if num_merged >= LEAST_JUDGED and num_wrong > MOST_CONTRADICTORY * num_merged:
-        raise InputError(
-            f"{num_merged:,} galaxies of the combined releases are known by their ids alone, and "
-            f"{num_wrong:,} of them have other labels: the ids seem to be numbered anew in each "
-            "release. Expected: ids of one numbering, or positions (columns that 'ra_column' and "
-            "'dec_column' name). Give positions, or make the ids differ."
-        )
+    release = table["release_index"].to_numpy()
+    labels = table["label"].combine_chunks().dictionary_encode().indices.to_numpy()
+    for one in np.unique(release):
+        rows = np.flatnonzero(~merged.is_kept & ~is_placed & (release == one))
+        if len(rows) < LEAST_JUDGED:
+            continue
+        num_wrong = int(np.count_nonzero(merged.is_contradiction[rows]))
+        by_chance = measure_chance(labels[rows], labels[merged.kept_as[rows]])
+        # Without a contradiction there is nothing to doubt, though there be one class alone.
+        if num_wrong and 1 - num_wrong / len(rows) < by_chance + LEAST_KAPPA * (1 - by_chance):
+            raise InputError(
+                f"{len(rows):,} galaxies of the combined releases are known by their ids alone, "
+                f"and {num_wrong:,} of them have other labels, where {1 - by_chance:.0%} would by "
+                f"chance: the ids of {table['release'][int(rows[0])]} seem to be numbered anew. "
+                "Expected: ids of one numbering, or positions (columns that 'ra_column' and "
+                "'dec_column' name). Give positions, or make the ids differ."
+            )
+
+
+def measure_chance(first: Indices, second: Indices) -> float:
+    """Return how often labels would agree by chance, 0 to 1, from how often each occurs.
+
+    Args:
+        first: integers from 0, one a galaxy.
+        second: other labels of the same galaxies.
+    """
+    size = int(max(first.max(), second.max())) + 1
+    shares = [np.bincount(labels, minlength=size) / len(labels) for labels in (first, second)]
+    return float(shares[0] @ shares[1])
 
 
 def count_sameness(table: pa.Table, sameness: Sameness, merged: Merged) -> dict[str, int]:

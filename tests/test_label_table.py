@@ -7,13 +7,20 @@ import pyarrow as pa
 import pytest
 
 from galaxy_tasks.config import RunConfig
+from galaxy_tasks.errors import InputError
 from galaxy_tasks.label_table import COLUMNS, make_label_table
 from galaxy_tasks.matching import LARGEST_SHARE, MOST_COPIES
+from galaxy_tasks.merging import measure_chance
 from galaxy_tasks.splitting import is_name_in_test
 
 TOTAL = 1500
 MANY = MOST_COPIES + 1
 CONFIG = RunConfig(release="class_table", source="anywhere")
+COMBINED = RunConfig(
+    release="class_table",
+    source="anywhere",
+    combine=({"release": "class_table", "source": "anywhere else"},),  # pyright: ignore[reportArgumentType]
+)
 
 
 def draw_rows(count: int = TOTAL) -> pd.DataFrame:
@@ -104,10 +111,56 @@ def test_what_many_share_merges_no_galaxies_of_two_releases(tmp_path):
     rows.loc[rows.index < MANY, "sky_group"] = "sky:5400:0"
     rows.loc[rows.index < 5, "release_index"] = 1
     rows.loc[rows.index < 5, "release"] = "class_table_2"
-    other = {"release": "class_table", "source": "anywhere else"}
-    config = RunConfig(release="class_table", source="anywhere", combine=(other,))
-    made = label(tmp_path / "images", rows, config)
+    made = label(tmp_path / "images", rows, COMBINED)
     assert len(made.labels) == TOTAL
     assert made.summary["same_galaxy"]["merged"] == 0
     ids = [f"class_table_2:{name}" for name in rows["galaxy_id"].head(5)]
     assert len(splits_of(made, [*ids, "class_table:g00007"])) == 1
+
+
+def number_two_releases(count: int, spirals: float, *, wrong: float | None) -> pd.DataFrame:
+    """Two releases without positions whose ids are the same numbers.
+
+    `wrong` is the share of labels that are another in the second; None: all are drawn anew.
+    """
+    random = np.random.default_rng(5)
+
+    def draw():
+        return np.where(random.random(count) < spirals, "spiral", "edge_on")
+
+    first = draw_rows(count).assign(ra_degrees=np.nan, dec_degrees=np.nan, label=draw())
+    first["sky_group"] = "id:" + first["galaxy_id"]
+    second = first.assign(
+        release="class_table_2",
+        release_index=1,
+        image_name="second " + first["image_name"],
+        image=[b"second " + image for image in first["image"]],
+    )
+    if wrong is None:
+        second["label"] = draw()
+    else:
+        is_wrong = random.random(count) < wrong
+        second.loc[is_wrong, "label"] = second.loc[is_wrong, "label"].map(
+            {"spiral": "edge_on", "edge_on": "spiral"}
+        )
+    return pd.concat([first, second], ignore_index=True)
+
+
+@pytest.mark.parametrize("spirals", [0.5, 0.9, 0.97])
+def test_running_numbers_are_not_believed_however_unlike_the_classes_are(tmp_path, spirals):
+    rows = number_two_releases(1000, spirals, wrong=None)
+    with pytest.raises(InputError, match=r"1,000 galaxies .* the ids of class_table_2 seem to be"):
+        label(tmp_path / "images", rows, COMBINED)
+
+
+@pytest.mark.parametrize("spirals", [0.5, 0.9])
+@pytest.mark.parametrize("wrong", [0.0, 0.04])
+def test_ids_are_believed_where_labels_bear_it_out(tmp_path, spirals, wrong):
+    rows = number_two_releases(1000, spirals, wrong=wrong)
+    made = label(tmp_path / "images", rows, COMBINED)
+    assert made.summary["same_galaxy"]["merged"] == 1000
+
+
+def test_chance_is_what_shares_make_of_it():
+    first, second = np.array([0, 0, 0, 1]), np.array([0, 1, 1, 2])
+    assert measure_chance(first, second) == pytest.approx(0.75 * 0.25 + 0.25 * 0.5)
