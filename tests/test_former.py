@@ -8,6 +8,7 @@ import pytest
 
 from galaxy_tasks.changes import _compare_labels
 from galaxy_tasks.former import COLUMNS, find_unseen, group_same
+from galaxy_tasks.former_doubt import Doubt
 from galaxy_tasks.morphology import name_kind
 from galaxy_tasks.succession import LEAST_GALAXIES, _explain, _find_ground
 
@@ -183,9 +184,9 @@ def test_without_common_ground_the_verdict_says_how_much_there_was():
     record = SimpleNamespace(architecture="alexnet")
     former = SimpleNamespace(record=record, published="2026-11-24T03:00:00Z")
     winner = SimpleNamespace(record=SimpleNamespace(architecture="resnet18"))
-    text = _explain(former, winner, ground, None)  # pyright: ignore[reportArgumentType]
+    text = _explain(former, winner, ground, None, Doubt(0, ""))  # pyright: ignore[reportArgumentType]
     assert text == (
         "This run's winner, resnet18, cannot be compared with the last one, alexnet of 2026-11-24: "
-        "there are 0 test galaxies that neither has learned from and whose class both could name, "
-        "of 0 classes."
+        "there are 0 test galaxies whose class both could name, of 0 classes, that neither has "
+        "learned from."
     )
