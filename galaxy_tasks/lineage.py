@@ -81,7 +81,7 @@ class ReleaseFiles:
     mapping: str
     """Path of the table that maps ids to image files; empty where file names hold the id."""
     content: str
-    """SHA-256 over the tables' content and the images' names and sizes, of all releases."""
+    """SHA-256 over the tables' content and the images' names and checksums, of all releases."""
     combined: tuple["ReleaseFiles", ...] = ()
     """The further releases of the run, in the order of RunConfig.combine."""
 

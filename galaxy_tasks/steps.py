@@ -33,7 +33,8 @@ def prepare_release(settings: Json) -> Json:
     for part in parse_config(settings).parts():
         is_drawn = part.release == "simulated"
         source = _draw_simulation(part).path if is_drawn else provide_source(part)
-        files = convert_tables(locate_release(part, source=source))
+        checksums = artifacts.home() / "checksums"
+        files = convert_tables(locate_release(part, source=source, checksums=checksums))
         print(f"Release {part.release}: {RELEASES[part.release].reference}", flush=True)
         print(f"Catalogue: {files.catalogue}\nImages: {files.images}", flush=True)
         located.append(files)
