@@ -63,6 +63,10 @@ class RunConfig(ReleaseSettings):
     match_radius_arcsec: float = labels_setting(
         2.0, "Entries nearer to each other on the sky are one galaxy.", ge=0.1, le=60
     )
+    earlier_test: Literal["keep", "ignore"] = labels_setting(
+        "keep",
+        "Galaxies that earlier runs had in the test: 'keep' them there, or 'ignore' these runs.",
+    )
     test_fraction: float = labels_setting(
         0.2, "Share of the galaxies held out for the test.", ge=0.02, le=0.5
     )

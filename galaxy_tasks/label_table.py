@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from galaxy_tasks import cleaning, merging, splitting, stand_ins
 from galaxy_tasks.config import RunConfig
+from galaxy_tasks.earlier_tests import KNOWN_BY, choose_test
 from galaxy_tasks.merging import Merged
 
 COLUMNS = (
@@ -32,16 +34,23 @@ class LabelTable:
 
     labels: pa.Table
     """galaxy_id, image_name, label, label_index, split, own_id (as the release has it), release,
-    release_index, ra_degrees, dec_degrees; in the order of galaxy_id."""
+    release_index, ra_degrees, dec_degrees, image_print; in the order of galaxy_id."""
     dropped: pa.Table
     """galaxy_id, image_name, reason, detail."""
     classes: list[str]
     summary: dict[str, Any]
     """kept, same_galaxy, test_set and classes, as the artifact's summary has them."""
+    kept_in_test: str
+    """Digest of the galaxies that are in the test only since earlier runs had them there."""
 
 
 def make_label_table(
-    galaxies: pa.Table, config: RunConfig, *, image_folders: Sequence[Path]
+    galaxies: pa.Table,
+    config: RunConfig,
+    *,
+    image_folders: Sequence[Path],
+    earlier: pd.DataFrame | None = None,
+    checksums: Path | None = None,
 ) -> LabelTable:
     """Return the labels of a run from the labelled galaxies of its releases.
 
@@ -49,6 +58,8 @@ def make_label_table(
         galaxies: COLUMNS; in any order.
         config: the fractions, the seed, the radius.
         image_folders: the folder of each release's images, by release_index.
+        earlier: test galaxies of earlier runs, which stay there; None: they do not count.
+        checksums: where checksums of images are kept; None: nowhere.
 
     Raises:
         InputError: a class has too few galaxies to be split.
@@ -57,43 +68,38 @@ def make_label_table(
         [("galaxy_id", "ascending"), ("release_index", "ascending")]
     )
     galaxies = stand_ins.forget_crowded_places(galaxies, test_fraction=config.test_fraction)
-    pictures = stand_ins.find_pictures(galaxies, image_folders=image_folders)
+    pictures = stand_ins.find_pictures(galaxies, image_folders=image_folders, checksums=checksums)
     put_aside = _describe_stand_ins(_name_rows(galaxies.filter(pictures.is_stand_in), config))
-    galaxies = galaxies.filter(~pictures.is_stand_in)
-    num_placed = len(galaxies) - galaxies["ra_degrees"].null_count
-    print(f"Place on the sky known for {num_placed:,} of {len(galaxies):,} galaxies.", flush=True)
-    hashes = np.array(pictures.hashes, dtype=object)[~pictures.is_stand_in].tolist()
-    sameness = merging.find_sameness(
-        galaxies, image_hashes=hashes, radius_arcsec=config.match_radius_arcsec
-    )
+    galaxies = pictures.add_to(galaxies).filter(~pictures.is_stand_in)
+    sameness = merging.find_sameness(galaxies, radius_arcsec=config.match_radius_arcsec)
     merged = merging.merge_releases(galaxies, sameness)
     counts = merging.count_sameness(galaxies, sameness, merged)
+    num_placed = len(galaxies) - galaxies["ra_degrees"].null_count
+    print(f"Place on the sky known for {num_placed:,} of {len(galaxies):,} galaxies.", flush=True)
     print(merging.format_sameness(counts), flush=True)
     # A row that is merged away still says on which side its galaxy stands.
-    is_test = splitting.spread_test(_flags(galaxies["is_test"]), sameness.groups)
-    named = _name_rows(galaxies, config)
+    sides = choose_test(galaxies, config, groups=sameness.groups, earlier=earlier)
+    named, is_own = _name_rows(galaxies, config), merged.is_kept
     labels, classes = _assign_splits(
-        named.filter(merged.is_kept),
-        config,
-        is_test[merged.is_kept],
-        sameness.groups[merged.is_kept],
+        named.filter(is_own), config, sides.is_test[is_own], sameness.groups[is_own]
     )
-    labels = labels.sort_by("galaxy_id")
+    num_kept = int(np.count_nonzero(sides.is_kept[is_own]))
     summary = {
         "kept": len(labels),
         "placed": num_placed,
         "same_galaxy": counts,
-        "test_set": describe_test_set(
-            {
-                row["galaxy_id"]: row["label"]
-                for row in labels.select(["galaxy_id", "label", "split"]).to_pylist()
-                if row["split"] == "test"
-            }
-        ),
+        "test_set": {**_describe_test(labels), "kept_from_earlier": num_kept},
         "classes": count_splits(labels, classes),
     }
     dropped = pa.concat_tables([put_aside, _describe_merged(named, merged)])
-    return LabelTable(labels, dropped, classes, summary)
+    return LabelTable(labels, dropped, classes, summary, sides.kept_digest)
+
+
+def _describe_test(labels: pa.Table) -> dict[str, Any]:
+    test = labels.filter(pa.array(np.array(labels["split"].to_pylist()) == "test"))
+    own = test.drop_columns("galaxy_id").rename_columns({"own_id": "galaxy_id"})
+    names = name_galaxies(own).to_pylist()
+    return describe_test_set(dict(zip(names, test["label"].to_pylist(), strict=True)))
 
 
 def _name_rows(galaxies: pa.Table, config: RunConfig) -> pa.Table:
@@ -112,7 +118,11 @@ def name_galaxies(galaxies: pa.Table) -> pa.Array:
 
 
 def describe_test_set(galaxy_labels: Mapping[str, str]) -> dict[str, Any]:
-    """Return how many galaxies the test has, and the SHA-256 over their ids and labels."""
+    """Return how many galaxies the test has, and the SHA-256 over their names and labels.
+
+    Names are 'release:id', in a run of one release as in one of several, so that the same galaxies
+    have the same hash.
+    """
     lines = (f"{name}\t{label}\n" for name, label in sorted(galaxy_labels.items()))
     digest = hashlib.sha256("".join(lines).encode()).hexdigest()
     return {"galaxies": len(galaxy_labels), "sha256": digest}
@@ -161,9 +171,9 @@ def _assign_splits(
     table = galaxies.select(["galaxy_id", "image_name", "label"])
     table = table.append_column("label_index", pa.array(label_indices))
     table = table.append_column("split", pa.array(splits, pa.string()))
-    for name in ("own_id", "release", "release_index", "ra_degrees", "dec_degrees"):
+    for name in ("own_id", "release", "release_index", *KNOWN_BY):
         table = table.append_column(name, galaxies[name])
-    return table, classes
+    return table.sort_by("galaxy_id"), classes
 
 
 def _count(label_indices: np.ndarray, classes: Sequence[str]) -> dict[str, int]:

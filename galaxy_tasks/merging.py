@@ -1,10 +1,11 @@
 """Galaxies of several releases become one table: who is the same galaxy, and who goes with whom.
 
 Tables here have one row for each labelled galaxy with an image: release, release_index, galaxy_id,
-image_name, sky_group, ra_degrees, dec_degrees, label, is_test.
+image_name, sky_group, ra_degrees, dec_degrees, label, is_test, image_hash (alike for images that
+are, '' for one like no other).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,9 +58,7 @@ class Merged:
     """Rows not kept, whose label is none of those kept for the galaxy."""
 
 
-def find_sameness(
-    table: pa.Table, *, image_hashes: Sequence[str], radius_arcsec: float
-) -> Sameness:
+def find_sameness(table: pa.Table, *, radius_arcsec: float) -> Sameness:
     """Return which rows are one galaxy by place, id and image, and which must stay together.
 
     A place that more than MOST_COPIES share makes nobody the same galaxy: it may be a stand-in.
@@ -67,7 +66,6 @@ def find_sameness(
 
     Args:
         table: rows as the module says.
-        image_hashes: for each row what its image has in common with equal ones; '': nothing.
         radius_arcsec: entries nearer than this are one galaxy.
     """
     ra, dec = (_floats(table, name) for name in ("ra_degrees", "dec_degrees"))
@@ -75,7 +73,7 @@ def find_sameness(
     own = {"ra_degrees": np.where(is_own, ra, np.nan), "dec_degrees": np.where(is_own, dec, np.nan)}
     by_position = match_positions(**own, radius_arcsec=radius_arcsec)
     by_id = link_ids(table["galaxy_id"], **own, radius_arcsec=radius_arcsec)
-    by_image = link_equals(pa.array(image_hashes, pa.string()))
+    by_image = link_equals(table["image_hash"])
     # An id given twice may still be an id with a wrong position: it does not cross the splits.
     links = (
         *(chain_places(ra, dec, radius_arcsec=radius_arcsec), by_image),

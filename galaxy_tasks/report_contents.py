@@ -35,7 +35,7 @@ def gather_report(
     """Return all that the page shows, read from the artifacts where it is not given."""
     labels = labels_of(images)
     cleaned = labels.manifest["summary"]
-    test_set = describe_tested(winner)
+    test_set = describe_tested(winner, labels)
     rejected = pd.read_parquet(images.path / "rejected.parquet")
     return ReportInputs(
         config=config,
@@ -55,7 +55,8 @@ def gather_report(
         ),
         artifacts={
             "labels": labels.key,
-            "test set": f"{test_set['galaxies']:,} galaxies, SHA-256 {test_set['sha256']}",
+            "test set": f"{test_set['galaxies']:,} galaxies, SHA-256 {test_set['sha256']}, "
+            f"{test_set['kept_from_earlier']:,} of them kept there from earlier runs",
             "images": images.key,
             **{c.record.architecture: str(c.artifact.path) for c in contestants},
         },

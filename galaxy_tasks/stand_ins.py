@@ -22,7 +22,12 @@ from galaxy_tasks import splitting
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.image_headers import RejectedImage, read_header
 from galaxy_tasks.matching import LARGEST_SHARE, MOST_COPIES, count_places, is_crowd
-from galaxy_tasks.repeated_images import ImageName, hash_repeated_images, read_image
+from galaxy_tasks.repeated_images import (
+    ImageName,
+    fingerprint_images,
+    hash_repeated_images,
+    read_image,
+)
 
 _ANY_SIDE_PX = 2**31
 
@@ -33,8 +38,16 @@ class Pictures:
 
     hashes: list[str]
     """Alike for images alike; '' for an image like no other, or that ties nobody."""
+    prints: list[str]
+    """What an image is known again by in another run; '' where it cannot be, or ties nobody."""
     is_stand_in: NDArray[np.bool_]
     """Images that so many share that they show none of their galaxies."""
+
+    def add_to(self, galaxies: pa.Table) -> pa.Table:
+        """Return the galaxies with the columns image_hash and image_print."""
+        for name, values in (("image_hash", self.hashes), ("image_print", self.prints)):
+            galaxies = galaxies.append_column(name, pa.array(values, pa.string()))
+        return galaxies
 
 
 def forget_crowded_places(galaxies: pa.Table, *, test_fraction: float) -> pa.Table:
@@ -72,7 +85,9 @@ def forget_crowded_places(galaxies: pa.Table, *, test_fraction: float) -> pa.Tab
     return galaxies
 
 
-def find_pictures(galaxies: pa.Table, *, image_folders: Sequence[Path]) -> Pictures:
+def find_pictures(
+    galaxies: pa.Table, *, image_folders: Sequence[Path], checksums: Path | None = None
+) -> Pictures:
     """Return which images are alike, and which are stand-ins that a large share of all has.
 
     What is no image at all is none of these: the preparation refuses it, and counts it.
@@ -80,12 +95,14 @@ def find_pictures(galaxies: pa.Table, *, image_folders: Sequence[Path]) -> Pictu
     Args:
         galaxies: columns release_index and image_name among others.
         image_folders: the folder of each release's images, by release_index.
+        checksums: where checksums of images are kept; None: nowhere.
     """
     names = zip(
         galaxies["release_index"].to_pylist(), galaxies["image_name"].to_pylist(), strict=True
     )
     images = [ImageName(folder, name) for folder, name in names]
-    hashes = hash_repeated_images(images, folders=image_folders)
+    prints = fingerprint_images(images, folders=image_folders, cache=checksums)
+    hashes = hash_repeated_images(images, folders=image_folders, prints=prints)
     times = Counter(one for one in hashes if one)
     copies = np.array([times[one] for one in hashes], dtype=np.int64)
     is_crowded = is_crowd(copies)
@@ -98,8 +115,11 @@ def find_pictures(galaxies: pa.Table, *, image_folders: Sequence[Path]) -> Pictu
         if count > MOST_COPIES:
             _tell_image(first_of[content].name, count, is_picture=is_picture.get(content))
     is_stand_in = np.array([is_picture.get(one, False) for one in hashes], dtype=bool)
-    ties = [one if one not in is_picture else "" for one in hashes]
-    return Pictures(ties, is_stand_in)
+    ties, known = (
+        ["" if content in is_picture else one for one, content in zip(values, hashes, strict=True)]
+        for values in (hashes, prints)
+    )
+    return Pictures(ties, known, is_stand_in)
 
 
 def _is_image(image: ImageName, folders: Sequence[Path]) -> bool:

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from galaxy_tasks.matching import MOST_COPIES
-from galaxy_tasks.repeated_images import ImageName, hash_repeated_images
+from galaxy_tasks.repeated_images import ImageName, fingerprint_images, hash_repeated_images
 from galaxy_tasks.stand_ins import find_pictures
 
 
@@ -24,6 +24,11 @@ def write_zip(path, contents):
     return path
 
 
+def hash_images(images, folders):
+    prints = fingerprint_images(images, folders=folders)
+    return hash_repeated_images(images, folders=folders, prints=prints)
+
+
 TAIL = bytes(600)
 CONTENTS = {"a.jpg": b"x" + TAIL, "b.jpg": b"y" + TAIL, "copy.jpg": b"x" + TAIL, "short.jpg": b"x"}
 NAMES = [*CONTENTS, "missing.jpg"]
@@ -32,7 +37,7 @@ NAMES = [*CONTENTS, "missing.jpg"]
 @pytest.mark.parametrize("write", [write_images, write_zip])
 def test_copies_of_an_image_are_found_by_content_alone(tmp_path, write):
     folder = write(tmp_path / "images.zip", CONTENTS)
-    hashes = hash_repeated_images([ImageName(0, name) for name in NAMES], folders=[folder])
+    hashes = hash_images([ImageName(0, name) for name in NAMES], [folder])
     assert hashes[0] == hashes[2] != ""
     assert len(hashes[0]) == 64
     assert [hashes[index] for index in (1, 3, 4)] == ["", "", ""]
@@ -45,7 +50,7 @@ def test_a_copy_is_found_between_a_folder_and_a_zip(tmp_path):
     ]
     images = [ImageName(0, "a.jpg"), ImageName(0, "b.jpg")]
     images += [ImageName(1, "other.jpg"), ImageName(1, "own.jpg")]
-    hashes = hash_repeated_images(images, folders=folders)
+    hashes = hash_images(images, folders)
     assert hashes[0] == hashes[2] != ""
     assert hashes[1] == hashes[3] == ""
 
