@@ -148,7 +148,9 @@ def _read_manifest(artifact: Artifact) -> dict | None:
         manifest = artifact.manifest
         _ = (manifest["published"], [one["release"] for one in manifest["made_from"]["releases"]])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        print(f"Note: {artifact.path} is passed over, its manifest is damaged: {error!r}")
+        print(
+            f"Note: {artifact.path} is passed over, its manifest is damaged: {error!r}", flush=True
+        )
         return None
     return manifest
 
