@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from combining_inputs import ARCSEC, draw_galaxies, write_release
 
-from galaxy_tasks import artifacts
+from galaxy_tasks import artifacts, steps
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.earlier_tests import (
     COLUMNS,
@@ -14,6 +14,7 @@ from galaxy_tasks.earlier_tests import (
     name_published_ids,
     read_earlier_tests,
 )
+from galaxy_tasks.errors import InputError
 from galaxy_tasks.labels import clean_labels
 from galaxy_tasks.release_files import locate_release
 
@@ -87,6 +88,14 @@ def test_each_run_again_finds_its_labels_whatever_was_published_since(spark, run
         assert clean(spark, config) == made[name]
         assert capsys.readouterr().out == f"Labels are there already: {made[name].path}\n"
     assert not list((artifacts.home() / "labels").glob(".draft-*"))
+
+
+def test_the_next_step_finds_labels_that_keep_a_test(runs):
+    """As far as it gets: these images are none."""
+    config = runs[0]["second"].model_copy(update={"image_workers": 1})
+    files = locate_release(config).as_dict()
+    with pytest.raises(InputError, match=r"Too many images are refused: 100\.00%"):
+        steps.preprocess_images(config.model_dump(mode="json"), files)
 
 
 def test_other_settings_keep_the_test_and_say_how_much_of_it(spark, runs, capsys):
