@@ -67,6 +67,11 @@ def home() -> Path:
     return Path(os.environ.get("GALAXY_HOME") or "runs").absolute()
 
 
+def checksums() -> Path:
+    """Return the folder with the checksums of images that were read before."""
+    return home() / "checksums"
+
+
 def key_of(made_from: Mapping[str, Any]) -> str:
     """Return 16 hexadecimal digits that change whenever anything in `made_from` does."""
     text = json.dumps(made_from, sort_keys=True, separators=(",", ":"), default=str)
@@ -145,6 +150,18 @@ class Draft:
         """Empty the draft."""
         shutil.rmtree(self.path, ignore_errors=True)
         self.path.mkdir(parents=True)
+
+    def determine(self, **learned: str) -> None:
+        """Add what also determines the artifact, and shows only while it is made; its key follows.
+
+        Who else makes the same waits for this draft's lock, and finds what was learned published.
+        """
+        self.made_from.update(learned)
+        self.key = key_of(self.made_from)
+
+    def discard(self) -> None:
+        """Remove the draft, where there is nothing to make."""
+        shutil.rmtree(self.path, ignore_errors=True)
 
     def publish(
         self, summary: Mapping[str, Any] | None = None, *, discard: Iterable[str] = ()

@@ -25,6 +25,7 @@ IGNORED = "ignored_class"
 CONTRADICTORY = "contradictory"
 DUPLICATE = "duplicate"
 NO_IMAGE = "no_image"
+STAND_IN = "stand_in_image"
 MERGED = "merged"
 MERGED_CONTRADICTORY = "merged_contradictory"
 REASONS = (
@@ -36,6 +37,7 @@ REASONS = (
     IGNORED,
     DUPLICATE,
     NO_IMAGE,
+    STAND_IN,
     MERGED,
     MERGED_CONTRADICTORY,
 )

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from galaxy_tasks.errors import InputError, show
 from galaxy_tasks.release_settings import ReleaseSettings, labels_setting, setting
+from galaxy_tasks.releases.overlap import explain_overlaps, find_hidden_overlaps
 
 Architecture = Literal[
     "alexnet",
@@ -61,6 +62,10 @@ class RunConfig(ReleaseSettings):
     )
     match_radius_arcsec: float = labels_setting(
         2.0, "Entries nearer to each other on the sky are one galaxy.", ge=0.1, le=60
+    )
+    earlier_test: Literal["keep", "ignore"] = labels_setting(
+        "keep",
+        "Galaxies that earlier runs had in the test: 'keep' them there, or 'ignore' these runs.",
     )
     test_fraction: float = labels_setting(
         0.2, "Share of the galaxies held out for the test.", ge=0.02, le=0.5
@@ -181,9 +186,18 @@ class RunConfig(ReleaseSettings):
 
     @model_validator(mode="after")
     def _agree_on_combined(self) -> "RunConfig":
-        for other in self.combine:
-            if "simulated" in (self.release, other.release):
-                raise ValueError("'combine' is for observed galaxies; 'simulated' stands alone")
+        parts = (self, *self.combine)
+        if self.combine and any(part.release == "simulated" for part in parts):
+            raise ValueError("'combine' is for observed galaxies; 'simulated' stands alone")
+        names = [part.release for part in parts]
+        unplaced = [part.release for part in parts if not (part.ra_column and part.dec_column)]
+        if hidden := [one for one in find_hidden_overlaps(unplaced, names) if one[0] in unplaced]:
+            raise ValueError(
+                f"'combine' would put galaxies into training and test both: "
+                f"{explain_overlaps(hidden)}. Leave one of them out: of galaxy_zoo_challenge and "
+                "galaxy_zoo_2 take the latter. Or name the columns with positions that you have "
+                "added, in 'ra_column' and 'dec_column'"
+            )
         return self
 
     def parts(self) -> "tuple[RunConfig, ...]":

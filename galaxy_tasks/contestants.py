@@ -27,14 +27,19 @@ class Contestant:
     galaxies: pd.DataFrame
 
 
-def describe_tested(contestant: Contestant) -> dict[str, Any]:
-    """Return how many galaxies it was tested on, and the SHA-256 over their ids and labels.
+def describe_tested(contestant: Contestant, labels: Artifact) -> dict[str, Any]:
+    """Return how many galaxies it was tested on, and the SHA-256 over their names and labels.
 
-    Fewer than the labels name where images were refused.
+    Fewer than the labels name where images were refused. `kept_from_earlier` of those that the
+    labels name are there only since earlier runs had them in the test.
     """
-    names = np.array(contestant.record.classes, dtype=object)
-    labels = names[contestant.galaxies["label_index"].to_numpy()]
-    return describe_test_set(dict(zip(contestant.galaxies["galaxy_id"], labels, strict=True)))
+    classes = np.array(contestant.record.classes, dtype=object)
+    config, ids = contestant.record.config, contestant.galaxies["galaxy_id"]
+    names = ids if config.combine else config.release + ":" + ids
+    kept = labels.manifest["summary"]["test_set"]["kept_from_earlier"]
+    called = classes[contestant.galaxies["label_index"].to_numpy()]
+    described = describe_test_set(dict(zip(names, called, strict=True)))
+    return {**described, "kept_from_earlier": kept}
 
 
 def read_contestant(reference: Mapping[str, str]) -> Contestant:

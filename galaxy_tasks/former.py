@@ -14,11 +14,12 @@ from galaxy_tasks.artifacts import Artifact
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.matching import (
+    chain_places,
     drop_stand_ins,
     group_linked,
     link_equals,
     link_ids,
-    match_positions,
+    measure_separations,
 )
 from galaxy_tasks.trained_model import ModelRecord, read_record
 
@@ -26,6 +27,10 @@ COLUMNS = (
     *("galaxy_id", "own_id", "image_name", "label", "split"),
     *("release_index", "ra_degrees", "dec_degrees", "sha256", "row"),
 )
+
+UNRELATED_ARCSEC = 300.0
+"""Our choice: entries of one id that are further apart are two galaxies. Centres of one galaxy, or
+rounded positions of it, differ by arcseconds, those of the largest by an arcminute or two."""
 
 
 @dataclass(frozen=True)
@@ -129,16 +134,13 @@ def group_same(tables: Sequence[pd.DataFrame], *, radius_arcsec: float) -> list[
     The same are rows near each other on the sky, of one id, or of one image.
     """
     whole = pd.concat(tables, ignore_index=True)
+    ra, dec = _read_places(whole)
     links = [
-        match_positions(
-            whole["ra_degrees"].to_numpy(dtype=np.float64),
-            whole["dec_degrees"].to_numpy(dtype=np.float64),
-            radius_arcsec=radius_arcsec,
-        ),
+        chain_places(ra, dec, radius_arcsec=radius_arcsec),
         link_ids(
             pa.array(whole["own_id"], pa.string()),
-            ra_degrees=whole["ra_degrees"].to_numpy(dtype=np.float64),
-            dec_degrees=whole["dec_degrees"].to_numpy(dtype=np.float64),
+            ra_degrees=ra,
+            dec_degrees=dec,
             radius_arcsec=radius_arcsec,
         ),
         link_equals(pa.array(drop_stand_ins(whole["sha256"].tolist()), pa.string())),
@@ -151,6 +153,37 @@ def group_same(tables: Sequence[pd.DataFrame], *, radius_arcsec: float) -> list[
 def find_unseen(
     galaxies: pd.DataFrame, former: pd.DataFrame, *, radius_arcsec: float
 ) -> NDArray[np.bool_]:
-    """Return which galaxies the former winner has neither trained on nor been chosen by."""
-    own, theirs = group_same([galaxies, former], radius_arcsec=radius_arcsec)
-    return ~np.isin(own, theirs[(former["split"] != "test").to_numpy()])
+    """Return which galaxies the former winner has neither trained on nor been chosen by.
+
+    In doubt it has: whatever a galaxy shares with one that it has learned from counts, a place or
+    an image that many share, too, and an id as `share_ids` says.
+    """
+    whole = pd.concat([galaxies, former], ignore_index=True)
+    links = [
+        chain_places(*_read_places(whole), radius_arcsec=radius_arcsec),
+        link_equals(pa.array(whole["sha256"], pa.string())),
+    ]
+    own, theirs = np.split(group_linked(len(whole), links), [len(galaxies)])
+    is_learned = (former["split"] != "test").to_numpy()
+    is_known = np.isin(own, theirs[is_learned]) | share_ids(galaxies, former[is_learned])
+    return ~np.isin(own, own[is_known])
+
+
+def share_ids(galaxies: pd.DataFrame, others: pd.DataFrame) -> NDArray[np.bool_]:
+    """Return which galaxies have an id of the others, unless all places show that they are apart.
+
+    Running numbers of two tables have nothing to do with each other, and their galaxies are
+    degrees apart. Where that is not known, or not more than UNRELATED_ARCSEC, an id counts.
+    """
+    whole = pd.concat([galaxies, others], ignore_index=True)
+    rows = whole[["own_id"]].assign(row=np.arange(len(whole)))
+    pairs = rows.head(len(galaxies)).merge(rows.iloc[len(galaxies) :], on="own_id")
+    links = pairs[["row_x", "row_y"]].to_numpy(dtype=np.int64)
+    ra, dec = _read_places(whole)
+    apart = measure_separations(links, ra_degrees=ra, dec_degrees=dec)
+    # Without a place the separation is no number, and no number is larger.
+    return np.isin(np.arange(len(galaxies)), links[~(apart > UNRELATED_ARCSEC), 0])
+
+
+def _read_places(table: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    return table["ra_degrees"].to_numpy(np.float64), table["dec_degrees"].to_numpy(np.float64)

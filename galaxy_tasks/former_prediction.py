@@ -14,6 +14,7 @@ import pandas as pd
 from galaxy_tasks.artifacts import Artifact
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.former import FormerWinner, find_unseen, read_galaxies
+from galaxy_tasks.former_doubt import judge_doubt
 from galaxy_tasks.images import ImageSettings
 from galaxy_tasks.preparation import prepare_cutouts
 from galaxy_tasks.trained_model import load_classifier
@@ -46,17 +47,15 @@ def predict_unseen(
     """
     galaxies = read_galaxies(labels, images)
     test = galaxies[galaxies["split"] == "test"].sort_values("galaxy_id", ignore_index=True)
-    is_unseen = find_unseen(
-        test,
-        read_galaxies(former.labels, former.images),
-        radius_arcsec=config.match_radius_arcsec,
-    )
+    theirs = read_galaxies(former.labels, former.images)
+    is_unseen = find_unseen(test, theirs, radius_arcsec=config.match_radius_arcsec)
     unseen = test[is_unseen].reset_index(drop=True)
+    doubt = judge_doubt(config, former.record.config, unseen, theirs)
     title = former.record.config.release_title
     print(
         f"Last winner: {former.record.architecture} of {former.published} ({title}). It has "
         f"learned from {np.count_nonzero(~is_unseen):,} of the {len(test):,} test galaxies; it is "
-        f"asked about the other {len(unseen):,}.",
+        f"asked about the other {len(unseen):,}.{doubt.describe()}",
         flush=True,
     )
     probabilities = np.zeros((0, len(former.record.classes)), dtype=np.float32)
@@ -73,6 +72,8 @@ def predict_unseen(
         "test_galaxies": len(test),
         "galaxies": len(unseen),
         "galaxies_without_place": int(unseen["ra_degrees"].isna().sum()),
+        "galaxies_uncertain": doubt.num_uncertain,
+        "may_know": doubt.may_know,
     }
 
 

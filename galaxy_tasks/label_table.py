@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
-from galaxy_tasks import cleaning, merging, splitting
+from galaxy_tasks import cleaning, merging, splitting, stand_ins
 from galaxy_tasks.config import RunConfig
-from galaxy_tasks.matching import MOST_COPIES
+from galaxy_tasks.earlier_tests import KNOWN_BY, choose_test
 from galaxy_tasks.merging import Merged
 
 COLUMNS = (
@@ -33,16 +34,23 @@ class LabelTable:
 
     labels: pa.Table
     """galaxy_id, image_name, label, label_index, split, own_id (as the release has it), release,
-    release_index, ra_degrees, dec_degrees; in the order of galaxy_id."""
+    release_index, ra_degrees, dec_degrees, image_print; in the order of galaxy_id."""
     dropped: pa.Table
     """galaxy_id, image_name, reason, detail."""
     classes: list[str]
     summary: dict[str, Any]
     """kept, same_galaxy, test_set and classes, as the artifact's summary has them."""
+    kept_in_test: str
+    """Digest of the galaxies that are in the test only since earlier runs had them there."""
 
 
 def make_label_table(
-    galaxies: pa.Table, config: RunConfig, *, image_folders: Sequence[Path]
+    galaxies: pa.Table,
+    config: RunConfig,
+    *,
+    image_folders: Sequence[Path],
+    earlier: pd.DataFrame | None = None,
+    checksums: Path | None = None,
 ) -> LabelTable:
     """Return the labels of a run from the labelled galaxies of its releases.
 
@@ -50,6 +58,8 @@ def make_label_table(
         galaxies: COLUMNS; in any order.
         config: the fractions, the seed, the radius.
         image_folders: the folder of each release's images, by release_index.
+        earlier: test galaxies of earlier runs, which stay there; None: they do not count.
+        checksums: where checksums of images are kept; None: nowhere.
 
     Raises:
         InputError: a class has too few galaxies to be split.
@@ -57,76 +67,48 @@ def make_label_table(
     galaxies = galaxies.select(list(COLUMNS)).sort_by(
         [("galaxy_id", "ascending"), ("release_index", "ascending")]
     )
-    galaxies = forget_stand_in_places(galaxies, test_fraction=config.test_fraction)
-    num_placed = len(galaxies) - galaxies["ra_degrees"].null_count
-    print(f"Place on the sky known for {num_placed:,} of {len(galaxies):,} galaxies.", flush=True)
-    sameness = merging.find_sameness(
-        galaxies, image_folders=image_folders, radius_arcsec=config.match_radius_arcsec
-    )
+    galaxies = stand_ins.forget_crowded_places(galaxies, test_fraction=config.test_fraction)
+    pictures = stand_ins.find_pictures(galaxies, image_folders=image_folders, checksums=checksums)
+    put_aside = _describe_stand_ins(_name_rows(galaxies.filter(pictures.is_stand_in), config))
+    galaxies = pictures.add_to(galaxies).filter(~pictures.is_stand_in)
+    sameness = merging.find_sameness(galaxies, radius_arcsec=config.match_radius_arcsec)
     merged = merging.merge_releases(galaxies, sameness)
     counts = merging.count_sameness(galaxies, sameness, merged)
+    num_placed = len(galaxies) - galaxies["ra_degrees"].null_count
+    print(f"Place on the sky known for {num_placed:,} of {len(galaxies):,} galaxies.", flush=True)
     print(merging.format_sameness(counts), flush=True)
     # A row that is merged away still says on which side its galaxy stands.
-    is_test = splitting.spread_test(_flags(galaxies["is_test"]), sameness.groups)
-    is_several = bool(config.combine)
-    galaxy_ids = name_galaxies(galaxies) if is_several else galaxies["galaxy_id"]
-    galaxies = galaxies.append_column("own_id", galaxies["galaxy_id"])
-    named = galaxies.set_column(COLUMNS.index("galaxy_id"), "galaxy_id", galaxy_ids)
-    dropped = _describe_dropped(named, merged)
-    keep = pa.array(merged.is_kept)
+    sides = choose_test(galaxies, config, groups=sameness.groups, earlier=earlier)
+    named, is_own = _name_rows(galaxies, config), merged.is_kept
     labels, classes = _assign_splits(
-        named.filter(keep), config, is_test[merged.is_kept], sameness.groups[merged.is_kept]
+        named.filter(is_own), config, sides.is_test[is_own], sameness.groups[is_own]
     )
-    labels = labels.sort_by("galaxy_id")
+    num_kept = int(np.count_nonzero(sides.is_kept[is_own]))
     summary = {
         "kept": len(labels),
         "placed": num_placed,
         "same_galaxy": counts,
-        "test_set": describe_test_set(
-            {
-                row["galaxy_id"]: row["label"]
-                for row in labels.select(["galaxy_id", "label", "split"]).to_pylist()
-                if row["split"] == "test"
-            }
-        ),
+        "test_set": {**_describe_test(labels), "kept_from_earlier": num_kept},
         "classes": count_splits(labels, classes),
     }
-    return LabelTable(labels, dropped, classes, summary)
+    dropped = pa.concat_tables([put_aside, _describe_merged(named, merged)])
+    return LabelTable(labels, dropped, classes, summary, sides.kept_digest)
 
 
-def forget_stand_in_places(galaxies: pa.Table, *, test_fraction: float) -> pa.Table:
-    """Return the galaxies, without places that more than MOST_COPIES share exactly.
+def _describe_test(labels: pa.Table) -> dict[str, Any]:
+    test = labels.filter(pa.array(np.array(labels["split"].to_pylist()) == "test"))
+    own = test.drop_columns("galaxy_id").rename_columns({"own_id": "galaxy_id"})
+    names = name_galaxies(own).to_pylist()
+    return describe_test_set(dict(zip(names, test["label"].to_pylist(), strict=True)))
 
-    Tables put such a place (0, 0 is common) where there is none. A galaxy without a place is a
-    group of its own, by its id.
-    """
-    ra, dec = galaxies["ra_degrees"].to_pylist(), galaxies["dec_degrees"].to_pylist()
-    places = list(zip(ra, dec, strict=True))
-    times = Counter(place for place in places if None not in place)
-    is_stand_in = [times[place] > MOST_COPIES for place in places]
-    num_forgotten = sum(is_stand_in)
-    if not num_forgotten:
-        return galaxies
-    print(
-        f"Note: {num_forgotten:,} galaxies share their exact place with more than {MOST_COPIES} "
-        "others, as if it stood for none: they are taken as without a place.",
-        flush=True,
-    )
-    groups, is_test = galaxies["sky_group"].to_pylist(), galaxies["is_test"].to_pylist()
-    for row, galaxy_id in enumerate(galaxies["galaxy_id"].to_pylist()):
-        if is_stand_in[row]:
-            ra[row] = dec[row] = None
-            groups[row] = splitting.name_own_group(galaxy_id)
-            is_test[row] = splitting.is_name_in_test(groups[row], test_fraction=test_fraction)
-    changed = {
-        "sky_group": pa.array(groups, pa.string()),
-        "ra_degrees": pa.array(ra, pa.float64()),
-        "dec_degrees": pa.array(dec, pa.float64()),
-        "is_test": pa.array(is_test, pa.bool_()),
-    }
-    for name, column in changed.items():
-        galaxies = galaxies.set_column(COLUMNS.index(name), name, column)
-    return galaxies
+
+def _name_rows(galaxies: pa.Table, config: RunConfig) -> pa.Table:
+    """Return the galaxies with own_id, and an id that is unique among the releases of the run."""
+    own_ids = galaxies["galaxy_id"]
+    if config.combine:
+        place = COLUMNS.index("galaxy_id")
+        galaxies = galaxies.set_column(place, "galaxy_id", name_galaxies(galaxies))
+    return galaxies.append_column("own_id", own_ids)
 
 
 def name_galaxies(galaxies: pa.Table) -> pa.Array:
@@ -136,7 +118,11 @@ def name_galaxies(galaxies: pa.Table) -> pa.Array:
 
 
 def describe_test_set(galaxy_labels: Mapping[str, str]) -> dict[str, Any]:
-    """Return how many galaxies the test has, and the SHA-256 over their ids and labels."""
+    """Return how many galaxies the test has, and the SHA-256 over their names and labels.
+
+    Names are 'release:id', in a run of one release as in one of several, so that the same galaxies
+    have the same hash.
+    """
     lines = (f"{name}\t{label}\n" for name, label in sorted(galaxy_labels.items()))
     digest = hashlib.sha256("".join(lines).encode()).hexdigest()
     return {"galaxies": len(galaxy_labels), "sha256": digest}
@@ -185,9 +171,9 @@ def _assign_splits(
     table = galaxies.select(["galaxy_id", "image_name", "label"])
     table = table.append_column("label_index", pa.array(label_indices))
     table = table.append_column("split", pa.array(splits, pa.string()))
-    for name in ("own_id", "release", "release_index", "ra_degrees", "dec_degrees"):
+    for name in ("own_id", "release", "release_index", *KNOWN_BY):
         table = table.append_column(name, galaxies[name])
-    return table, classes
+    return table.sort_by("galaxy_id"), classes
 
 
 def _count(label_indices: np.ndarray, classes: Sequence[str]) -> dict[str, int]:
@@ -195,7 +181,19 @@ def _count(label_indices: np.ndarray, classes: Sequence[str]) -> dict[str, int]:
     return {name: counts[index] for index, name in enumerate(classes)}
 
 
-def _describe_dropped(galaxies: pa.Table, merged: Merged) -> pa.Table:
+def _describe_stand_ins(galaxies: pa.Table) -> pa.Table:
+    count = len(galaxies)
+    return pa.table(
+        {
+            "galaxy_id": galaxies["galaxy_id"],
+            "image_name": galaxies["image_name"],
+            "reason": pa.array([cleaning.STAND_IN] * count, pa.string()),
+            "detail": pa.array(["its image is that of many others"] * count, pa.string()),
+        }
+    )
+
+
+def _describe_merged(galaxies: pa.Table, merged: Merged) -> pa.Table:
     rows = np.flatnonzero(~merged.is_kept)
     dropped, kept = galaxies.take(rows), galaxies.take(merged.kept_as[rows])
     is_contradiction = merged.is_contradiction[rows]

@@ -31,8 +31,9 @@ from pyspark.sql import functions as F
 from galaxy_tasks import artifacts, cleaning, label_table, splitting
 from galaxy_tasks.config import RunConfig, parse_config
 from galaxy_tasks.durable import write_json
+from galaxy_tasks.earlier_tests import find_labels, read_earlier_tests
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.lineage import ReleaseFiles, labels_made_from
+from galaxy_tasks.lineage import KEPT_IN_TEST, ReleaseFiles, labels_made_from
 from galaxy_tasks.release_files import DEC, RA, CataloguePlan, plan_catalogue
 from galaxy_tasks.spark import start_session
 from galaxy_tasks.spark_tables import read_images, read_rows, write_table
@@ -70,13 +71,14 @@ def clean_labels(
             too few.
     """
     with artifacts.open_draft("labels", labels_made_from(config, release_files)) as draft:
-        if draft.published is not None:
-            print(f"Labels are there already: {draft.published.path}", flush=True)
-            return draft.published
+        if published := find_labels(config, release_files):
+            print(f"Labels are there already: {published.path}", flush=True)
+            draft.discard()
+            return published
         draft.clear()
         session = spark or start_session("clean_labels")
         try:
-            summary = _clean_into(draft.path, config, release_files, session)
+            summary = _clean_into(draft, config, release_files, session)
         except (PySparkException, Py4JJavaError) as error:
             if not _UNREADABLE.search(str(error)):
                 raise
@@ -93,10 +95,10 @@ def clean_labels(
 
 
 def _clean_into(
-    folder: Path, config: RunConfig, release_files: ReleaseFiles, spark: SparkSession
+    draft: artifacts.Draft, config: RunConfig, release_files: ReleaseFiles, spark: SparkSession
 ) -> dict[str, Any]:
     """Write the artifact's files and return its summary."""
-    parts = release_files.parts()
+    folder, parts = draft.path, release_files.parts()
     catalogues = _read_catalogues(config, parts, spark)
     judged = _judge_releases(config, parts, catalogues, spark)
     kept = folder / "kept"
@@ -115,9 +117,15 @@ def _clean_into(
         write_table(quarantine, folder / "quarantine.parquet", rows=sum(counts["dropped"].values()))
     finally:
         judged.unpersist()
+    is_kept = config.earlier_test == "keep" and config.release != "simulated"
     made = label_table.make_label_table(
-        pq.read_table(kept), config, image_folders=[Path(part.images) for part in parts]
+        pq.read_table(kept),
+        config,
+        image_folders=[Path(part.images) for part in parts],
+        earlier=read_earlier_tests() if is_kept else None,
+        checksums=artifacts.checksums(),
     )
+    draft.determine(**{KEPT_IN_TEST: made.kept_in_test})
     shutil.rmtree(kept)
     pq.write_table(made.labels, folder / "labels.parquet")
     if len(made.dropped):

@@ -17,11 +17,15 @@ from galaxy_tasks.config import Architecture, RunConfig
 from galaxy_tasks.releases import RELEASES
 
 RELEASE_FORMAT = 1
-LABELS_FORMAT = 2
+LABELS_FORMAT = 3
 IMAGES_FORMAT = 1
 MODEL_FORMAT = 3
-PREDICTIONS_FORMAT = 1
-EVALUATION_FORMAT = 2
+PREDICTIONS_FORMAT = 2
+EVALUATION_FORMAT = 3
+
+KEPT_IN_TEST = "kept_in_test"
+"""In `labels_made_from` a digest of the galaxies that are in the test only since earlier runs had
+them there. It is known once the labels are made; until then, and where there are none, it is ''."""
 
 _RELEASE_SETTINGS = [
     "release",
@@ -35,7 +39,13 @@ _RELEASE_SETTINGS = [
     "ignored_classes",
     "class_names",
 ]
-_SPLIT_SETTINGS = ["match_radius_arcsec", "test_fraction", "validation_fraction", "seed"]
+_SPLIT_SETTINGS = [
+    "match_radius_arcsec",
+    "earlier_test",
+    "test_fraction",
+    "validation_fraction",
+    "seed",
+]
 _IMAGE_SETTINGS = [
     "image_size_px",
     "crop_fraction",
@@ -81,7 +91,7 @@ class ReleaseFiles:
     mapping: str
     """Path of the table that maps ids to image files; empty where file names hold the id."""
     content: str
-    """SHA-256 over the tables' content and the images' names and sizes, of all releases."""
+    """SHA-256 over the tables' content and the images' names and checksums, of all releases."""
     combined: tuple["ReleaseFiles", ...] = ()
     """The further releases of the run, in the order of RunConfig.combine."""
 
@@ -124,6 +134,7 @@ def labels_made_from(config: RunConfig, release_files: ReleaseFiles) -> dict[str
             for part in config.parts()
         ],
         **_pick(config, _SPLIT_SETTINGS),
+        KEPT_IN_TEST: "",
     }
 
 

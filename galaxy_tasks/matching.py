@@ -16,7 +16,12 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 MOST_COPIES = 10
-"""What more entries share, an image or a place, is taken for a stand-in where there was none."""
+"""What more entries share, an image or a place, may be a stand-in where there was none: it makes
+nobody the same galaxy. Those who share it stay on one side of the split all the same."""
+LARGEST_SHARE = 0.01
+"""Our choice: what more than this share of the galaxies have in common, besides being more than
+MOST_COPIES, is a stand-in for certain, and as one group it would weigh too much in a test of a
+fifth of them."""
 
 Indices = NDArray[np.int64]
 Links = NDArray[np.int64]
@@ -43,6 +48,43 @@ def match_positions(
     first, second, _, _ = search_around_sky(places, places, radius_arcsec * units.arcsec)
     is_pair = first < second
     return np.stack([known[first[is_pair]], known[second[is_pair]]], axis=1)
+
+
+def chain_places(
+    ra_degrees: NDArray[np.float64], dec_degrees: NDArray[np.float64], *, radius_arcsec: float
+) -> Links:
+    """Return pairs that chain what `match_positions` ties, few though many share one place.
+
+    Of entries at exactly one place the first alone is compared with others.
+    """
+    known = np.flatnonzero(np.isfinite(ra_degrees) & np.isfinite(dec_degrees))
+    places = ra_degrees[known] + 1j * dec_degrees[known]
+    _, first, code = np.unique(places, return_index=True, return_inverse=True)
+    rows = np.sort(known[first])
+    near = rows[match_positions(ra_degrees[rows], dec_degrees[rows], radius_arcsec=radius_arcsec)]
+    chain = np.stack([known[first][code], known], axis=1)
+    return np.concatenate([near, chain[chain[:, 0] != chain[:, 1]]])
+
+
+def count_places(
+    ra_degrees: NDArray[np.float64], dec_degrees: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """Return how many entries are at exactly the place of each; 0 where it is unknown."""
+    is_known = np.isfinite(ra_degrees) & np.isfinite(dec_degrees)
+    places = ra_degrees[is_known] + 1j * dec_degrees[is_known]
+    _, code, counts = np.unique(places, return_inverse=True, return_counts=True)
+    copies = np.zeros(len(ra_degrees), dtype=np.int64)
+    copies[is_known] = counts[code]
+    return copies
+
+
+def is_crowd(copies: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which entries share something with a large share of all; see LARGEST_SHARE.
+
+    Args:
+        copies: how many have the same as each entry, itself included; 0: it has nothing.
+    """
+    return (copies > MOST_COPIES) & (copies > LARGEST_SHARE * len(copies))
 
 
 def measure_separations(

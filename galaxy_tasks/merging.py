@@ -1,12 +1,12 @@
 """Galaxies of several releases become one table: who is the same galaxy, and who goes with whom.
 
 Tables here have one row for each labelled galaxy with an image: release, release_index, galaxy_id,
-image_name, sky_group, ra_degrees, dec_degrees, label, is_test.
+image_name, sky_group, ra_degrees, dec_degrees, label, is_test, image_hash (alike for images that
+are, '' for one like no other).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -14,19 +14,21 @@ from numpy.typing import NDArray
 
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.matching import (
+    MOST_COPIES,
     Indices,
     Links,
+    chain_places,
+    count_places,
     group_linked,
     link_equals,
     link_ids,
     match_positions,
 )
-from galaxy_tasks.repeated_images import ImageName, hash_repeated_images
 
 LEAST_JUDGED = 20
-MOST_CONTRADICTORY = 0.3
-"""Our choice, above which ids alone are not believed: of pairs by chance, half have another label
-where there are two classes of one size, and more where there are more."""
+LEAST_KAPPA = 0.5
+"""Our choice of Cohen's kappa (1960), below which ids alone are not believed: 0 where labels agree
+as often as chance makes them, whatever the sizes of the classes, and 1 where they always do."""
 
 Flags = NDArray[np.bool_]
 
@@ -56,28 +58,25 @@ class Merged:
     """Rows not kept, whose label is none of those kept for the galaxy."""
 
 
-def find_sameness(
-    table: pa.Table, *, image_folders: Sequence[Path], radius_arcsec: float
-) -> Sameness:
+def find_sameness(table: pa.Table, *, radius_arcsec: float) -> Sameness:
     """Return which rows are one galaxy by place, id and image, and which must stay together.
+
+    A place that more than MOST_COPIES share makes nobody the same galaxy: it may be a stand-in.
+    If it is none they are, so that they stay together all the same.
 
     Args:
         table: rows as the module says.
-        image_folders: the folder of each release's images, by release_index.
         radius_arcsec: entries nearer than this are one galaxy.
     """
     ra, dec = (_floats(table, name) for name in ("ra_degrees", "dec_degrees"))
-    by_position = match_positions(ra, dec, radius_arcsec=radius_arcsec)
-    by_id = link_ids(
-        table["galaxy_id"], ra_degrees=ra, dec_degrees=dec, radius_arcsec=radius_arcsec
-    )
-    names = zip(table["release_index"].to_pylist(), table["image_name"].to_pylist(), strict=True)
-    images = [ImageName(folder, name) for folder, name in names]
-    hashes = hash_repeated_images(images, folders=image_folders)
-    by_image = link_equals(pa.array(hashes, pa.string()))
+    is_own = count_places(ra, dec) <= MOST_COPIES
+    own = {"ra_degrees": np.where(is_own, ra, np.nan), "dec_degrees": np.where(is_own, dec, np.nan)}
+    by_position = match_positions(**own, radius_arcsec=radius_arcsec)
+    by_id = link_ids(table["galaxy_id"], **own, radius_arcsec=radius_arcsec)
+    by_image = link_equals(table["image_hash"])
     # An id given twice may still be an id with a wrong position: it does not cross the splits.
     links = (
-        *(by_position, by_image),
+        *(chain_places(ra, dec, radius_arcsec=radius_arcsec), by_image),
         *(link_equals(table[name]) for name in ("galaxy_id", "sky_group")),
     )
     return Sameness(by_position, by_id, by_image, group_linked(len(table), links))
@@ -111,17 +110,35 @@ def merge_releases(table: pa.Table, sameness: Sameness) -> Merged:
 def _check_ids(table: pa.Table, sameness: Sameness, merged: Merged) -> None:
     """Raise InputError where ids alone tie rows together whose labels do not bear it out."""
     is_placed = np.isin(np.arange(len(table)), sameness.by_position)
-    by_id_alone = ~merged.is_kept & ~is_placed
-    num_merged, num_wrong = (
-        int(np.count_nonzero(rows)) for rows in (by_id_alone, by_id_alone & merged.is_contradiction)
-    )
-    if num_merged >= LEAST_JUDGED and num_wrong > MOST_CONTRADICTORY * num_merged:
-        raise InputError(
-            f"{num_merged:,} galaxies of the combined releases are known by their ids alone, and "
-            f"{num_wrong:,} of them have other labels: the ids seem to be numbered anew in each "
-            "release. Expected: ids of one numbering, or positions (columns that 'ra_column' and "
-            "'dec_column' name). Give positions, or make the ids differ."
-        )
+    release = table["release_index"].to_numpy()
+    labels = table["label"].combine_chunks().dictionary_encode().indices.to_numpy()
+    for one in np.unique(release):
+        rows = np.flatnonzero(~merged.is_kept & ~is_placed & (release == one))
+        if len(rows) < LEAST_JUDGED:
+            continue
+        num_wrong = int(np.count_nonzero(merged.is_contradiction[rows]))
+        by_chance = measure_chance(labels[rows], labels[merged.kept_as[rows]])
+        # Without a contradiction there is nothing to doubt, though there be one class alone.
+        if num_wrong and 1 - num_wrong / len(rows) < by_chance + LEAST_KAPPA * (1 - by_chance):
+            raise InputError(
+                f"{len(rows):,} galaxies of the combined releases are known by their ids alone, "
+                f"and {num_wrong:,} of them have other labels, where {1 - by_chance:.0%} would by "
+                f"chance: the ids of {table['release'][int(rows[0])]} seem to be numbered anew. "
+                "Expected: ids of one numbering, or positions (columns that 'ra_column' and "
+                "'dec_column' name). Give positions, or make the ids differ."
+            )
+
+
+def measure_chance(first: Indices, second: Indices) -> float:
+    """Return how often labels would agree by chance, 0 to 1, from how often each occurs.
+
+    Args:
+        first: integers from 0, one a galaxy.
+        second: other labels of the same galaxies.
+    """
+    size = int(max(first.max(), second.max())) + 1
+    shares = [np.bincount(labels, minlength=size) / len(labels) for labels in (first, second)]
+    return float(shares[0] @ shares[1])
 
 
 def count_sameness(table: pa.Table, sameness: Sameness, merged: Merged) -> dict[str, int]:

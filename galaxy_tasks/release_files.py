@@ -39,15 +39,18 @@ class CataloguePlan:
     are any) and those that the scheme names."""
 
 
-def locate_release(config: RunConfig, *, source: str | Path | None = None) -> ReleaseFiles:
+def locate_release(
+    config: RunConfig, *, source: str | Path | None = None, checksums: Path | None = None
+) -> ReleaseFiles:
     """Return where the release of these settings lies, after checking that all of it is there.
 
-    Reads the catalogue's header, lists the images, and hashes the content; needs no Spark.
+    Reads the catalogue's header and hashes the content, images included; needs no Spark.
     Where the image folder is not there, but a zip is in its place, that is the images' place.
 
     Args:
         config: names the release, and the files where they differ from the release's own.
         source: folder to look in instead of `config.source` (that of a simulated release).
+        checksums: folder where checksums of images are kept for the next time; None: nowhere.
 
     Raises:
         InputError: a file, folder or column is missing or unreadable; says what was looked for
@@ -69,7 +72,7 @@ def locate_release(config: RunConfig, *, source: str | Path | None = None) -> Re
             f"Found: {shorten(sorted(list_file_names(images)))}"
         )
     tables = [catalogue, mapping] if mapping else [catalogue]
-    content = hash_content(tables, images=images)
+    content = hash_content(tables, images=images, checksums=checksums)
     require_rows(plan.table)
     return ReleaseFiles(
         catalogue=str(catalogue),

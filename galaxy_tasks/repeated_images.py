@@ -1,23 +1,15 @@
 """Which images have the same content under several names."""
 
 import hashlib
-import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from galaxy_tasks.downloads import ZippedMembers
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.matching import MOST_COPIES
+from galaxy_tasks.releases.checksums import UNREADABLE, checksum_images
 from galaxy_tasks.zipped_images import find_places, is_zip
-
-_TAIL_BYTES = 512
-
-Result = TypeVar("Result")
-Fingerprint = tuple[int, bytes]
-"""Size and a few bytes that follow from the content: images that differ in it are not the same."""
 
 
 @dataclass(frozen=True)
@@ -28,63 +20,74 @@ class ImageName:
     name: str
 
 
-def hash_repeated_images(images: Sequence[ImageName], *, folders: Sequence[Path]) -> list[str]:
+def fingerprint_images(
+    images: Sequence[ImageName], *, folders: Sequence[Path], cache: Path | None = None
+) -> list[str]:
+    """Return size and CRC-32 of each image as one text, '' for one that cannot be read.
+
+    Images that differ in it are not the same; hardly any others are alike in it.
+
+    Args:
+        images: which images.
+        folders: the folders or zips that they name by position.
+        cache: where checksums are kept; see `checksum_images`.
+    """
+    prints = []
+    for folder in folders:
+        found = checksum_images(folder, cache=cache)
+        each = zip(found.names, found.size_bytes.tolist(), found.crc32.tolist(), strict=True)
+        prints.append({name: f"{size}:{crc:08x}" for name, size, crc in each if crc != UNREADABLE})
+    return [prints[image.folder].get(image.name, "") for image in images]
+
+
+def hash_repeated_images(
+    images: Sequence[ImageName], *, folders: Sequence[Path], prints: Sequence[str]
+) -> list[str]:
     """Return the SHA-256 of each image whose content others have, too, and '' for all others.
 
-    Only images alike in size and in some bytes are read whole: their last bytes, or their checksum
-    where a zip states one. Of compressed images that leaves hardly any but true copies. One that
-    cannot be read is like no other, and what more than MOST_COPIES share makes nobody the same.
+    Only images of one fingerprint are read: hardly any but true copies. One that cannot be read is
+    like no other.
+
+    Args:
+        images: which images.
+        folders: the folders or zips that they name by position.
+        prints: their fingerprints.
     """
-    has_zip = any(is_zip(folder) for folder in folders)
-    sources = [_ZipSource(f) if is_zip(f) else _FolderSource(f, has_zip=has_zip) for f in folders]
-    prints = [_try(sources[image.folder].take_fingerprint, image.name) for image in images]
+    readers = [_open(folder) for folder in folders]
     num_alike = Counter(prints)
     contents = [
-        _try(sources[image.folder].hash, image.name) if one and num_alike[one] > 1 else None
+        _hash(readers[image.folder], image.name) if one and num_alike[one] > 1 else ""
         for image, one in zip(images, prints, strict=True)
     ]
-    copies = Counter(content for content in contents if content)
-    for content, count in copies.items():
-        if count > MOST_COPIES:
-            name = images[contents.index(content)].name
-            print(f"Note: {count:,} images have the content of {name}: a stand-in?", flush=True)
-    return [one if one and 1 < copies[one] <= MOST_COPIES else "" for one in contents]
+    copies = Counter(contents)
+    return [one if copies[one] > 1 else "" for one in contents]
 
 
-class _FolderSource:
-    def __init__(self, folder: Path, *, has_zip: bool) -> None:
-        self.folder, self.has_zip = folder, has_zip
+def read_image(image: ImageName, *, folders: Sequence[Path]) -> bytes:
+    """Return the content of an image.
 
-    def take_fingerprint(self, name: str) -> Fingerprint:
-        with (self.folder / name).open("rb") as file:
-            size = file.seek(0, 2)
-            if not self.has_zip:
-                file.seek(max(0, size - _TAIL_BYTES))
-                return (size, hashlib.blake2b(file.read(), digest_size=8).digest())
-            file.seek(0)  # to be compared with a zip's checksums
-            return (size, zlib.crc32(file.read()).to_bytes(4, "big"))
-
-    def hash(self, name: str) -> str:
-        with (self.folder / name).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+    Raises:
+        InputError: it is not in its zip, or damaged there.
+        OSError: it cannot be read.
+    """
+    return _open(folders[image.folder])(image.name)
 
 
-class _ZipSource:
-    def __init__(self, archive: Path) -> None:
-        self.archive, self.places = archive, find_places(archive)
+def _open(folder: Path) -> Callable[[str], bytes]:
+    """Return what reads an image by its name."""
+    if not is_zip(folder):
+        return lambda name: (folder / name).read_bytes()
+    places = find_places(folder)
 
-    def take_fingerprint(self, name: str) -> Fingerprint:
-        place = self.places[name]
-        return (place.size_bytes, place.crc32.to_bytes(4, "big"))
+    def read(name: str) -> bytes:
+        with ZippedMembers(folder, places) as members:
+            return members.read(name)
 
-    def hash(self, name: str) -> str:
-        with ZippedMembers(self.archive, self.places) as members:
-            return hashlib.sha256(members.read(name)).hexdigest()
+    return read
 
 
-def _try(read: Callable[[str], Result], name: str) -> Result | None:
-    """Return what is read, or None: an image that cannot be read is refused when it is prepared."""
+def _hash(read: Callable[[str], bytes], name: str) -> str:
     try:
-        return read(name)
-    except (OSError, KeyError, InputError):
-        return None
+        return hashlib.sha256(read(name)).hexdigest()
+    except (OSError, InputError):  # refused when it is prepared
+        return ""

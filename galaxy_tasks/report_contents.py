@@ -35,6 +35,7 @@ def gather_report(
     """Return all that the page shows, read from the artifacts where it is not given."""
     labels = labels_of(images)
     cleaned = labels.manifest["summary"]
+    test_set = describe_tested(winner, labels)
     return ReportInputs(
         config=config,
         selection=selection,
@@ -50,7 +51,8 @@ def gather_report(
         rejected_images=_list_rejected(images),
         artifacts={
             "labels": labels.key,
-            "test set": "{galaxies:,} galaxies, SHA-256 {sha256}".format(**describe_tested(winner)),
+            "test set": f"{test_set['galaxies']:,} galaxies, SHA-256 {test_set['sha256']}, "
+            f"{test_set['kept_from_earlier']:,} of them kept there from earlier runs",
             "images": images.key,
             **{c.record.architecture: str(c.artifact.path) for c in contestants},
         },

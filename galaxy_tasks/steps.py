@@ -33,7 +33,8 @@ def prepare_release(settings: Json) -> Json:
     for part in parse_config(settings).parts():
         is_drawn = part.release == "simulated"
         source = _draw_simulation(part).path if is_drawn else provide_source(part)
-        files = convert_tables(locate_release(part, source=source))
+        found = locate_release(part, source=source, checksums=artifacts.checksums())
+        files = convert_tables(found)
         print(f"Release {part.release}: {RELEASES[part.release].reference}", flush=True)
         print(f"Catalogue: {files.catalogue}\nImages: {files.images}", flush=True)
         located.append(files)
@@ -42,11 +43,12 @@ def prepare_release(settings: Json) -> Json:
 
 def preprocess_images(settings: Json, release_files: Json) -> Json:
     """Prepare every labelled cutout and return the reference of the images artifact."""
+    from galaxy_tasks.earlier_tests import find_labels
     from galaxy_tasks.images import ImageSettings
     from galaxy_tasks.preparation import prepare_cutouts
 
     config, files = parse_config(settings), ReleaseFiles(**release_files)
-    labels = artifacts.require(
+    labels = find_labels(config, files) or artifacts.require(
         "labels", lineage.labels_made_from(config, files), task="clean_labels"
     )
     with artifacts.open_draft("images", lineage.images_made_from(config, labels.key)) as draft:

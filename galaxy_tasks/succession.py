@@ -1,4 +1,7 @@
-"""This run's winner against the last one, on test galaxies that neither has learned from."""
+"""This run's winner against the last one, on test galaxies that neither has learned from.
+
+Where that is not certain, every sentence about them says so.
+"""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -18,6 +21,7 @@ from galaxy_tasks.evaluation import (
     evaluate_probabilities,
 )
 from galaxy_tasks.former import FormerWinner
+from galaxy_tasks.former_doubt import Doubt
 from galaxy_tasks.former_prediction import GALAXIES, PROBABILITIES
 from galaxy_tasks.morphology import name_kind
 
@@ -40,6 +44,11 @@ class Succession:
     """Those of them that the last winner has not learned from."""
     num_without_place: int
     """Those whose place on the sky is unknown, so that only id and image can tell them."""
+    num_uncertain: int
+    """Those of the unseen of which only id and image could tell, as places are not known on both
+    sides."""
+    may_know: str
+    """Why the last winner may know some of them all the same; empty: no reason is known."""
     num_common: int
     """Those of the unseen whose class both could name: the comparison rests on these."""
     classes: tuple[str, ...]
@@ -80,6 +89,8 @@ def compare_with_former(
         predictions: what it says of the test galaxies that it has not learned from.
         winner: this run's winner.
     """
+    summary = predictions.manifest["summary"]
+    doubt = Doubt(summary["galaxies_uncertain"], summary["may_know"])
     asked = pd.read_parquet(predictions.path / GALAXIES)["galaxy_id"]
     rows = winner.galaxies.reset_index().set_index("galaxy_id")["index"][asked].to_numpy()
     names = np.array(winner.record.classes, dtype=object)
@@ -100,14 +111,16 @@ def compare_with_former(
         former_evaluation=former.evaluation.key,
         num_test=len(winner.galaxies),
         num_unseen=len(asked),
-        num_without_place=predictions.manifest["summary"]["galaxies_without_place"],
+        num_without_place=summary["galaxies_without_place"],
+        num_uncertain=doubt.num_uncertain,
+        may_know=doubt.may_know,
         num_common=len(ground.labels),
         classes=ground.classes,
         are_kinds=ground.are_kinds,
         former=old,
         current=new,
         comparison=comparison,
-        verdict=_explain(former, winner, ground, comparison),
+        verdict=_explain(former, winner, ground, comparison, doubt),
     )
 
 
@@ -177,23 +190,40 @@ def _score(
 
 
 def _explain(
-    former: FormerWinner, winner: Contestant, ground: _Ground, comparison: Comparison | None
+    former: FormerWinner,
+    winner: Contestant,
+    ground: _Ground,
+    comparison: Comparison | None,
+    doubt: Doubt,
 ) -> str:
+    which = _describe_unseen(doubt)
     own = f"This run's winner, {winner.record.architecture},"
     who = f"the last one, {former.record.architecture} of {former.published[:10]}"
     if comparison is None:
         return (
             f"{own} cannot be compared with {who}: there are "
-            f"{len(ground.labels):,} test galaxies that neither has learned from and whose class "
-            f"both could name, of {len(np.unique(ground.labels))} classes."
+            f"{len(ground.labels):,} test galaxies whose class both could name, of "
+            f"{len(np.unique(ground.labels))} classes, {which}."
         )
     difference = comparison.difference
     by = (
         f"{abs(difference.value):.3f} in macro-F1 (95 % interval of the difference "
         f"{difference.low:+.3f} to {difference.high:+.3f})"
     )
-    on = f"on {len(ground.labels):,} galaxies that neither has learned from"
+    on = f"on {len(ground.labels):,} galaxies {which}"
     if not comparison.is_distinguishable:
         return f"{own} and {who}, cannot be told apart {on}: they differ by {by}."
     verb = "is ahead of" if difference.value > 0 else "is behind"
-    return f"{own} {verb} {who}, {on} by {by}."
+    return f"{own} {verb} {who}, {on}, by {by}."
+
+
+def _describe_unseen(doubt: Doubt) -> str:
+    """Return what is known of the galaxies that the comparison rests on, as a clause."""
+    if doubt.may_know:
+        return f"of which the last winner may know some ({doubt.may_know})"
+    if doubt.num_uncertain:
+        return (
+            "that neither has learned from as far as id and image tell (places are not known on "
+            "both sides)"
+        )
+    return "that neither has learned from"

@@ -19,7 +19,7 @@ from galaxy_tasks.contestants import (
 from galaxy_tasks.durable import write_json
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.evaluation import Comparison, compare_models
-from galaxy_tasks.history import History, look_back
+from galaxy_tasks.history import History, labels_of, look_back
 from galaxy_tasks.report import MissingModel, render_leaderboard, render_report
 from galaxy_tasks.report_contents import gather_report
 from galaxy_tasks.selection import Candidate, Compare, Selection, choose_winner, rank
@@ -71,8 +71,9 @@ def judge_models(
                 history=history,
             )
             (draft.path / "report.html").write_text(render_report(inputs), encoding="utf-8")
-            results = _describe_results(candidates, selection, missing, winner, history)
-            write_json(draft.path / "results.json", results)
+            results = _describe_results(candidates, selection, missing, history)
+            tested = describe_tested(winner, labels_of(images))
+            write_json(draft.path / "results.json", {"test_set": tested, **results})
             artifact = draft.publish({"winner": selection.winner, "model": winner.artifact.key})
     return _describe_outcome(artifact, candidates, selection)
 
@@ -148,11 +149,9 @@ def _describe_results(
     candidates: Sequence[Candidate],
     selection: Selection,
     missing: Sequence[MissingModel],
-    winner: Contestant,
     history: History,
 ) -> dict[str, Any]:
     return {
-        "test_set": describe_tested(winner),
         "selection": selection.as_dict(),
         "models": [candidate.as_dict() for candidate in rank(candidates)],
         "missing": [

@@ -8,6 +8,7 @@ import pytest
 
 from galaxy_tasks.changes import _compare_labels
 from galaxy_tasks.former import COLUMNS, find_unseen, group_same
+from galaxy_tasks.former_doubt import Doubt
 from galaxy_tasks.morphology import name_kind
 from galaxy_tasks.succession import LEAST_GALAXIES, _explain, _find_ground
 
@@ -40,7 +41,7 @@ GALAXIES = table(
         ("y", 20.0, 2.1 * ARCSEC, "q", "test", "spiral"),  # just too far from one
         ("z", 70.0, 0.0, "b", "test", "edge_on"),  # by image, chosen by
         ("3", 30.0, 0.0, "c", "test", "spiral"),  # in its test, too: not learned from
-        ("4", 90.0, 0.0, "s", "test", "edge_on"),  # by id, trained on
+        ("4", 90.0, 0.0, "s", "test", "edge_on"),  # by id, trained on, its place unknown
         ("w", np.nan, np.nan, "t", "test", "edge_on"),  # unknown
     ]
 )
@@ -67,11 +68,58 @@ def test_rows_that_are_one_galaxy_have_one_number_in_all_tables():
     assert own[5] not in theirs
 
 
-def test_running_numbers_of_galaxies_far_apart_tie_nothing_and_neither_do_stand_in_images():
-    one = table([(str(n), 10.0 + n, 0.0, "stand-in", "train", "spiral") for n in range(12)])
-    two = table([(str(n), 100.0 + n, 0.0, "stand-in", "test", "edge_on") for n in range(12)])
+def test_running_numbers_of_galaxies_far_apart_tie_nothing():
+    one = table([(str(n), 10.0 + n, 0.0, f"a{n}", "train", "spiral") for n in range(12)])
+    two = table([(str(n), 100.0 + n, 0.0, f"b{n}", "test", "edge_on") for n in range(12)])
     assert find_unseen(two, one, radius_arcsec=2.0).all()
     assert _compare_labels(one, two, radius_arcsec=2.0) == (0, {})
+
+
+def test_what_many_share_counts_as_learned_from_and_makes_no_common_galaxies():
+    one = table([(f"a{n}", 10.0 + n, 0.0, "stand-in", "train", "spiral") for n in range(6)])
+    two = table([(f"b{n}", 100.0 + n, 0.0, "stand-in", "test", "edge_on") for n in range(5)])
+    assert not find_unseen(two, one, radius_arcsec=2.0).any()
+    assert _compare_labels(one, two, radius_arcsec=2.0) == (0, {})
+    here = table([(f"a{n}", 10.0, 0.0, f"a{n}", "train", "spiral") for n in range(12)])
+    there = table([(f"b{n}", 10.0, 0.0, f"b{n}", "test", "edge_on") for n in range(12)])
+    assert not find_unseen(there, here, radius_arcsec=2.0).any()
+
+
+@pytest.mark.parametrize(
+    ("own", "their", "is_unseen"),
+    [
+        ((10.0, 0.0), (10.0, 3 * ARCSEC), False),
+        ((10.0, 0.0), (10.0, 290 * ARCSEC), False),
+        ((10.0, 0.0), (10.0, 310 * ARCSEC), True),
+        ((10.0, 0.0), (np.nan, np.nan), False),
+        ((np.nan, np.nan), (10.0, 0.0), False),
+        ((np.nan, np.nan), (np.nan, np.nan), False),
+    ],
+)
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_one_id_is_one_galaxy_unless_arcminutes_part_its_places(own, their, is_unseen, split):
+    former = table([("7", *their, "a", split, "spiral"), ("8", 200.0, 5.0, "c", "train", "spiral")])
+    galaxies = table([("7", *own, "b", "test", "spiral")])
+    found = find_unseen(galaxies, former, radius_arcsec=2.0)
+    assert found.tolist() == [is_unseen or split == "test"]
+
+
+def test_an_id_that_any_galaxy_learned_from_may_have_counts():
+    """One table of the former run has no places, another has the number for a galaxy far away."""
+    former = table(
+        [("7", 200.0, 0.0, "a", "train", "spiral"), ("7", np.nan, np.nan, "b", "train", "spiral")]
+    )
+    galaxies = table([("7", 10.0, 0.0, "c", "test", "spiral")])
+    assert not find_unseen(galaxies, former, radius_arcsec=2.0).any()
+    assert find_unseen(galaxies, former.head(1), radius_arcsec=2.0).all()
+
+
+def test_what_is_one_galaxy_in_this_run_is_known_if_one_of_it_is():
+    former = table([("7", np.nan, np.nan, "a", "train", "spiral")])
+    galaxies = table(
+        [("7", 10.0, 0.0, "b", "test", "spiral"), ("near", 10.0, ARCSEC, "c", "test", "spiral")]
+    )
+    assert not find_unseen(galaxies, former, radius_arcsec=2.0).any()
 
 
 def test_common_galaxies_and_their_changed_labels_are_counted():
@@ -136,9 +184,9 @@ def test_without_common_ground_the_verdict_says_how_much_there_was():
     record = SimpleNamespace(architecture="alexnet")
     former = SimpleNamespace(record=record, published="2026-11-24T03:00:00Z")
     winner = SimpleNamespace(record=SimpleNamespace(architecture="resnet18"))
-    text = _explain(former, winner, ground, None)  # pyright: ignore[reportArgumentType]
+    text = _explain(former, winner, ground, None, Doubt(0, ""))  # pyright: ignore[reportArgumentType]
     assert text == (
         "This run's winner, resnet18, cannot be compared with the last one, alexnet of 2026-11-24: "
-        "there are 0 test galaxies that neither has learned from and whose class both could name, "
-        "of 0 classes."
+        "there are 0 test galaxies whose class both could name, of 0 classes, that neither has "
+        "learned from."
     )

@@ -2,7 +2,12 @@ import numpy as np
 import pyarrow as pa
 
 from galaxy_tasks.matching import (
+    LARGEST_SHARE,
+    MOST_COPIES,
+    chain_places,
+    count_places,
     group_linked,
+    is_crowd,
     link_equals,
     link_ids,
     match_positions,
@@ -79,3 +84,28 @@ def test_links_of_several_kinds_make_one_group():
     assert groups[2] == groups[3]
     assert len(set(groups.tolist())) == 3
     assert group_linked(3, []).tolist() == [0, 1, 2]
+
+
+def test_a_place_that_many_share_is_chained_with_all_that_is_near_it():
+    places = [(20.0, 5.0), *[(10.0, 0.0)] * 5000, (10.0, ARCSEC), (np.nan, 0.0), (20.0, 5.0)]
+    ra, dec = (np.array(column) for column in zip(*places, strict=True))
+    links = chain_places(ra, dec, radius_arcsec=2.0)
+    assert len(links) == 5001
+    assert (links[:, 0] < links[:, 1]).all()
+    groups = group_linked(len(ra), [links])
+    assert set(groups[1:5002]) == {groups[1]}
+    assert groups[0] == groups[-1] != groups[1]
+    assert groups[5002] not in (groups[0], groups[1])
+    counts = count_places(ra, dec)
+    assert counts[[0, 1, 5001, 5002, 5003]].tolist() == [2, 5000, 1, 0, 2]
+
+
+def test_a_crowd_is_many_and_a_large_share():
+    few, many = MOST_COPIES, MOST_COPIES + 1
+    assert not is_crowd(np.full(few, few)).any()
+    assert is_crowd(np.full(many, many)).all()
+    total = round(many / LARGEST_SHARE)
+    copies = np.zeros(total, dtype=np.int64)
+    copies[:many] = many
+    assert not is_crowd(copies).any()
+    assert is_crowd(copies[:-1]).sum() == many

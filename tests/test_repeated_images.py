@@ -1,9 +1,13 @@
 import zipfile
 
+import cv2
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from galaxy_tasks.matching import MOST_COPIES
-from galaxy_tasks.repeated_images import ImageName, hash_repeated_images
+from galaxy_tasks.repeated_images import ImageName, fingerprint_images, hash_repeated_images
+from galaxy_tasks.stand_ins import find_pictures
 
 
 def write_images(folder, contents):
@@ -20,6 +24,11 @@ def write_zip(path, contents):
     return path
 
 
+def hash_images(images, folders):
+    prints = fingerprint_images(images, folders=folders)
+    return hash_repeated_images(images, folders=folders, prints=prints)
+
+
 TAIL = bytes(600)
 CONTENTS = {"a.jpg": b"x" + TAIL, "b.jpg": b"y" + TAIL, "copy.jpg": b"x" + TAIL, "short.jpg": b"x"}
 NAMES = [*CONTENTS, "missing.jpg"]
@@ -28,7 +37,7 @@ NAMES = [*CONTENTS, "missing.jpg"]
 @pytest.mark.parametrize("write", [write_images, write_zip])
 def test_copies_of_an_image_are_found_by_content_alone(tmp_path, write):
     folder = write(tmp_path / "images.zip", CONTENTS)
-    hashes = hash_repeated_images([ImageName(0, name) for name in NAMES], folders=[folder])
+    hashes = hash_images([ImageName(0, name) for name in NAMES], [folder])
     assert hashes[0] == hashes[2] != ""
     assert len(hashes[0]) == 64
     assert [hashes[index] for index in (1, 3, 4)] == ["", "", ""]
@@ -41,16 +50,43 @@ def test_a_copy_is_found_between_a_folder_and_a_zip(tmp_path):
     ]
     images = [ImageName(0, "a.jpg"), ImageName(0, "b.jpg")]
     images += [ImageName(1, "other.jpg"), ImageName(1, "own.jpg")]
-    hashes = hash_repeated_images(images, folders=folders)
+    hashes = hash_images(images, folders)
     assert hashes[0] == hashes[2] != ""
     assert hashes[1] == hashes[3] == ""
 
 
-@pytest.mark.parametrize(("count", "is_linked"), [(MOST_COPIES, True), (MOST_COPIES + 1, False)])
-def test_an_image_with_very_many_names_is_a_stand_in(tmp_path, capsys, count, is_linked):
-    folder = write_images(
-        tmp_path / "images", {f"{number}.jpg": b"no image" for number in range(count)}
+def make_table(names):
+    return pa.table({"release_index": [0] * len(names), "image_name": names})
+
+
+@pytest.mark.parametrize("write", [write_images, write_zip])
+@pytest.mark.parametrize(
+    ("total", "is_dropped"), [(MOST_COPIES * 100, True), (MOST_COPIES * 100 + 100, False)]
+)
+def test_many_alike_are_dropped_where_they_are_a_large_share_and_tied_else(
+    tmp_path, capsys, write, total, is_dropped
+):
+    many = MOST_COPIES + 1
+    picture = cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
+    names = [f"{number}.png" for number in range(total)]
+    folder = write(
+        tmp_path / "images.zip",
+        {n: picture if i < many else f"image {n}".encode() for i, n in enumerate(names)},
     )
-    images = [ImageName(0, f"{number}.jpg") for number in range(count)]
-    assert all(hash_repeated_images(images, folders=[folder])) is is_linked
-    assert ("have the content of 0.jpg" in capsys.readouterr().out) is not is_linked
+    found = find_pictures(make_table(names), image_folders=[folder])
+    assert found.is_stand_in.tolist() == [i < many and is_dropped for i in range(total)]
+    assert len(set(found.hashes[:many])) == 1
+    assert (found.hashes[0] == "") is is_dropped
+    assert set(found.hashes[many:]) == {""}
+    outcome = "shows none of its galaxies" if is_dropped else "stay on one side of the split"
+    assert "Note: 11 images have the content of 0.png" in (printed := capsys.readouterr().out)
+    assert outcome in printed
+
+
+def test_what_is_no_image_is_left_to_the_preparation_however_often_it_is_there(tmp_path, capsys):
+    names = [f"{number}.jpg" for number in range(50)]
+    folder = write_images(tmp_path / "images", dict.fromkeys(names, b"<html>not found"))
+    found = find_pictures(make_table(names), image_folders=[folder])
+    assert not found.is_stand_in.any()
+    assert set(found.hashes) == {""}
+    assert "it is no image, and will be refused" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""What a release holds, as one hash: of its tables' bytes, and of its images' names and sizes."""
+"""What a release holds, as one hash: of its tables' bytes, and of its images' names and content."""
 
 import gzip
 import hashlib
@@ -7,16 +7,21 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.releases.files import list_file_names, open_bytes
-from galaxy_tasks.zipped_images import find_places, is_zip
+from galaxy_tasks.releases.checksums import checksum_images
+from galaxy_tasks.releases.files import open_bytes
 
 _CHUNK_BYTES = 1 << 20
 
 
-def hash_content(tables: Iterable[Path], *, images: Path) -> str:
-    """Return the SHA-256 over the tables' bytes and the images' names and sizes, in hexadecimal.
+def hash_content(tables: Iterable[Path], *, images: Path, checksums: Path | None = None) -> str:
+    """Return the SHA-256 over the tables' bytes and the images' names, sizes and CRC-32s, as hex.
 
     A zip has the hash of the folder that it unpacks to.
+
+    Args:
+        tables: the release's tables.
+        images: the folder or the zip with its images.
+        checksums: where CRC-32s found before are kept; None: nowhere.
 
     Raises:
         InputError: a gzipped table is truncated or damaged.
@@ -24,15 +29,11 @@ def hash_content(tables: Iterable[Path], *, images: Path) -> str:
     digest = hashlib.sha256()
     for table in tables:
         digest.update(_hash_table(table))
-    for line in sorted(f"{n}\0{size_bytes}\n" for n, size_bytes in _list_sizes(images)):
+    found = checksum_images(images, cache=checksums)
+    each = zip(found.names, found.size_bytes.tolist(), found.crc32.tolist(), strict=True)
+    for line in sorted(f"{name}\0{size_bytes}\0{crc32}\n" for name, size_bytes, crc32 in each):
         digest.update(line.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
-
-
-def _list_sizes(images: Path) -> list[tuple[str, int]]:
-    if is_zip(images):
-        return [(name, place.size_bytes) for name, place in find_places(images).items()]
-    return [(name, (images / name).stat().st_size) for name in list_file_names(images)]
 
 
 def _hash_table(path: Path) -> bytes:

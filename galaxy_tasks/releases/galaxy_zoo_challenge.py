@@ -56,6 +56,12 @@ GALAXY_ZOO_CHALLENGE = Release(
     image_name_pattern="{id}.jpg",
     id_columns=("GalaxyID",),
     schemes={"clean5": CLEAN5},
+    # Galaxy Zoo 2 took the brightest galaxies of SDSS (Willett et al. 2013, section 2), which
+    # Galaxy Zoo 1 had before, and DECaLS (Walmsley et al. 2022) and DESI (2023) have in part.
+    same_galaxies_as=(
+        *("galaxy_zoo_2", "galaxy_zoo_2_main"),
+        *("galaxy_zoo_1", "galaxy_zoo_decals", "galaxy_zoo_desi"),
+    ),
     # No licence: Kaggle gives the files under the rules of the competition.
     citation="Willett et al. 2013, MNRAS 435, 2835; Kaggle, The Galaxy Challenge, 2013",
     files=(

@@ -187,6 +187,9 @@ class Release:
     """Right ascension where published: decimal degrees, or hours as 'hh:mm:ss.s'."""
     dec_column: str = "dec"
     """Declination where published: degrees, decimal or as '±dd:mm:ss.s'."""
+    same_galaxies_as: tuple[str, ...] = field(default=(), repr=False)
+    """Releases that have galaxies of this one, all or some, under other ids, where this one has no
+    positions that would tell."""
     citation: str = field(default="", repr=False)
     """The paper to cite, and the table in it; empty: the reference."""
     licence: str | None = field(default=None, repr=False)

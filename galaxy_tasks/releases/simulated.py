@@ -8,6 +8,7 @@ SIMULATED = replace(
     GALAXY_ZOO_CHALLENGE,
     name="simulated",
     reference="galaxy_tasks.simulation",
+    same_galaxies_as=(),
     citation="galaxy_tasks.simulation",
     files=(),
     rows=None,
