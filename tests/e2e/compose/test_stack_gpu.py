@@ -70,4 +70,4 @@ def test_one_worker_serves_the_queue(gpu_stack):
         *("celery", "--app", "airflow.providers.celery.executors.celery_executor.app"),
         *("inspect", "active_queues"),
     )
-    assert told.count("'name': 'gpu'") == 1, told
+    assert told.count("* {'name': 'gpu'") == 1, told
