@@ -36,7 +36,7 @@ def describe_tested(contestant: Contestant, labels: Artifact) -> dict[str, Any]:
     classes = np.array(contestant.record.classes, dtype=object)
     config, ids = contestant.record.config, contestant.galaxies["galaxy_id"]
     names = ids if config.combine else config.release + ":" + ids
-    kept = labels.manifest["summary"]["test_set"]["kept_from_earlier"]
+    kept = labels.manifest["summary"].get("test_set", {}).get("kept_from_earlier", 0)
     called = classes[contestant.galaxies["label_index"].to_numpy()]
     described = describe_test_set(dict(zip(names, called, strict=True)))
     return {**described, "kept_from_earlier": kept}

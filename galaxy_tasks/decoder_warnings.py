@@ -22,6 +22,8 @@ _DAMAGE = (
     "libpng error: ",
 )
 """How messages begin that mean wrong pixels; libjpeg's (jerror.h) are the first of a file."""
+_NO_DAMAGE = "extraneous bytes before marker 0xd9"
+"""Of what stands between the last pixels and the end of a file: the pixels are whole."""
 _STANDARD_ERROR = 2
 _listening = threading.Lock()
 """There is one standard error in a process."""
@@ -52,7 +54,8 @@ def _tell_apart(ear: int, num_bytes: int) -> str:
     os.lseek(ear, 0, os.SEEK_SET)
     os.ftruncate(ear, 0)
     lines = text.splitlines(keepends=True)
-    damage = [line.strip() for line in lines if line.startswith(_DAMAGE)]
+    heard = [line.strip() for line in lines if line.startswith(_DAMAGE)]
+    damage = [line for line in heard if not line.endswith(_NO_DAMAGE)]
     if others := "".join(line for line in lines if not line.startswith(_DAMAGE)):
         os.write(_STANDARD_ERROR, others.encode())
     return damage[0] if damage else ""

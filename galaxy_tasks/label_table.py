@@ -19,6 +19,7 @@ import pyarrow as pa
 from galaxy_tasks import cleaning, merging, splitting, stand_ins
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.earlier_tests import KNOWN_BY, choose_test
+from galaxy_tasks.errors import InputError
 from galaxy_tasks.merging import Merged
 
 COLUMNS = (
@@ -62,7 +63,7 @@ def make_label_table(
         checksums: where checksums of images are kept; None: nowhere.
 
     Raises:
-        InputError: a class has too few galaxies to be split.
+        InputError: a class has too few galaxies to be split, or no image shows a galaxy.
     """
     galaxies = galaxies.select(list(COLUMNS)).sort_by(
         [("galaxy_id", "ascending"), ("release_index", "ascending")]
@@ -71,6 +72,11 @@ def make_label_table(
     pictures = stand_ins.find_pictures(galaxies, image_folders=image_folders, checksums=checksums)
     put_aside = _describe_stand_ins(_name_rows(galaxies.filter(pictures.is_stand_in), config))
     galaxies = pictures.add_to(galaxies).filter(~pictures.is_stand_in)
+    if put_aside.num_rows and not galaxies.num_rows:
+        raise InputError(
+            f"No galaxy is left: the images of all {put_aside.num_rows:,} are the same few, like "
+            f"{put_aside['image_name'][0]}. Were they fetched from a server that has none?"
+        )
     sameness = merging.find_sameness(galaxies, radius_arcsec=config.match_radius_arcsec)
     merged = merging.merge_releases(galaxies, sameness)
     counts = merging.count_sameness(galaxies, sameness, merged)
@@ -216,7 +222,3 @@ def _describe_merged(galaxies: pa.Table, merged: Merged) -> pa.Table:
             "detail": pa.array(details, pa.string()),
         }
     )
-
-
-def _flags(column: pa.ChunkedArray) -> np.ndarray:
-    return column.to_numpy(zero_copy_only=False).astype(bool)

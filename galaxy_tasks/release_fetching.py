@@ -19,8 +19,9 @@ from galaxy_tasks.downloads.progress import format_bytes
 from galaxy_tasks.downloads.verification import record_path
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.release_checking import check_content
+from galaxy_tasks.release_images import INCOMPLETE
 from galaxy_tasks.release_links import link_known, link_source, name_source
-from galaxy_tasks.release_placed import INCOMPLETE, PlacedFile, find_placed
+from galaxy_tasks.release_placed import PlacedFile, find_placed
 from galaxy_tasks.release_stock import is_as_verified, note_verified
 from galaxy_tasks.release_versions import complete_from_zenodo, take_version
 from galaxy_tasks.releases import RELEASES
@@ -214,11 +215,22 @@ def _check_unhashed(release: Release, folder: Path, config: RunConfig | None) ->
             with name_disk_trouble(folder):
                 check_content(release, file, path, config=config)
         except InputError as error:
+            if config is not None and _is_right(release, file, path):
+                raise  # the settings name columns that the release does not have
             record_path(path).unlink(missing_ok=True)
             raise InputError(
                 f"{str(error).rstrip('.')}. No hash of {path.name} is published, and this is not "
                 "what it should hold. Move it away to have it fetched again."
             ) from None
+
+
+def _is_right(release: Release, file: RemoteFile, path: Path) -> bool:
+    """Return whether a file is what the release has, whatever a run's settings call for."""
+    try:
+        check_content(release, file, path, config=None)
+    except InputError:
+        return False
+    return True
 
 
 def _as_download(file: RemoteFile) -> downloads.RemoteFile:

@@ -10,6 +10,9 @@ from galaxy_tasks.releases.files import is_image, shorten
 from galaxy_tasks.releases.rules import Release
 from galaxy_tasks.zipped_images import is_zip
 
+INCOMPLETE = ".images.incomplete"
+"""Beside an image folder while archives are unpacked into it: it stands for none of them."""
+
 
 def locate_images(config: RunConfig, release: Release, folder: Path) -> Path:
     """Return the folder with the images, else the zip with them, inside a source folder.
@@ -21,6 +24,11 @@ def locate_images(config: RunConfig, release: Release, folder: Path) -> Path:
         stay_inside(folder, config.images_folder, setting="images_folder")
     found = find_images(release, folder, named=config.images_folder)
     names = (config.images_folder,) if config.images_folder else release.images_folders
+    if found is None and (folder / INCOMPLETE).exists():
+        raise InputError(
+            f"The images in {folder} are unpacked in part only. Run `galaxy-morphology releases "
+            f"fetch {release.name} --folder {folder}` to go on."
+        )
     if found is None and names:
         raise InputError(
             f"{folder} lacks the image folder {' or '.join(names)}, and a zip in its place. Set "
@@ -32,6 +40,8 @@ def locate_images(config: RunConfig, release: Release, folder: Path) -> Path:
 def find_images(release: Release, folder: Path, *, named: str = "") -> Path | None:
     """Return the release's image folder, or the zip in its place; None if there is neither.
 
+    A folder that archives are only partly unpacked into counts as none.
+
     Args:
         release: names the folder, and the archive that is published.
         folder: where to look.
@@ -42,9 +52,9 @@ def find_images(release: Release, folder: Path, *, named: str = "") -> Path | No
     zips = [*paths, *(path.with_name(path.name + ".zip") for path in paths)]
     if not named:
         zips += [folder / name for name in _name_whole_archive(release)]
-    return next((path for path in paths if path.is_dir()), None) or next(
-        (path for path in zips if is_zip(path)), None
-    )
+    is_partial = not named and (folder / INCOMPLETE).exists()
+    folders = [] if is_partial else [path for path in paths if path.is_dir()]
+    return next(iter(folders), None) or next((path for path in zips if is_zip(path)), None)
 
 
 def _name_whole_archive(release: Release) -> Iterator[str]:

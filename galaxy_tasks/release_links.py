@@ -9,8 +9,8 @@ from pathlib import Path
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.downloads.disk import name_disk_trouble
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.release_images import locate_images
-from galaxy_tasks.release_placed import INCOMPLETE, find_placed
+from galaxy_tasks.release_images import INCOMPLETE, locate_images
+from galaxy_tasks.release_placed import find_placed
 from galaxy_tasks.release_stock import find_verified, is_images_untouched
 from galaxy_tasks.releases.offers import find_record
 from galaxy_tasks.releases.rules import Release
@@ -79,6 +79,7 @@ def _link_or_copy(path: Path, target: Path) -> None:
     """Make the target the same file, or a copy on another file system or one without hard links."""
     temporary = target.with_name(f".{target.name}.{os.getpid()}.link")
     try:
+        temporary.unlink(missing_ok=True)  # of a process of this number that was killed
         try:
             temporary.hardlink_to(path)
         except OSError:

@@ -10,9 +10,6 @@ from galaxy_tasks.release_images import find_images, has_images
 from galaxy_tasks.releases.files import TABLE_SUFFIXES, find_table
 from galaxy_tasks.releases.rules import ImageMapping, Release, RemoteFile
 
-INCOMPLETE = ".images.incomplete"
-"""Beside an image folder while archives are unpacked into it: it stands for none of them."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class PlacedFile:
@@ -62,8 +59,7 @@ def _find_file(release: Release, file: RemoteFile, folder: Path) -> Path | None:
 def _find_images_instead(release: Release, folder: Path) -> Path | None:
     images = find_images(release, folder)
     if images and images.is_dir():
-        is_complete = not (folder / INCOMPLETE).exists() and has_images(images)
-        return images if is_complete else None
+        return images if has_images(images) else None
     return images
 
 

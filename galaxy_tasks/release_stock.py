@@ -5,8 +5,8 @@ from typing import Any
 
 from galaxy_tasks.downloads.disk import name_disk_trouble
 from galaxy_tasks.durable import read_json, write_json
-from galaxy_tasks.release_images import find_images
-from galaxy_tasks.release_placed import INCOMPLETE, find_placed
+from galaxy_tasks.release_images import INCOMPLETE, find_images
+from galaxy_tasks.release_placed import find_placed
 from galaxy_tasks.releases.rules import Release
 
 VERIFIED = ".verified.json"

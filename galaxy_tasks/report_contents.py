@@ -52,7 +52,7 @@ def gather_report(
         artifacts={
             "labels": labels.key,
             "test set": f"{test_set['galaxies']:,} galaxies, SHA-256 {test_set['sha256']}, "
-            f"{test_set['kept_from_earlier']:,} of them kept there from earlier runs",
+            f"{test_set['kept_from_earlier']:,} of the labels' test kept there from earlier runs",
             "images": images.key,
             **{c.record.architecture: str(c.artifact.path) for c in contestants},
         },

@@ -107,7 +107,8 @@ def check_class_counts(test: Mapping[str, int], rest: Mapping[str, int]) -> None
             f"Too few galaxies of {len(poor)} class(es) to split. Expected: at least "
             f"{LEAST_PER_SPLIT['test']} in the test and {least_rest} in the rest. "
             f"Found: {'; '.join(poor)}. Add galaxies, change 'test_fraction', or name the "
-            "class in 'ignored_classes'."
+            "class in 'ignored_classes'. What an earlier run had in the test stays there unless "
+            "'earlier_test' is 'ignore'."
         )
     if len(classes) < 2:
         raise InputError(

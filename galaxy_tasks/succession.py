@@ -90,7 +90,7 @@ def compare_with_former(
         winner: this run's winner.
     """
     summary = predictions.manifest["summary"]
-    doubt = Doubt(summary["galaxies_uncertain"], summary["may_know"])
+    doubt = Doubt(summary.get("galaxies_uncertain", 0), summary.get("may_know", ""))
     asked = pd.read_parquet(predictions.path / GALAXIES)["galaxy_id"]
     rows = winner.galaxies.reset_index().set_index("galaxy_id")["index"][asked].to_numpy()
     names = np.array(winner.record.classes, dtype=object)

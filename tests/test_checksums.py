@@ -12,6 +12,7 @@ from class_table_inputs import class_table, write_release
 
 from galaxy_tasks import steps
 from galaxy_tasks.config import RunConfig
+from galaxy_tasks.errors import ResourceError
 from galaxy_tasks.release_files import locate_release
 from galaxy_tasks.releases import checksums
 from galaxy_tasks.releases.checksums import UNREADABLE, checksum_images
@@ -89,11 +90,24 @@ def test_what_cannot_be_read_is_named_so_and_tried_again(tmp_path, monkeypatch):
     read_file = checksums._read
     with monkeypatch.context() as patch:
         patch.setattr(
-            checksums, "_read", lambda path: read_file(tmp_path if path.stem == "1" else path)
+            checksums,
+            "_read",
+            lambda path: read_file(path.with_name("gone") if path.stem == "1" else path),
         )
         assert read(checksum_images(folder, cache=cache))["1.jpg"] == (0, UNREADABLE)
     again = read(checksum_images(folder, cache=cache))
     assert again["1.jpg"] == (11, zlib.crc32(b"image 00001"))
+
+
+def test_a_disk_that_fails_does_not_change_what_the_content_is(tmp_path, monkeypatch):
+    folder = write_images(tmp_path / "images", 3)
+    read_file = checksums._read
+    # To read a folder as a file fails as a disk does: not because it is missing or forbidden.
+    monkeypatch.setattr(
+        checksums, "_read", lambda path: read_file(tmp_path if path.stem == "1" else path)
+    )
+    with pytest.raises(ResourceError, match="cannot be read"):
+        checksum_images(folder, cache=tmp_path / "checksums")
 
 
 def test_a_damaged_table_of_checksums_is_made_anew(tmp_path, monkeypatch):

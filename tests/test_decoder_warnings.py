@@ -30,6 +30,14 @@ def test_damage_is_heard_and_kept_from_the_standard_error(capfd):
     assert capfd.readouterr().err == ""
 
 
+def test_bytes_between_the_last_pixels_and_the_end_are_no_damage(capfd):
+    padded = np.concatenate([WHOLE[:-2], np.full(200, 7, np.uint8), WHOLE[-2:]])
+    pixels, damage = hear_damage(lambda: decode(padded))
+    assert np.array_equal(pixels, decode(WHOLE))
+    assert damage == ""
+    assert capfd.readouterr().err == ""
+
+
 def test_what_is_no_damage_comes_through(capfd):
     lines = ("Unknown Adobe color transform code 7", "Corrupt JPEG data: bad Huffman code", "é")
     assert hear_damage(lambda: say(*lines))[1] == lines[1]

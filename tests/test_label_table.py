@@ -94,6 +94,12 @@ def test_a_picture_that_a_large_share_has_is_put_aside_with_its_reason(tmp_path,
     assert "so that it shows none of its galaxies; they are dropped" in capsys.readouterr().out
 
 
+def test_one_picture_in_place_of_every_image_is_told(tmp_path):
+    rows = draw_rows(60).assign(image=draw_picture())
+    with pytest.raises(InputError, match=r"the images of all 60 are the same few, like 0\.png"):
+        label(tmp_path / "images", rows)
+
+
 def test_a_place_that_a_large_share_has_is_told_and_ties_nobody(tmp_path, capsys):
     rows = draw_rows(400)
     rows.loc[:99, ["ra_degrees", "dec_degrees"]] = 0.0

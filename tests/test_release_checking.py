@@ -15,6 +15,7 @@ from release_inputs import HEADERS
 from typer.testing import CliRunner
 
 from galaxy_tasks.cli import app
+from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.release_checking import check_release
 from galaxy_tasks.release_fetching import fetch_release
@@ -42,7 +43,7 @@ def check(name, folder):
         (b"hello", "no readable gzip file"),
         (gzip.compress(b"hello\n"), "lacks 4 column(s)"),
         (gzip.compress(make_csv(ONE.name))[:-9], "damaged or truncated gzip file"),
-        (gzip.compress(make_csv(ONE.name)[:-9]), "its last one has 14 cells, its first one 16"),
+        (gzip.compress(make_csv(ONE.name)[:-9]), "its last line has 14 cells, its first one 16"),
         (gzip.compress(make_csv(ONE.name, rows=0)), "and no row"),
     ],
     ids=["no_gzip", "no_table", "cut_gzip", "cut_row", "no_row"],
@@ -86,6 +87,25 @@ def test_a_page_in_place_of_a_table_is_refused_and_the_right_file_taken_after_it
     server.serve("/table", gzip.compress(make_csv(ONE.name)))
     fetch_release(release, folder=tmp_path)
     assert not check_release(release, folder=tmp_path)[0].problem
+
+
+def test_a_wrong_setting_is_not_blamed_on_the_file(server, tmp_path):
+    address = server.serve("/table", gzip.compress(make_csv(ONE.name)))
+    release = replace(ONE, files=(replace(ONE.files[0], addresses=(address,)),))
+    fetch_release(release, folder=tmp_path)
+    recorded = (tmp_path / f"{TABLE}.sha256").read_text()
+    config = RunConfig(release=ONE.name, source=str(tmp_path), ra_column="no_such_column")
+    with pytest.raises(InputError, match="no_such_column") as caught:
+        fetch_release(release, folder=tmp_path, config=config)
+    assert "Move it away" not in str(caught.value)
+    assert (tmp_path / f"{TABLE}.sha256").read_text() == recorded
+
+
+def test_a_cell_that_is_too_long_is_told(tmp_path):
+    long = b"1," + b"x" * 200_000
+    (tmp_path / "a.csv").write_bytes(b"id,class\n" + long + b"\n")
+    with pytest.raises(InputError, match="cannot be read as a CSV: field larger than"):
+        count_rows(read_table_header(tmp_path / "a.csv"))
 
 
 def make_parquet(name):

@@ -14,7 +14,7 @@ from zip_inputs import pack
 
 from galaxy_tasks import steps
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.release_placed import INCOMPLETE
+from galaxy_tasks.release_images import INCOMPLETE
 from galaxy_tasks.releases import RELEASES
 
 DESI, ARCHIVE = "galaxy_zoo_desi", EUCLID.files[1].name

@@ -13,9 +13,11 @@ from typer.testing import CliRunner
 
 from galaxy_tasks import steps
 from galaxy_tasks.cli import app
+from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.release_fetching import fetch_release
-from galaxy_tasks.release_placed import INCOMPLETE, find_placed
+from galaxy_tasks.release_images import INCOMPLETE, locate_images
+from galaxy_tasks.release_placed import find_placed
 from galaxy_tasks.releases import RELEASES
 
 NAME = "galaxy_zoo_2"
@@ -136,6 +138,11 @@ def test_images_that_are_not_all_unpacked_stand_for_no_archive(server, tmp_path)
     assert [path.name for path in images.iterdir()] == ["a.jpg"]
     (tmp_path / archive.name).unlink()
     assert find_placed(release, tmp_path)[1].path is None
+    config = RunConfig(release=release.name, source=str(tmp_path))
+    with pytest.raises(
+        InputError, match=r"unpacked in part only\. Run `galaxy-morphology releases"
+    ):
+        locate_images(config, release, tmp_path)
     (tmp_path / f"{archive.name}.sha256").unlink()
     server.serve("/images", right, etag='"two"')
     fetch_release(release, folder=tmp_path)

@@ -88,7 +88,9 @@ def test_the_report_shows_what_the_artifacts_hold_and_which_code_made_it(
     assert inputs.class_counts["test"] == {"round": 20, "edge_on": 20}
     assert inputs.dropped == {"malformed": 50}
     assert [one.file for one in inputs.rejected_images] == ["g40.jpg"]
-    assert inputs.artifacts["test set"].endswith(", 3 of them kept there from earlier runs")
+    assert inputs.artifacts["test set"].endswith(
+        ", 3 of the labels' test kept there from earlier runs"
+    )
     assert inputs.hardware["training"] == "CPU (drawn)"
     assert inputs.times_s == {"training resnet18": 60.0}
     wrong = [galaxy for galaxy in inputs.examples if galaxy.label != galaxy.prediction]

@@ -69,6 +69,24 @@ def test_what_is_there_stays_to_the_letter_when_a_newer_version_has_more(tmp_pat
     assert (tmp_path / ".env").read_text() == before
 
 
+def test_a_wrong_number_of_slots_leaves_nothing_wrong_behind(tmp_path):
+    (tmp_path / ".env").write_text("GPU_SLOTS=two\n")
+    told = run_bash(tmp_path, "write_env && check_env")
+    assert "GPU_SLOTS in .env: expected a whole number above 0. Received: 'two'" in told.stderr
+    text = (tmp_path / ".env").read_text()
+    (tmp_path / ".env").write_text(text.replace("GPU_SLOTS=two", "GPU_SLOTS=2"))
+    assert run_bash(tmp_path, "write_env && check_env").returncode == 0
+    assert read_settings(tmp_path)["TRAINER_MEMORY"] == "32g"
+
+
+def test_settings_that_are_kept_elsewhere_stay_there(tmp_path):
+    (tmp_path / "secrets").write_text("GPU_SLOTS=1\n")
+    (tmp_path / ".env").symlink_to("secrets")
+    assert run_bash(tmp_path, "write_env").returncode == 0
+    assert (tmp_path / ".env").is_symlink()
+    assert "FERNET_KEY=" in (tmp_path / "secrets").read_text()
+
+
 def test_a_full_disk_costs_no_setting(tmp_path):
     before = "COMPOSE_PROFILES=cpu\nFERNET_KEY=precious\n"
     (tmp_path / ".env").write_text(before)
@@ -81,6 +99,7 @@ def test_a_full_disk_costs_no_setting(tmp_path):
 @pytest.mark.parametrize(
     ("line", "told"),
     [
+        ("TRAINER_MEMORY=g", "a size such as 512m or 4g. Received: 'g'"),
         ("POSTGRES_PASSWORD=p@ss/word", "letters, digits and"),
         ("REDIS_PASSWORD=p:w", "letters, digits and"),
         ("GPU_MEMORY_MIB=8g", "a whole number of MiB, or nothing. Received: '8g'"),
@@ -118,13 +137,15 @@ def test_a_variable_of_the_shell_does_not_override_the_file(tmp_path):
 
 
 def test_files_that_containers_could_not_read_are_told(tmp_path):
-    make_env(tmp_path, "GALAXY_UID=4242\n")
-    for name in ("dags", "plugins"):
+    make_env(tmp_path, "GALAXY_UID=4242\nSPARK_CONF=spark\n")
+    for name in ("dags", "plugins", "spark"):
+        done = run_bash(tmp_path, "check_readable")
+        assert "SPARK_CONF in .env: there is no folder 'spark'" in done.stderr
         (tmp_path / name).mkdir()
     hidden = tmp_path / "dags" / "hidden.py"
     hidden.touch(mode=0o600)
     done = run_bash(tmp_path, "check_readable")
     assert done.returncode == 1
-    assert "chmod -R o+rX dags plugins" in done.stderr
+    assert "chmod -R o+rX dags plugins spark" in done.stderr
     hidden.chmod(0o644)
     assert run_bash(tmp_path, "check_readable").returncode == 0

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from galaxy_tasks.durable import write_durably
+from galaxy_tasks.errors import ResourceError
 from galaxy_tasks.releases.files import list_file_names
 from galaxy_tasks.zipped_images import find_places, is_zip
 
@@ -143,8 +144,10 @@ def _read(path: Path) -> tuple[int, int]:
             while chunk := file.read(_CHUNK_BYTES):
                 size_bytes += len(chunk)
                 crc32 = zlib.crc32(chunk, crc32)
-    except OSError:
+    except (FileNotFoundError, PermissionError):
         return (size_bytes, UNREADABLE)
+    except OSError as error:  # the disk or the network may be back at the next try
+        raise ResourceError(f"{path} cannot be read: {error.strerror}") from error
     return (size_bytes, crc32)
 
 

@@ -59,6 +59,10 @@ def count_rows(table: Table) -> int:
     try:
         with open_bytes(table.path) as file:
             return _count_lines(table, file)
+    except csv.Error as error:
+        raise InputError(
+            f"{table.path} cannot be read as a CSV: {error}. Fetch it again."
+        ) from error
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InputError(
             f"{table.path} is a damaged or truncated gzip file ({error}). Fetch it again."
@@ -79,8 +83,8 @@ def _count_lines(table: Table, file: IO[bytes]) -> int:
     )
     if expected != received:
         raise InputError(
-            f"{table.path} ends within a row: its last one has {received} cells, its first one "
-            f"{expected}. Fetch it again."
+            f"{table.path} ends within a row, or has line breaks inside cells, which are not read: "
+            f"its last line has {received} cells, its first one {expected}. Fetch it again."
         )
     return count
 

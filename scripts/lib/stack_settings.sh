@@ -35,8 +35,12 @@ with_line() { awk 1 && printf '%s\n' "$1"; }
 
 # change_env COMMAND…: puts in place of .env what the command makes of it, whole or not at all.
 change_env() {
-  "$@" <"$ENV_FILE" >"$ENV_FILE.new" || fail "$ENV_FILE could not be changed."
-  mv "$ENV_FILE.new" "$ENV_FILE"
+  local file
+  file=$(readlink -f "$ENV_FILE")
+  "$@" <"$file" >"$file.new" || fail "$file could not be changed."
+  # As root with somebody's checkout: the file stays theirs.
+  (($(id -u))) || chown --reference "$file" "$file.new"
+  mv "$file.new" "$file"
 }
 
 # check_env: refuses what Compose would read otherwise than it stands there, and settings that
@@ -63,6 +67,9 @@ check_env() {
     [[ $(value_of "$name") =~ ^[A-Za-z0-9._~=-]+$ ]] ||
       fail "$name in .env: use letters, digits and . _ ~ = - only."
   done
+  for name in WORKER_MEMORY TRAINER_MEMORY POSTGRES_MEMORY; do
+    require_size "$name"
+  done
   check_spark_sizes
   [[ $(value_of COMPOSE_PROFILES | tr ',' '\n' | grep -cxE 'gpu|cpu') == 1 ]] ||
     fail "COMPOSE_PROFILES in .env: expected one of gpu and cpu, and perhaps ',flower'." \
@@ -74,8 +81,7 @@ check_env() {
 check_spark_sizes() {
   local name
   for name in SPARK_EXECUTOR_MEMORY SPARK_WORKER_MEMORY SPARK_WORKER_MEMORY_LIMIT; do
-    mib_of "$name" >/dev/null ||
-      fail "$name in .env: expected a size such as 512m or 4g. Received: '$(value_of "$name")'"
+    require_size "$name"
   done
   (($(mib_of SPARK_EXECUTOR_MEMORY) <= $(mib_of SPARK_WORKER_MEMORY))) ||
     fail "SPARK_EXECUTOR_MEMORY in .env is more than the SPARK_WORKER_MEMORY that a worker offers."
@@ -83,6 +89,11 @@ check_spark_sizes() {
   (($(mib_of SPARK_WORKER_MEMORY) * 11 / 10 + 768 <= $(mib_of SPARK_WORKER_MEMORY_LIMIT))) ||
     fail "SPARK_WORKER_MEMORY_LIMIT in .env must leave room for more than SPARK_WORKER_MEMORY:" \
       "at least $(($(mib_of SPARK_WORKER_MEMORY) * 11 / 10 + 768))m."
+}
+
+require_size() {
+  mib_of "$1" >/dev/null ||
+    fail "$1 in .env: expected a size such as 512m or 4g. Received: '$(value_of "$1")'"
 }
 
 # mib_of NAME: prints a size such as 512m or 4g in MiB; fails if it is none.
@@ -110,10 +121,13 @@ forget_shell_variables() {
 
 # check_readable: containers run as GALAXY_UID, and read the DAG where it lies.
 check_readable() {
+  local folders
+  folders=(dags plugins "$(value_of SPARK_CONF)")
+  [[ -d ${folders[2]} ]] || fail "SPARK_CONF in .env: there is no folder '${folders[2]}'."
   [[ $(value_of GALAXY_UID) == "$(id -u)" ]] ||
-    [[ -z $(find dags plugins ! -perm -o=r -print -quit) ]] ||
-    fail "Files in dags or plugins are for their owner alone, and containers run as another user" \
-      "(GALAXY_UID in .env). Run: chmod -R o+rX dags plugins"
+    [[ -z $(find "${folders[@]}" ! -perm -o=r -print -quit) ]] ||
+    fail "Files in ${folders[*]} are for their owner alone, and containers run as another user" \
+      "(GALAXY_UID in .env). Run: chmod -R o+rX ${folders[*]}"
 }
 
 database_volume() { echo "${COMPOSE_PROJECT_NAME:-galaxy-morphology}_postgres"; }
@@ -128,7 +142,7 @@ generate() {
     GALAXY_PRESET) if trains_on_gpu; then echo full; else echo quick; fi ;;
     GPU_SLOTS) if trains_on_gpu && (($(count_gpus))); then count_gpus; else echo 1; fi ;;
     GALAXY_UID) if (($(id -u))); then id -u; else echo 50000; fi ;; # containers never run as root
-    TRAINER_MEMORY) echo "$(trainer_memory_gib)g" ;;
+    TRAINER_MEMORY) trainer_memory ;;
     ADMIN_PASSWORD | POSTGRES_PASSWORD | REDIS_PASSWORD | API_SECRET_KEY | SPARK_SECRET)
       random_bytes 24 | tr '+/' '-_' ;;
     JWT_SECRET) random_bytes 48 | tr '+/' '-_' ;; # HMAC with SHA-512: 64 characters
@@ -138,13 +152,15 @@ generate() {
 
 random_bytes() { head -c "$1" /dev/urandom | base64 | tr -d '\n'; }
 
-# trainer_memory_gib: prints 16 for each training at once, and at most what the engine's machine has.
-trainer_memory_gib() {
+# trainer_memory: prints 16g for each training at once, and at most what the engine's machine has;
+# nothing where GPU_SLOTS is no number, which check_env tells.
+trainer_memory() {
   local wanted machine
+  [[ $(value_of GPU_SLOTS) =~ ^[1-9][0-9]*$ ]] || return 0
   wanted=$((16 * $(value_of GPU_SLOTS)))
   machine=$(docker info --format '{{.MemTotal}}' 2>/dev/null || true)
   machine=$((${machine:-0} >> 30))
-  echo $((machine >= 1 && machine < wanted ? machine : wanted))
+  echo "$((machine >= 1 && machine < wanted ? machine : wanted))g"
 }
 
 trains_on_gpu() { [[ ,$(value_of COMPOSE_PROFILES), == *,gpu,* ]]; }
