@@ -3,29 +3,49 @@
 import os
 import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 from database import ask
 
 DAG_ID = "galaxy_morphology"
 FOLDERS = ("/opt/airflow/dags", "/opt/airflow/plugins")
+_LATENCY_S = 5
+"""Between the end of reading and the note of it in the database, at most."""
 
 
 def main() -> int:
     """Compare the database with this container, which reads the DAG."""
-    # What was read before this container started is of an earlier version of the code, maybe.
-    changed = [_find_start()]
-    changed += [path.stat().st_mtime for folder in FOLDERS for path in Path(folder).glob("*.py")]
-    # A file from a clock that is ahead was not changed later than now.
-    since = datetime.fromtimestamp(max(min(each, time.time()) for each in changed), UTC)
     found = ask(
-        "SELECT is_stale, has_import_errors, last_parsed_time FROM dag WHERE dag_id = %(dag_id)s",
+        "SELECT is_stale, has_import_errors, EXTRACT(EPOCH FROM last_parsed_time)::float, "
+        "last_parse_duration FROM dag WHERE dag_id = %(dag_id)s",
         dag_id=DAG_ID,
     )
-    problem = _find_problem(found, since)
+    problem = _find_problem(found)
     print(problem or "known")
     return 1 if problem else 0
+
+
+def _find_problem(found: list[tuple]) -> str:
+    if not found:
+        return "not read yet"
+    is_stale, has_import_errors, read_s, took_s = found[0]
+    if has_import_errors:
+        return "it cannot be imported"
+    if is_stale:
+        return "it was not found in its file"
+    # What was read before this container started may be of an earlier version of the code.
+    if read_s is None or read_s < _find_start():
+        return "not read since this container started"
+    # The time is that of the end, and what was read is as the files were at its beginning.
+    if read_s - 2 * (took_s or 0) - _LATENCY_S < _find_change():
+        return "not read since its files changed"
+    return ""
+
+
+def _find_change() -> float:
+    """Return when a file was changed last, in seconds since 1970; none of the future counts."""
+    paths = [path for folder in FOLDERS for path in Path(folder).glob("*.py")]
+    return max((t for path in paths if (t := path.stat().st_mtime) <= time.time()), default=0.0)
 
 
 def _find_start() -> float:
@@ -37,19 +57,6 @@ def _find_start() -> float:
         if line.startswith("btime ")
     ]
     return booted + ticks / os.sysconf("SC_CLK_TCK")
-
-
-def _find_problem(found: list[tuple], since: datetime) -> str:
-    if not found:
-        return "not read yet"
-    is_stale, has_import_errors, last_parsed = found[0]
-    if has_import_errors:
-        return "it cannot be imported"
-    if is_stale:
-        return "it was not found in its file"
-    if last_parsed is None or last_parsed < since:
-        return f"not read since {since:%Y-%m-%d %H:%M:%S} UTC, when it changed or this started"
-    return ""
 
 
 if __name__ == "__main__":
