@@ -66,7 +66,6 @@ def test_run_ends_well_with_the_forms_settings(stack, run_id):
 @pytest.mark.parametrize(
     ("task_id", "words"),
     [
-        ("choose_release", "Settings of this run"),
         ("prepare_release", "SIMULATED"),
         ("clean_labels", "Published:"),
         ("preprocess_images", "images/s"),
@@ -81,6 +80,12 @@ def test_page_shows_the_log_of_every_task(page, stack, run_id, task_id, words):
     address = page.url.split("/dags")[0]
     page.goto(f"{address}/dags/{DAG_ID}/runs/{run_id}/tasks/{task_id}")
     page.get_by_text(words).first.wait_for()
+
+
+def test_the_first_task_tells_the_settings(stack, run_id):
+    log = stack.log("choose_release", run_id)
+    assert "Settings of this run that differ from the defaults:" in log
+    assert f"simulated_galaxies = {RUN_SETTINGS['simulated_galaxies']}" in log
 
 
 def test_labels_were_cleaned_by_an_executor_of_the_cluster(stack, run_id):
