@@ -13,9 +13,9 @@ from operator import add
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from galaxy_tasks.judging import is_missing, judge
+from galaxy_tasks.judging import is_missing, judge, parse_numbers
 from galaxy_tasks.releases.rules import Scheme
-from galaxy_tasks.splitting import name_sky_group, parse_position
+from galaxy_tasks.splitting import locate_rows
 
 MALFORMED = "malformed"
 ARTIFACT = "artifact"
@@ -73,15 +73,11 @@ def label_rows(
         Columns galaxy_id, those of PLACE, label, reason, detail. A malformed or contested row has
         no label; an ignored one keeps it beside its reason.
     """
-    galaxy_id = F.trim("galaxy_id")
     verdict = judge(scheme, minimum_votes=minimum_votes)
-    position = parse_position(F.col("ra"), F.col("dec"))
-    judged = rows.select(
-        galaxy_id.alias("galaxy_id"),
-        name_sky_group(position, galaxy_id).alias("sky_group"),
-        position.ra_degrees.alias("ra_degrees"),
-        position.dec_degrees.alias("dec_degrees"),
-        F.concat_ws("; ", *_list_faults(galaxy_id), verdict.fault).alias("fault"),
+    located = locate_rows(rows.withColumn("galaxy_id", F.trim("galaxy_id")))
+    judged = parse_numbers(located, scheme, minimum_votes=minimum_votes).select(
+        *("galaxy_id", *PLACE),
+        F.concat_ws("; ", *_list_faults(F.col("galaxy_id")), verdict.fault).alias("fault"),
         # Sums and concat_ws compile; an array of labels with its filter is interpreted, row by row.
         reduce(add, (name.isNotNull().cast("int") for name in verdict.labels)).alias("count"),
         F.coalesce(*verdict.labels).alias("first_label"),

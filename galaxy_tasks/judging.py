@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import add, and_
 
-from pyspark.sql import Column
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from galaxy_tasks.releases.rules import (
@@ -32,8 +32,25 @@ class Verdict:
     is_artifact: Column
 
 
+def parse_numbers(rows: DataFrame, scheme: Scheme, *, minimum_votes: int) -> DataFrame:
+    """Return the rows as `judge` takes them: beside each column of votes the number that it says.
+
+    So each is parsed once a row, and not in each of the conditions that compare it.
+
+    Args:
+        rows: with the columns that the scheme names, as text or double.
+        scheme: as for `judge`.
+        minimum_votes: as for `judge`.
+    """
+    if not isinstance(scheme, VoteScheme):
+        return rows
+    names = _highest_votes(scheme, minimum_votes)
+    parsed = {_name_number(name): F.col(f"`{name}`").try_cast("double") for name in names}
+    return rows.withColumns(parsed)
+
+
 def judge(scheme: Scheme, *, minimum_votes: int) -> Verdict:
-    """Return the verdict of a scheme on rows that have its columns.
+    """Return the verdict of a scheme on rows that `parse_numbers` has returned for it.
 
     Args:
         scheme: the way from the row's columns to a label.
@@ -53,9 +70,7 @@ def is_missing(text: Column) -> Column:
 
 
 def _judge_votes(scheme: VoteScheme, minimum_votes: int) -> Verdict:
-    counts = scheme.vote_columns if minimum_votes > 0 else ()
-    highest = dict.fromkeys(scheme.fraction_columns, 1 + ROUNDING)
-    highest |= dict.fromkeys(counts, float("inf"))
+    highest = _highest_votes(scheme, minimum_votes)
     blank = scheme.blank_columns
     good = {name: _is_good(name, limit, blank=blank) for name, limit in highest.items()}
     faults = [F.when(~is_good, _quote(name)) for name, is_good in good.items()]
@@ -71,6 +86,13 @@ def _judge_votes(scheme: VoteScheme, minimum_votes: int) -> Verdict:
         labels=tuple(labels),
         is_artifact=F.lit(False),
     )
+
+
+def _highest_votes(scheme: VoteScheme, minimum_votes: int) -> dict[str, float]:
+    """Return the columns of votes that are read, each with the greatest number it may have."""
+    counts = scheme.vote_columns if minimum_votes > 0 else ()
+    highest = dict.fromkeys(scheme.fraction_columns, 1 + ROUNDING)
+    return highest | dict.fromkeys(counts, float("inf"))
 
 
 def _meets(criterion: Criterion, minimum_votes: int, *, blank: Container[str]) -> Column:
@@ -99,7 +121,11 @@ def _quote(name: str) -> Column:
 
 
 def _number(name: str) -> Column:
-    return F.col(f"`{name}`").try_cast("double")
+    return F.col(f"`{_name_number(name)}`")
+
+
+def _name_number(name: str) -> str:
+    return f"{name} as a number"
 
 
 def _judge_shorthand(scheme: ShorthandScheme) -> Verdict:

@@ -7,11 +7,10 @@ galaxies that show in each other's cutouts, never stand on both sides.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
-from pyspark.sql import Column
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from sklearn.model_selection import train_test_split
 
@@ -26,43 +25,54 @@ LEAST_PER_SPLIT = {"train": 2, "validation": 1, "test": 1}
 _HASH_HEX_DIGITS = 8
 
 
-@dataclass(frozen=True)
-class Position:
-    """A place on the sky in degrees, as columns; both are null where it is unknown or nowhere."""
+def locate_rows(rows: DataFrame) -> DataFrame:
+    """Return the rows with their place in degrees and the name of their group for the split.
 
-    ra_degrees: Column
-    dec_degrees: Column
-
-
-def parse_position(ra: Column, dec: Column) -> Position:
-    """Return the place that two columns of text give.
+    A place that is missing, no number or off the sky is null in both coordinates. Each stage reads
+    the columns of the one before: written out where it is used, a coordinate would be parsed anew
+    in each of a dozen places.
 
     Args:
-        ra: right ascension: degrees, or hours 'hh:mm:ss.s'.
-        dec: declination: degrees, decimal or '±dd:mm:ss.s'.
+        rows: with the text columns galaxy_id, ra (degrees, or hours 'hh:mm:ss.s'; some count from
+            -180 to 180 degrees) and dec (degrees, or '±dd:mm:ss.s').
+
+    Returns:
+        The same rows; beside their columns ra_degrees, dec_degrees and sky_group, which names the
+        galaxy's cell on the sky, or the galaxy where the place is unknown.
     """
-    ra_degrees = F.when(ra.contains(":"), _parse_sexagesimal(ra) * 15).otherwise(
-        ra.try_cast("double")
-    )
-    dec_degrees = F.when(dec.contains(":"), _parse_sexagesimal(dec)).otherwise(
-        dec.try_cast("double")
-    )
-    # Some count right ascension from -180 to 180 degrees.
-    ra_degrees = F.when((ra_degrees >= -180) & (ra_degrees < 0), ra_degrees + 360).otherwise(
-        ra_degrees
-    )
+    ra, dec = F.col("ra"), F.col("dec")
+    ra_degrees, dec_degrees = F.col("ra_degrees"), F.col("dec_degrees")
     is_on_sky = ra_degrees.between(0, 360) & dec_degrees.between(-90, 90)
-    return Position(F.when(is_on_sky, ra_degrees), F.when(is_on_sky, dec_degrees))
+    is_west = (ra_degrees >= -180) & (ra_degrees < 0)
+    return (
+        rows.withColumns(
+            {
+                "ra_degrees": F.when(ra.contains(":"), _parse_sexagesimal(ra) * 15).otherwise(
+                    ra.try_cast("double")
+                ),
+                "dec_degrees": F.when(dec.contains(":"), _parse_sexagesimal(dec)).otherwise(
+                    dec.try_cast("double")
+                ),
+            }
+        )
+        .withColumn("ra_degrees", F.when(is_west, ra_degrees + 360).otherwise(ra_degrees))
+        .withColumns(
+            {
+                "ra_degrees": F.when(is_on_sky, ra_degrees),
+                "dec_degrees": F.when(is_on_sky, dec_degrees),
+            }
+        )
+        .withColumn("sky_group", _name_sky_group(ra_degrees, dec_degrees, F.col("galaxy_id")))
+    )
 
 
-def name_sky_group(position: Position, galaxy_id: Column) -> Column:
-    """Return the name of the galaxy's cell on the sky, or of the galaxy without a position."""
-    band = F.floor((position.dec_degrees + 90) * CELLS_PER_DEGREE)
+def _name_sky_group(ra_degrees: Column, dec_degrees: Column, galaxy_id: Column) -> Column:
+    band = F.floor((dec_degrees + 90) * CELLS_PER_DEGREE)
     # A degree of right ascension shrinks towards the poles; by the band, so that its cells agree.
     shrinkage = F.cos(F.radians((band + 0.5) / CELLS_PER_DEGREE - 90))
-    cell = F.floor(position.ra_degrees * CELLS_PER_DEGREE * shrinkage)
+    cell = F.floor(ra_degrees * CELLS_PER_DEGREE * shrinkage)
     return F.when(
-        position.ra_degrees.isNotNull(),
+        ra_degrees.isNotNull(),
         F.concat_ws(":", F.lit("sky"), band.cast("string"), cell.cast("string")),
     ).otherwise(F.concat(F.lit("id:"), galaxy_id))
 
@@ -78,7 +88,7 @@ def is_in_test(group: Column, *, test_fraction: float) -> Column:
 
 
 def name_own_group(galaxy_id: str) -> str:
-    """Return the name of the group of a galaxy without a position, as `name_sky_group` does."""
+    """Return the name of the group of a galaxy without a position, as `locate_rows` does."""
     return f"id:{galaxy_id}"
 
 

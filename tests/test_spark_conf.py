@@ -6,6 +6,13 @@ import pytest
 from galaxy_tasks.spark_conf import memory_mib, spark_submit_environment
 
 
+def test_spark_compiles_the_rules_of_a_release_however_long_its_method_is(spark):
+    management = spark._jvm.java.lang.management.ManagementFactory
+    kind = spark._jvm.java.lang.Class.forName("com.sun.management.HotSpotDiagnosticMXBean")
+    machine = management.getPlatformMXBean(kind)
+    assert machine.getVMOption("DontCompileHugeMethods").getValue() == "false"
+
+
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A project with two Javas of its own, in a machine without any other."""

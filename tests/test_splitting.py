@@ -23,10 +23,8 @@ def test_a_place_on_the_sky_is_one_group_however_it_is_written(spark):
         ("off the sky", "361", "0"),
     ]
     rows = make_rows(spark, ("galaxy_id", "ra", "dec"), cells)
-    group = splitting.name_sky_group(
-        splitting.parse_position(F.col("ra"), F.col("dec")), F.col("galaxy_id")
-    )
-    found = {row[0]: row[1] for row in rows.select("galaxy_id", group).collect()}
+    located = splitting.locate_rows(rows).select("galaxy_id", "sky_group")
+    found = {row[0]: row[1] for row in located.collect()}
     # 89.4917 degrees from the south pole are 5369 whole arcminutes; 150 degrees are 9000
     # arcminutes, times cos(-0.508 degrees) = 0.99996.
     assert found["decimal"] == "sky:5369:8999"
