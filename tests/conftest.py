@@ -11,6 +11,16 @@ from pyspark.sql import SparkSession
 from galaxy_tasks.spark import start_session
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several processes run the tests, keep those together that share what starts slowly.
+
+    That is a file, and all that ask the one Airflow.
+    """
+    for item in items:
+        is_e2e = item.get_closest_marker("e2e") is not None
+        item.add_marker(pytest.mark.xdist_group("e2e" if is_e2e else item.path.stem))
+
+
 @pytest.fixture(scope="session")
 def spark() -> Iterator[SparkSession]:
     """One Spark session for all tests, since starting it takes ten seconds and more."""

@@ -24,7 +24,6 @@ ROWS = 1_000_000
 FIRST_ID = 587722981741363000
 
 
-@pytest.mark.slow
 def test_a_million_rows_are_each_kept_or_dropped_for_the_right_reason(spark, tmp_path):
     scheme = RELEASES["galaxy_zoo_challenge"].schemes["clean5"]
     votes = np.random.default_rng(1).random((len(scheme.fraction_columns), ROWS))
@@ -87,7 +86,6 @@ def judge_with_numpy(ids, votes):
     return reason
 
 
-@pytest.mark.slow
 def test_spark_submit_is_quiet_and_its_exit_code_honest(tmp_path):
     images = tmp_path / "source" / "images"
     images.mkdir(parents=True)

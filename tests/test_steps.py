@@ -18,8 +18,6 @@ from galaxy_tasks.artifacts import Artifact
 from galaxy_tasks.durable import read_json
 from galaxy_tasks.errors import InputError
 
-pytestmark = pytest.mark.slow
-
 OPTIONS = [
     *("--simulated-galaxies", "150", "--image-size-px", "32", "--epochs", "2"),
     *("--architectures", "alexnet,resnet18", "--prediction-views", "4", "--warmup-epochs", "1"),

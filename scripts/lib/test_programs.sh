@@ -7,6 +7,8 @@ make_test_programs() {
   local missing=() package
   has_browser || missing+=(chromium)
   [[ -e /etc/OpenCL/vendors/pocl.icd ]] || missing+=(pocl-opencl-icd)
+  # OpenCV looks for devices through this library; the device's package does not bring it.
+  /sbin/ldconfig -p 2>/dev/null | grep -q 'libOpenCL\.so\.1' || missing+=(ocl-icd-libopencl1)
   if ((${#missing[@]})) && command -v apt-get >/dev/null && [[ $(id -u) == 0 || -n ${CI:-} ]]; then
     as_root apt-get update -qq || say "Could not update the list of packages; trying without."
     for package in "${missing[@]}"; do

@@ -6,7 +6,7 @@ import pytest
 from announcing import announce, list_own_runs, wait_for_runs
 from harness import SETTINGS, wait_for
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

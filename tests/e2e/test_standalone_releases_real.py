@@ -10,6 +10,7 @@ from harness import DAG_ID, DATA
 
 pytestmark = [
     pytest.mark.e2e,
+    pytest.mark.slow,
     pytest.mark.skipif(not DATA.is_dir(), reason=f"needs the real data in {DATA}"),
 ]
 SETTINGS = {"release": "class_table", "architectures": ["resnet18"], "image_size_px": 32}
