@@ -100,8 +100,8 @@ def require_opencl() -> None:
     if not (cv2.ocl.haveOpenCL() and cv2.ocl.useOpenCL()):
         raise InputError(
             "opencv_device is 'opencl', but OpenCV finds no OpenCL device on this machine. "
-            "Install the device's OpenCL driver (its .icd file belongs in /etc/OpenCL/vendors), "
-            "or set opencv_device to 'cpu'."
+            "Install OpenCL's loader (Debian: ocl-icd-libopencl1) and the device's driver (its "
+            ".icd file belongs in /etc/OpenCL/vendors), or set opencv_device to 'cpu'."
         )
 
 
