@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 from galaxy_tasks.spark import start_session
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in this very hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where several processes run the tests, keep those together that share what starts slowly.
 
