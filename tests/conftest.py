@@ -7,19 +7,25 @@ import pytest
 from archive_inputs import make_tar, make_zip
 from download_server import DownloadServer
 from pyspark.sql import SparkSession
+from xdist.scheduler import LoadScopeScheduling
 
 from galaxy_tasks.spark import start_session
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in this very hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes run the tests, keep those together that share what starts slowly.
+class SharedStarts(LoadScopeScheduling):
+    """Keeps tests on one of several processes that share what starts slowly.
 
     That is a file, and all that ask the one Airflow.
     """
-    for item in items:
-        is_e2e = item.get_closest_marker("e2e") is not None
-        item.add_marker(pytest.mark.xdist_group("e2e" if is_e2e else item.path.stem))
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "e2e" if file.startswith("tests/e2e/") else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log) -> LoadScopeScheduling:
+    return SharedStarts(config, log)
 
 
 @pytest.fixture(scope="session")
