@@ -16,7 +16,10 @@ from galaxy_tasks.labels import clean_labels
 from galaxy_tasks.lineage import ReleaseFiles
 
 # Keras hands NumPy a variable whose __array__ knows no 'copy' yet.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+]
 
 ARCSEC = 1 / 3600
 NUMBER = 240

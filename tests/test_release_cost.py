@@ -12,6 +12,8 @@ from galaxy_tasks.labels import clean_labels
 from galaxy_tasks.lineage import join_release_files
 from galaxy_tasks.release_files import locate_release
 
+pytestmark = pytest.mark.slow
+
 COUNTED = ("number of output rows", "shuffle records written", "records read")
 """Spark's measures of how many rows its operators hand on, joins and exchanges among them."""
 
