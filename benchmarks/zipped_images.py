@@ -66,7 +66,7 @@ def time_unpacking(archive: Path, names: list[str]) -> float:
     started_s = time.process_time()
     with (
         tempfile.TemporaryDirectory(dir=archive.parent) as folder,
-        contextlib.redirect_stdout(io.StringIO()),  # which says each time what it unpacked
+        contextlib.redirect_stdout(io.StringIO()),  # unpack_archive says each time what it unpacked
     ):
         unpack_archive(
             archive,

@@ -73,11 +73,12 @@ def label_rows(
         Columns galaxy_id, those of PLACE, label, reason, detail. A malformed or contested row has
         no label; an ignored one keeps it beside its reason.
     """
+    galaxy_id = F.trim("galaxy_id")
     verdict = judge(scheme, minimum_votes=minimum_votes)
-    located = locate_rows(rows.withColumn("galaxy_id", F.trim("galaxy_id")))
-    judged = parse_numbers(located, scheme, minimum_votes=minimum_votes).select(
-        *("galaxy_id", *PLACE),
-        F.concat_ws("; ", *_list_faults(F.col("galaxy_id")), verdict.fault).alias("fault"),
+    judged = parse_numbers(rows, scheme, minimum_votes=minimum_votes).select(
+        galaxy_id.alias("galaxy_id"),
+        *("ra", "dec"),
+        F.concat_ws("; ", *_list_faults(galaxy_id), verdict.fault).alias("fault"),
         # Sums and concat_ws compile; an array of labels with its filter is interpreted, row by row.
         reduce(add, (name.isNotNull().cast("int") for name in verdict.labels)).alias("count"),
         F.coalesce(*verdict.labels).alias("first_label"),
@@ -87,7 +88,8 @@ def label_rows(
     is_malformed = F.col("fault") != ""
     count = F.col("count")
     label = F.when(~is_malformed & (count == 1), F.col("first_label"))
-    return judged.select(
+    # Located last: a column of the catalogue may have the name of one of PLACE.
+    return locate_rows(judged).select(
         *("galaxy_id", *PLACE),
         _rename(label, class_names or {}, ignored_classes).alias("label"),
         F.when(is_malformed, F.lit(MALFORMED))

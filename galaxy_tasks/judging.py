@@ -44,7 +44,7 @@ def parse_numbers(rows: DataFrame, scheme: Scheme, *, minimum_votes: int) -> Dat
     """
     if not isinstance(scheme, VoteScheme):
         return rows
-    names = _highest_votes(scheme, minimum_votes)
+    names = _list_limits(scheme, minimum_votes)
     parsed = {_name_number(name): F.col(f"`{name}`").try_cast("double") for name in names}
     return rows.withColumns(parsed)
 
@@ -70,7 +70,7 @@ def is_missing(text: Column) -> Column:
 
 
 def _judge_votes(scheme: VoteScheme, minimum_votes: int) -> Verdict:
-    highest = _highest_votes(scheme, minimum_votes)
+    highest = _list_limits(scheme, minimum_votes)
     blank = scheme.blank_columns
     good = {name: _is_good(name, limit, blank=blank) for name, limit in highest.items()}
     faults = [F.when(~is_good, _quote(name)) for name, is_good in good.items()]
@@ -88,7 +88,7 @@ def _judge_votes(scheme: VoteScheme, minimum_votes: int) -> Verdict:
     )
 
 
-def _highest_votes(scheme: VoteScheme, minimum_votes: int) -> dict[str, float]:
+def _list_limits(scheme: VoteScheme, minimum_votes: int) -> dict[str, float]:
     """Return the columns of votes that are read, each with the greatest number it may have."""
     counts = scheme.vote_columns if minimum_votes > 0 else ()
     highest = dict.fromkeys(scheme.fraction_columns, 1 + ROUNDING)

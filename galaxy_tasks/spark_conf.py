@@ -18,8 +18,9 @@ _OF_ANOTHER_SPARK = {"SPARK_HOME", "PYSPARK_DRIVER_PYTHON", "PYSPARK_DRIVER_PYTH
 def spark_submit_conf() -> dict[str, str]:
     """Return the `--conf` settings that must be given to spark-submit and not to a session.
 
-    They keep Spark quiet from its first line, its web page off, and give the driver memory: it is
-    the only process of a local Spark, and on a cluster the ids of all kept galaxies pass through.
+    They keep Spark quiet from its first line, its web page off, have long methods compiled, and
+    give the driver memory: it is the only process of a local Spark, and on a cluster the ids of all
+    kept galaxies pass through.
     """
     logging = f"-Dlog4j2.configurationFile={LOG_CONFIGURATION.as_uri()}"
     return {

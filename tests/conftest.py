@@ -1,4 +1,5 @@
 import logging
+import os
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,10 +13,19 @@ from xdist.scheduler import LoadScopeScheduling
 from galaxy_tasks.spark import start_session
 
 
-class SharedStarts(LoadScopeScheduling):
-    """Keeps tests on one of several processes that share what starts slowly.
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave out the slow tests, unless files or folders are named, or -m speaks of slow ones."""
+    asked = config.option.markexpr
+    if config.args_source is pytest.Config.ArgsSource.TESTPATHS and "slow" not in asked:
+        config.option.markexpr = f"({asked}) and not slow" if asked else "not slow"
+        # A Spark of some seconds is over before its second compiler pays: a quarter less work.
+        os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1")
 
-    That is a file, and all that ask the one Airflow.
+
+class SharedStarts(LoadScopeScheduling):
+    """Keeps on one process the tests that share what starts slowly.
+
+    Those are the tests of a file, and all that ask the one Airflow.
     """
 
     def _split_scope(self, nodeid: str) -> str:

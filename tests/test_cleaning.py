@@ -193,6 +193,16 @@ def test_what_programs_write_for_a_missing_class_is_none(spark):
     ]
 
 
+@pytest.mark.parametrize("column", ["sky_group", "RA_degrees", "fault", "count", "label"])
+def test_a_catalogues_column_may_have_any_name(spark, column):
+    cells = [("a", "10.0", "20.0", "spiral"), ("b", None, None, "")]
+    rows = make_rows(spark, ("galaxy_id", "ra", "dec", column), cells)
+    assert label(rows, GivenScheme(column=column)) == {
+        "a": ("spiral", None),
+        "b": (None, "malformed"),
+    }
+
+
 def test_a_missing_class_of_a_table_of_numbers_is_none(spark):
     table = pa.table({"galaxy_id": ["a", "b"], "class": pa.array([1.0, float("nan")])})
     rows = spark.createDataFrame(table).withColumns(

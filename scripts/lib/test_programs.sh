@@ -2,18 +2,19 @@
 # shellcheck shell=bash
 
 # make_test_programs: a browser for the end-to-end tests, and an OpenCL device that is no GPU. The
-# tests that need them skip with a reason where they are missing.
+# tests that need them skip with a reason where they are missing, or fail if REQUIRE_BROWSER or
+# REQUIRE_OPENCL is 1.
 make_test_programs() {
   local missing=() package
   has_browser || missing+=(chromium)
   [[ -e /etc/OpenCL/vendors/pocl.icd ]] || missing+=(pocl-opencl-icd)
   # OpenCV looks for devices through this library; the device's package does not bring it.
-  /sbin/ldconfig -p 2>/dev/null | grep -q 'libOpenCL\.so\.1' || missing+=(ocl-icd-libopencl1)
+  [[ $(/sbin/ldconfig -p 2>/dev/null) == *libOpenCL.so.1* ]] || missing+=(ocl-icd-libopencl1)
   if ((${#missing[@]})) && command -v apt-get >/dev/null && [[ $(id -u) == 0 || -n ${CI:-} ]]; then
     as_root apt-get update -qq || say "Could not update the list of packages; trying without."
     for package in "${missing[@]}"; do
       as_root apt-get install --yes -qq --no-install-recommends "$package" ||
-        say "Could not install $package; the tests that need it will be skipped."
+        say "Could not install $package; the tests that need it cannot run."
     done
   fi
 }

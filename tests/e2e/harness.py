@@ -97,12 +97,6 @@ class Standalone(Airflow):
         user, self.password = re.search(r"Login: +(\S+) / (\S+)", text).groups()
         self.client = Client(address, user=user, password=self.password)
 
-    def stop(self) -> None:
-        """End it as Ctrl-C does, unless it has ended."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
-        self.process.wait(timeout=60)
-
     @property
     def settings(self) -> dict[str, Any]:
         return self.client.get(progress.run_path(DAG_ID, self.run_id))["conf"]

@@ -2,13 +2,14 @@ import signal
 
 import psutil
 import pytest
-from harness import DAG_ID, DATA, list_alive, run_once, start_standalone, wait_for
+from announcing import announce, wait_for_runs
+from harness import DAG_ID, list_alive, run_once, start_standalone, wait_for
 
 pytestmark = pytest.mark.e2e
 
 
-def test_ctrl_c_while_a_network_trains_leaves_no_process(standalone):
-    """Runs after all others of this Airflow: it ends what they share."""
+def end_while_training(standalone):
+    """Press Ctrl-C while a network trains; return the exit code, and what still runs."""
     settings = {**standalone.settings, "epochs": 500, "architectures": ["resnet18"]}
     run_id = standalone.client.trigger(DAG_ID, settings)
     wait_for(lambda: "epoch   1/500" in read_log_so_far(standalone, run_id), timeout_s=240)
@@ -18,18 +19,30 @@ def test_ctrl_c_while_a_network_trains_leaves_no_process(standalone):
 
     standalone.process.send_signal(signal.SIGINT)
 
-    assert standalone.process.wait(timeout=60) == 0  # the command's own run had succeeded
-    assert list_alive(family) == []
+    return standalone.process.wait(timeout=60), list_alive(family)
+
+
+def test_ctrl_c_while_a_network_trains_leaves_no_process(standalone):
+    """The last that needs the Airflow which all share: it ends it."""
+    exit_code, alive = end_while_training(standalone)
+    assert exit_code == 0  # the command's own run had succeeded
+    assert alive == []
 
 
 @pytest.mark.slow
 def test_another_start_remembers_the_runs_and_repeats_none_for_an_old_manifest(
     standalone, zenodo, variables
 ):
-    standalone.stop()
-    announced = {path.name for path in (standalone.runs / "announced").glob("*.toml")}
-    # What the tests before have dropped, and trained on.
-    assert announced >= {"first.toml", *(["galaxy_zoo_1.toml"] if DATA.is_dir() else [])}
+    folder = standalone.runs / "announced"
+    if standalone.process.poll() is None:  # the test above was not asked for
+        if not (folder / "first.toml").exists():  # nor those of the releases
+            announce(standalone, name="first", file_name="first.toml", bootstrap_samples=150)
+            announce(standalone, name="followed", file_name="f.toml", concept="700")
+            (folder / "wrong.toml").write_text("name = 'wrong'")
+            wait_for_runs(standalone, 1)
+        end_while_training(standalone)
+    if not (folder / "first.toml").exists():
+        pytest.skip("the Airflow has ended before a manifest was announced: run all of tests/e2e")
     asked = len(zenodo.requests)
     with start_standalone(standalone.home.parent, **variables) as again:
         runs = again.client.get(f"dags/{DAG_ID}/dagRuns?limit=100")["dag_runs"]
@@ -43,7 +56,8 @@ def test_another_start_remembers_the_runs_and_repeats_none_for_an_old_manifest(
 
 
 def test_once_ends_by_itself_and_its_exit_code_is_that_of_the_run(standalone, tmp_path):
-    standalone.stop()
+    if standalone.process.poll() is None:
+        end_while_training(standalone)
     folder = standalone.home.parent
     done = run_once(folder)
     assert done.returncode == 0, done.stdout + done.stderr
