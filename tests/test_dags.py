@@ -208,9 +208,9 @@ def test_reading_the_dag_imports_no_heavy_library_and_is_quick(airflow_home):
         "import json, sys, time, airflow.sdk as sdk\n"
         "from airflow.providers.apache.spark.operators import spark_submit\n"
         "sdk.DAG, sdk.Param, sdk.TaskGroup, sdk.task\n"
-        "started = time.process_time()\n"
+        "started = time.perf_counter()\n"
         "import galaxy_morphology\n"
-        "spent_s = time.process_time() - started\n"
+        "spent_s = time.perf_counter() - started\n"
         f"heavy = [name for name in {HEAVY} if name in sys.modules]\n"
         "print(json.dumps([spent_s, heavy]))\n"
     )

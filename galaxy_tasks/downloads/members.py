@@ -34,7 +34,7 @@ _DAMAGE = (
     zlib.error,
     struct.error,
     EOFError,
-    NotImplementedError,
+    NotImplementedError,  # how zipfile says that it does not know a compression or a version
     UnicodeError,
 )
 

@@ -171,7 +171,7 @@ def as_option(value: object) -> str:
 
 
 def wait_for(condition: Callable[[], Any], *, timeout_s: float) -> Any:
-    """Return the first true answer; fail with the condition's name when there is none in time."""
+    """Return the first true answer; fail when there is none in time."""
     deadline = time.monotonic() + timeout_s
     while not (answer := condition()):
         assert time.monotonic() < deadline, f"nothing after {timeout_s} s"
