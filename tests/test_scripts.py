@@ -62,3 +62,28 @@ def test_tests_are_run_where_no_package_can_be_installed(tmp_path):
 
     assert (answer.returncode, answer.stdout) == (0, "goes on\n"), answer.stderr
     assert "Could not install chromium; the tests that need it cannot run." in answer.stderr
+
+
+def test_the_process_id_of_an_engine_that_was_killed_is_forgotten(tmp_path):
+    """A recycled id, one of nobody, no id at all, no file; and the program that does run."""
+    with subprocess.Popen(["sleep", "60"]) as other:
+        ended = subprocess.Popen(["true"])
+        ended.wait()
+        contents = {"recycled": str(other.pid), "nobody": f"{ended.pid}\n", "empty": ""}
+        for name, content in contents.items():
+            (tmp_path / name).write_text(content)
+        (tmp_path / "running").write_text(str(other.pid))
+        forget = "\n".join(
+            f'forget_killed "{tmp_path / name}" containerd' for name in [*contents, "missing"]
+        )
+
+        answer = run_bash(
+            tmp_path / "project",
+            f'source "$PROJECT/scripts/lib/docker.sh"\n{forget}\n'
+            f'forget_killed "{tmp_path / "running"}" sleep',
+        )
+        other.terminate()
+
+    assert answer.returncode == 0, answer.stderr
+    assert [name for name in contents if (tmp_path / name).exists()] == []
+    assert (tmp_path / "running").exists()

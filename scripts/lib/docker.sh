@@ -30,17 +30,30 @@ install_engine() {
 
 # start_engine: in a session of its own, so that it outlives the tests and can be used by the next.
 start_engine() {
-  local second
+  local second engine
   docker info >/dev/null 2>&1 && return
-  pgrep -x dockerd >/dev/null || rm -f /var/run/docker.pid # of an engine that was killed
+  forget_killed /var/run/docker.pid dockerd
+  forget_killed /var/run/docker/containerd/containerd.pid containerd
   setsid dockerd >"$DOCKER_LOG" 2>&1 </dev/null &
+  engine=$!
   for ((second = 0; second < 60; second++)); do
     docker info >/dev/null 2>&1 && return
+    kill -0 "$engine" 2>/dev/null || break
     sleep 1
   done
   say "The Docker engine did not start; the end of $DOCKER_LOG:"
   tail -n 5 "$DOCKER_LOG" >&2
   return 1
+}
+
+# forget_killed FILE PROGRAM: removes the file with a program's process id unless that program runs
+# under it. One that was killed leaves its file behind, and the id is given to another process some
+# day: the engine would take that one for its own containerd and wait for it in vain.
+forget_killed() {
+  local file=$1 program=$2 id
+  [[ -e $file ]] || return 0
+  id=$(tr -dc 0-9 <"$file")
+  [[ $(cat "/proc/$id/comm" 2>/dev/null) == "$program" ]] || rm -f "$file"
 }
 
 # install_plugins: Compose 2 and Buildx, which Debian 12 lacks, from the next Debian release, without
