@@ -133,15 +133,18 @@ def _unpack(
     incomplete = folder / INCOMPLETE
     with name_disk_trouble(folder):
         incomplete.touch()
+    archive_of: dict[str, Path] = {}
     for archive in archives:
-        downloads.unpack_archive(
+        unpacked = downloads.unpack_archive(
             archive,
             folder / images_folder,
             max_total_bytes=MAX_UNPACKED_BYTES,
             max_ratio=MAX_RATIO,
             layout="flat",
+            others=archive_of,
             settings=settings,
         )
+        archive_of |= dict.fromkeys(unpacked.names, archive)
     incomplete.unlink(missing_ok=True)  # by another process that did the same
 
 

@@ -82,7 +82,7 @@ def test_what_cannot_be_read_in_place_is_said_when_opened(tmp_path):
     packed = make_zip(tmp_path / "a.zip", FILES, zipfile.ZIP_LZMA)
     with pytest.raises(InputError, match="packed by method 14"):
         open_members(packed, **LIMITS)
-    assert unpack(packed, tmp_path / "out").files == 4
+    assert len(unpack(packed, tmp_path / "out").names) == 4
     plain = make_zip(tmp_path / "b.zip", FILES)
     with pytest.raises(InputError, match="more than the 1000 that are read into memory"):
         open_members(plain, **LIMITS, max_member_bytes=1000)

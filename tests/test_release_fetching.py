@@ -21,12 +21,15 @@ CATALOGUE = b"dr7objid,gz2_class\n587722981741363294,Sb\n"
 MAPPING = b"objid,sample,asset_id\n587722981741363294,original,7\n"
 
 
-def make_archive() -> bytes:
-    """Images in folders of their own, as some publishers have them."""
+IMAGES = {"images/J00/7.jpg": b"seven" * 100, "images/J01/8.jpg": b"eight" * 100}
+"""In folders of their own, as some publishers have them."""
+
+
+def make_archive(files=IMAGES) -> bytes:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as opened:
-        opened.writestr("images/J00/7.jpg", b"seven" * 100)
-        opened.writestr("images/J01/8.jpg", b"eight" * 100)
+        for name, content in files.items():
+            opened.writestr(name, content)
     return archive.getvalue()
 
 
@@ -107,14 +110,49 @@ def test_the_commands_fetch_check_and_say_how_to_train(release, monkeypatch, tmp
 def test_images_of_one_name_in_two_folders_are_refused_and_none_is_written(
     release, server, tmp_path
 ):
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as opened:
-        opened.writestr("J00/7.jpg", b"one")
-        opened.writestr("J01/7.jpg", b"two")
+    archive = make_archive({"J00/7.jpg": b"one", "J01/7.jpg": b"two"})
     (images,) = (file for file in release.files if file.role == "images")
-    server.serve("/images_gz2.zip", archive.getvalue())
+    server.serve("/images_gz2.zip", archive)
     others = [file for file in release.files if file is not images]
     changed = replace(release, files=(*others, replace(images, md5=None)))
     with pytest.raises(InputError, match=r"7\.jpg.*twice"):
         fetch_release(changed, folder=tmp_path)
     assert not (tmp_path / "images").exists()
+
+
+def add_part(release, server, files):
+    """The release with a second archive of images."""
+    content = make_archive(files)
+    address = server.serve("/part_2.zip", content)
+    md5 = hashlib.md5(content).hexdigest()
+    part = RemoteFile(name="part_2.zip", addresses=(address,), md5=md5, role="images")
+    return replace(release, files=(*release.files, part))
+
+
+def test_archives_that_share_an_image_come_into_one_folder(release, server, tmp_path):
+    """The readme of the first archive counts, however often they are unpacked."""
+    first = add_part(release, server, {"a/9.jpg": b"nine", "readme.txt": b"first"})
+    more = {"b/9.jpg": b"nine", "b/10.jpg": b"ten", "b/readme.txt": b"second"}
+    content = make_archive(more)
+    address = server.serve("/part_3.zip", content)
+    part = RemoteFile(name="part_3.zip", addresses=(address,), md5=None, role="images")
+    both = replace(first, files=(*first.files, part))
+    for _ in range(2):
+        fetch_release(both, folder=tmp_path)
+        names = sorted(path.name for path in (tmp_path / "images").iterdir())
+        assert names == ["10.jpg", "7.jpg", "8.jpg", "9.jpg", "readme.txt"]
+        assert (tmp_path / "images" / "readme.txt").read_bytes() == b"first"
+
+
+@pytest.mark.parametrize("other", [b"seven" * 99 + b"SEVEN", b"7"], ids=["same size", "smaller"])
+def test_another_image_of_the_same_name_in_a_further_archive_is_refused(
+    release, server, tmp_path, other
+):
+    parts = add_part(release, server, {"J09/9.jpg": b"nine", "J09/7.jpg": other})
+    for _ in range(2):  # clearing the task changes nothing
+        with pytest.raises(
+            InputError, match=r"part_2\.zip has another file named '7\.jpg' than .*"
+        ):
+            fetch_release(parts, folder=tmp_path)
+        assert (tmp_path / "images" / "7.jpg").read_bytes() == b"seven" * 100
+    assert not find_files(parts, tmp_path).is_complete

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -25,6 +25,7 @@ from galaxy_tasks.locking import hold_lock
 _CHUNK_BYTES = 2**18
 _BLOCK_BYTES = 4096
 _DEFAULTS = DownloadSettings()
+_ALONE: Mapping[str, Path] = {}
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class UnpackedArchive:
     """What lies in the folder now."""
 
     folder: Path
-    files: int
+    names: tuple[str, ...]
+    """Its files, below the folder."""
     total_bytes: int
     written_files: int
     """Those that were not there yet, or not as the archive has them."""
@@ -45,6 +47,7 @@ def unpack_archive(
     max_total_bytes: int,
     max_ratio: float,
     layout: Layout = "as_archived",
+    others: Mapping[str, Path] = _ALONE,
     settings: DownloadSettings = _DEFAULTS,
 ) -> UnpackedArchive:
     """Unpack a zip, tar or tar.gz into a folder; what is there already and the same stays.
@@ -60,6 +63,8 @@ def unpack_archive(
         max_ratio: most that they may have for each byte of the archive; not judged below 1 MiB.
         layout: 'flat' puts all files into `folder` itself, without the archive's own folders and
             without hidden files (see `arrange`).
+        others: names of files in the folder, and the archive that each came from: a further part
+            of the same release may have them too, but not with another content.
         settings: of these `reserve_bytes`, `lock_timeout_s` and `progress_every_s` count.
 
     Raises:
@@ -68,10 +73,15 @@ def unpack_archive(
         ResourceError: the disk is full or fails; a later call goes on.
     """
     require_archive(archive)
+
+    def iterate() -> Iterable[Member]:
+        members = iterate_members(archive, max_ratio=max_ratio)
+        return arrange(archive, members, layout, others=others)
+
     with name_disk_trouble(folder), name_damage(archive):
         files = check_members(
             archive,
-            arrange(archive, iterate_members(archive, max_ratio=max_ratio), layout),
+            iterate(),
             max_total_bytes=max_total_bytes,
             max_ratio=max_ratio,
         )
@@ -81,25 +91,33 @@ def unpack_archive(
             missing_bytes = sum(_missing_bytes(folder / name, size) for name, size in files)
             check_free_space(folder, missing_bytes, reserve_bytes=settings.reserve_bytes)
             total_bytes = sum(size for _, size in files)
-            unpacking = _Unpacking(archive, folder, total_bytes, settings.progress_every_s)
-            unpacking.bring_all(
-                arrange(archive, iterate_members(archive, max_ratio=max_ratio), layout)
+            unpacking = _Unpacking(
+                archive, folder, total_bytes, settings.progress_every_s, others=others
             )
+            unpacking.bring_all(iterate())
     say(
         f"{archive.name}: {len(files)} files, {format_bytes(unpacking.total_bytes)}, "
         f"{unpacking.written_files} of them new"
     )
-    return UnpackedArchive(folder, len(files), unpacking.total_bytes, unpacking.written_files)
+    names = tuple(name for name, _ in files)
+    return UnpackedArchive(folder, names, unpacking.total_bytes, unpacking.written_files)
 
 
 class _Unpacking:
     """One pass over an archive, writing what is missing."""
 
     def __init__(
-        self, archive: Path, folder: Path, total_bytes: int, progress_every_s: float
+        self,
+        archive: Path,
+        folder: Path,
+        total_bytes: int,
+        progress_every_s: float,
+        *,
+        others: Mapping[str, Path],
     ) -> None:
         self.archive = archive
         self.folder = folder
+        self.others = others
         self.total_bytes = total_bytes
         self.written_files = 0
         self._done_bytes = 0
@@ -162,6 +180,13 @@ class _Unpacking:
 
     def _write(self, stream: IO[bytes], path: Path, *, beginning_bytes: int, chunk: bytes) -> None:
         """Write the equal beginning of `path`, the chunk that differs, and the rest."""
+        other = self.others.get(path.relative_to(self.folder).as_posix())
+        if other and path.exists():
+            raise InputError(
+                f"{self.archive} has another file named {path.name!r} than {other}, and a name "
+                "that comes twice does not say which image is meant. Unpack them yourself and "
+                "rename them."
+            )
         with self._temporary.open("wb") as file:
             if beginning_bytes:
                 with path.open("rb") as there:

@@ -3,7 +3,7 @@
 Unpacked flat or read in place, an archive gives the same files under the same names.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -21,11 +21,14 @@ _OF_SYSTEMS = frozenset(("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini"))
 """What file managers put beside images, in lower case; what begins with a dot comes to it."""
 
 
-def arrange(archive: Path, members: Iterable[Member], layout: Layout) -> Iterator[Member]:
+def arrange(
+    archive: Path, members: Iterable[Member], layout: Layout, *, others: Container[str] = ()
+) -> Iterator[Member]:
     """Yield the members under the names that they get in this layout.
 
     Flat are files only, without those that are hidden or that systems leave. An image's name must
-    be the only one of its kind; of other files, such as a readme in each folder, the first counts.
+    be the only one of its kind; of other files, such as a readme in each folder, the first counts,
+    also among several archives: `others` are the names that came before this one's.
 
     Raises:
         InputError: flat, two images have one name.
@@ -38,10 +41,11 @@ def arrange(archive: Path, members: Iterable[Member], layout: Layout) -> Iterato
         if member.is_folder or _is_ignored(member.name):
             continue
         name = member.name.rpartition("/")[2]
-        if name not in known:
+        is_image = Path(name).suffix.lower() in _IMAGE_SUFFIXES
+        if name not in known and (is_image or name not in others):
             known.add(name)
             yield replace(member, name=name)
-        elif Path(name).suffix.lower() in _IMAGE_SUFFIXES:
+        elif is_image:
             raise InputError(
                 f"{archive} has two files named {name!r} in different folders, and a name that "
                 "comes twice does not say which image is meant. Unpack it yourself and rename them."
