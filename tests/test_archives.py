@@ -15,7 +15,11 @@ from galaxy_tasks.errors import InputError, ResourceError
 def test_all_files_arrive_in_their_folders_and_nothing_else(make_archive, tmp_path):
     unpacked = unpack(make_archive(FILES), tmp_path / "new" / "out")
     assert content_of(tmp_path / "new" / "out") == FILES
-    assert (len(unpacked.names), unpacked.total_bytes, unpacked.written_files) == (4, TOTAL_BYTES, 4)
+    assert (len(unpacked.names), unpacked.total_bytes, unpacked.written_files) == (
+        4,
+        TOTAL_BYTES,
+        4,
+    )
     assert sorted(path.name for path in unpacked.folder.iterdir()) == ["images", "table.csv"]
 
 

@@ -147,7 +147,7 @@ def test_a_silent_zenodo_delays_no_folder_and_blocks_no_loop(start, server):
 
     event = asyncio.run(run())
     assert event.payload["name"] == "other"
-    assert longest_s < 1.0
+    assert longest_s < 5.0, "a loop that waited for Zenodo would stand still for its 20 s"
 
 
 def test_an_unwell_zenodo_ends_no_trigger_and_is_told_once(start, server, capsys):

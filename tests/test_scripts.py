@@ -5,6 +5,8 @@ import sys
 import venv
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -87,3 +89,28 @@ def test_the_process_id_of_an_engine_that_was_killed_is_forgotten(tmp_path):
     assert answer.returncode == 0, answer.stderr
     assert [name for name in contents if (tmp_path / name).exists()] == []
     assert (tmp_path / "running").exists()
+
+
+@pytest.mark.parametrize(
+    ("cores", "memory", "expected"),
+    [
+        (2, "MemTotal:       24617772 kB\n", 2),
+        (16, "MemTotal:       24617772 kB\nMemFree:        1 kB\n", 4),
+        (16, "MemTotal:       12000000 kB\n", 2),
+        (2, "MemTotal:        2000000 kB\n", 1),
+        (3, None, 3),
+    ],
+)
+def test_each_process_of_the_tests_has_memory(tmp_path, cores, memory, expected):
+    told = tmp_path / "meminfo"
+    if memory:
+        told.write_text(memory)
+    program = (
+        'source "$PROJECT/scripts/lib/java.sh"\n'
+        'source "$PROJECT/scripts/lib/test_programs.sh"\n'
+        f'getconf() {{ echo {cores}; }}\ncount_test_processes "{told}"'
+    )
+
+    answer = run_bash(tmp_path / "project", program)
+
+    assert (answer.returncode, answer.stdout) == (0, f"{expected}\n"), answer.stderr
