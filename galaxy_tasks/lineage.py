@@ -11,7 +11,7 @@ Left out on purpose: where a step ran. A model trained on a CPU is the same mode
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 from galaxy_tasks.config import Architecture, RunConfig
 from galaxy_tasks.releases import RELEASES
@@ -153,6 +153,16 @@ def model_made_from(
         "architecture": architecture,
         **_pick(config, _TRAINING_SETTINGS),
     }
+
+
+def other_views(made_from: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what determines the models that were trained alike and are asked in other views.
+
+    Their weights are the same: 'prediction_views' counts for what a model says of the test, only.
+    """
+    allowed = get_args(RunConfig.model_fields["prediction_views"].annotation)
+    others = [views for views in allowed if views != made_from["prediction_views"]]
+    return [{**made_from, "prediction_views": views} for views in others]
 
 
 def predictions_made_from(

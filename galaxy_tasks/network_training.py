@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from galaxy_tasks import artifacts, lineage
 from galaxy_tasks.artifacts import Artifact
@@ -10,6 +10,9 @@ from galaxy_tasks.config import Architecture, Family, RunConfig, parse_config
 from galaxy_tasks.errors import GalaxyMorphologyError, InputError
 from galaxy_tasks.morphology import is_handed
 from galaxy_tasks.process import run_step
+
+if TYPE_CHECKING:
+    from galaxy_tasks.training import TrainedModel
 
 Json = dict[str, Any]
 _TRAINING_TIMEOUT_S = 2 * 24 * 3600
@@ -58,7 +61,7 @@ def train_network(settings: Json, images: Json, architecture: Architecture) -> J
         started = time.monotonic()
         classes = prepared.manifest["summary"]["classes"]
         config = _keep_handedness(config, classes)
-        trained = train_classifier(
+        trained = _ask_anew(made_from, config, prepared) or train_classifier(
             prepared.path,
             architecture=architecture,
             config=config,
@@ -72,7 +75,6 @@ def train_network(settings: Json, images: Json, architecture: Architecture) -> J
             config=config,
             architecture=architecture,
             classes=classes,
-            device=device,
         )
         print(
             f"{architecture}: best epoch {trained.state.best_epoch} with validation macro-F1 "
@@ -81,6 +83,31 @@ def train_network(settings: Json, images: Json, architecture: Architecture) -> J
             flush=True,
         )
         return artifacts.publish_and_tell(draft, summary, discard=CHECKPOINT_FILES)
+
+
+def _ask_anew(made_from: Json, config: RunConfig, prepared: Artifact) -> "TrainedModel | None":
+    """Return the model that only other views keep from being this one, asked in this one's."""
+    found = (artifacts.find("models", other) for other in lineage.other_views(made_from))
+    there = next(filter(None, found), None)
+    if there is None:
+        return None
+    from galaxy_tasks.dataset import open_galaxies
+    from galaxy_tasks.trained_model import load_classifier, read_record, read_state
+    from galaxy_tasks.training import TrainedModel, predict_test
+
+    print(
+        f"Trained before, and asked with other 'prediction_views': {there.path}. It is asked anew, "
+        f"with {config.prediction_views}.",
+        flush=True,
+    )
+    model, state, record = (
+        load_classifier(there.path),
+        read_state(there.path),
+        read_record(there.path),
+    )
+    test = open_galaxies(prepared.path, "test")
+    probabilities = predict_test(model, state=state, config=config, test=test)
+    return TrainedModel(model, state, probabilities, test, record.images_per_s, record.device)
 
 
 def _keep_handedness(config: RunConfig, classes: Sequence[str]) -> RunConfig:

@@ -24,11 +24,12 @@ from galaxy_tasks.errors import InputError
 if TYPE_CHECKING:
     import keras
 
-    from galaxy_tasks.devices import Device
+    from galaxy_tasks.checkpoints import TrainingState
     from galaxy_tasks.training import TrainedModel
 
 WEIGHTS = "weights.weights.h5"
 MODEL = "model.json"
+HISTORY = "history.json"
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,6 @@ def write_model(
     config: RunConfig,
     architecture: Architecture,
     classes: Sequence[str],
-    device: "Device",
 ) -> dict[str, Any]:
     """Write a trained model into a folder and return its record for the artifact's summary."""
     record = ModelRecord(
@@ -73,7 +73,7 @@ def write_model(
         validation_macro_f1=trained.state.best_macro_f1,
         training_s=trained.state.seconds,
         images_per_s=trained.images_per_s,
-        device=device.describe(),
+        device=trained.device,
     )
     trained.model.save_weights(folder / WEIGHTS)
     (folder / "architecture.json").write_text(trained.model.to_json())
@@ -81,7 +81,7 @@ def write_model(
     history = [
         {**one, "is_kept": one["epoch"] == record.best_epoch} for one in trained.state.history
     ]
-    write_json(folder / "history.json", history)
+    write_json(folder / HISTORY, history)
     np.save(folder / "test_probabilities.npy", trained.test_probabilities)
     pd.DataFrame(
         {
@@ -121,6 +121,21 @@ def load_classifier(folder: Path) -> "keras.Model":
     )
     model.load_weights(folder / WEIGHTS)
     return model
+
+
+def read_state(folder: Path) -> "TrainingState":
+    """Return how the training of the model in a folder has ended."""
+    from galaxy_tasks.checkpoints import TrainingState
+
+    record = read_record(folder)
+    return TrainingState(
+        epoch=record.epochs,
+        batch_size=record.config.batch_size,
+        best_epoch=record.best_epoch,
+        best_macro_f1=record.validation_macro_f1,
+        seconds=record.training_s,
+        history=tuple(read_json(folder / HISTORY)),
+    )
 
 
 def read_test_predictions(folder: Path) -> tuple[np.ndarray, pd.DataFrame]:

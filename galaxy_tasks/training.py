@@ -37,6 +37,8 @@ class TrainedModel:
     test_probabilities: NDArray[np.float32]
     test: Galaxies
     images_per_s: float
+    device: str
+    """What it was trained on, and how."""
 
 
 def train_classifier(
@@ -86,10 +88,10 @@ def train_classifier(
         print(_describe_epoch(state, config), flush=True)
     _tell_early_stop(state, config)
     load_best(folder, model=_variables(model))
-    probabilities = _predict_test(model, state=state, config=config, test=test)
+    probabilities = predict_test(model, state=state, config=config, test=test)
     fit_s = sum(record["fit_seconds"] for record in state.history)
     images_per_s = sum(record["images"] for record in state.history) / fit_s
-    return TrainedModel(model, state, probabilities, test, images_per_s)
+    return TrainedModel(model, state, probabilities, test, images_per_s, device.describe())
 
 
 def _compile(model: keras.Model, *, config: RunConfig, device: Device) -> None:
@@ -170,7 +172,7 @@ def _tell_early_stop(state: TrainingState, config: RunConfig) -> None:
         )
 
 
-def _predict_test(
+def predict_test(
     model: keras.Model, *, state: TrainingState, config: RunConfig, test: Galaxies
 ) -> NDArray[np.float32]:
     """Return the probabilities of the test galaxies, (n, classes); InputError: not finite."""
