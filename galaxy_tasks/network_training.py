@@ -86,7 +86,10 @@ def train_network(settings: Json, images: Json, architecture: Architecture) -> J
 
 
 def _ask_anew(made_from: Json, config: RunConfig, prepared: Artifact) -> "TrainedModel | None":
-    """Return the model that only other views keep from being this one, asked in this one's."""
+    """Return the model that only other views keep from being this one, asked in this one's.
+
+    None where there is none, or none that can be read: the network is trained then.
+    """
     found = (artifacts.find("models", other) for other in lineage.other_views(made_from))
     there = next(filter(None, found), None)
     if there is None:
@@ -95,16 +98,14 @@ def _ask_anew(made_from: Json, config: RunConfig, prepared: Artifact) -> "Traine
     from galaxy_tasks.trained_model import load_classifier, read_record, read_state
     from galaxy_tasks.training import TrainedModel, predict_test
 
-    print(
-        f"Trained before, and asked with other 'prediction_views': {there.path}. It is asked anew, "
-        f"with {config.prediction_views}.",
-        flush=True,
-    )
-    model, state, record = (
-        load_classifier(there.path),
-        read_state(there.path),
-        read_record(there.path),
-    )
+    told = f"Trained before, and asked with other 'prediction_views': {there.path}."
+    try:
+        model = load_classifier(there.path)
+    except InputError as error:
+        print(f"{told} It is trained again: {error}", flush=True)
+        return None
+    print(f"{told} It is asked anew, with {config.prediction_views}.", flush=True)
+    record, state = read_record(there.path), read_state(there.path)
     test = open_galaxies(prepared.path, "test")
     probabilities = predict_test(model, state=state, config=config, test=test)
     return TrainedModel(model, state, probabilities, test, record.images_per_s, record.device)

@@ -88,3 +88,10 @@ def test_a_model_that_is_asked_in_other_views_is_not_trained_again(images, capfd
 
     _, log = ask(prediction_views=4, learning_rate=0.002)
     assert "epoch   1/1  train: loss" in log
+
+    (once / "history.json").write_text("[]")
+    (turned / "history.json").write_text("[]")
+    _, log = ask(prediction_views=8)
+    assert "It is trained again: " in log
+    assert "history.json was changed" in log
+    assert "epoch   1/1  train: loss" in log
