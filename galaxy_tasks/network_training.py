@@ -12,6 +12,7 @@ from galaxy_tasks.morphology import is_handed
 from galaxy_tasks.process import run_step
 
 if TYPE_CHECKING:
+    from galaxy_tasks.devices import Device
     from galaxy_tasks.training import TrainedModel
 
 Json = dict[str, Any]
@@ -61,7 +62,7 @@ def train_network(settings: Json, images: Json, architecture: Architecture) -> J
         started = time.monotonic()
         classes = prepared.manifest["summary"]["classes"]
         config = _keep_handedness(config, classes)
-        trained = _ask_anew(made_from, config, prepared) or train_classifier(
+        trained = _ask_anew(made_from, config, prepared, device) or train_classifier(
             prepared.path,
             architecture=architecture,
             config=config,
@@ -85,30 +86,39 @@ def train_network(settings: Json, images: Json, architecture: Architecture) -> J
         return artifacts.publish_and_tell(draft, summary, discard=CHECKPOINT_FILES)
 
 
-def _ask_anew(made_from: Json, config: RunConfig, prepared: Artifact) -> "TrainedModel | None":
+def _ask_anew(
+    made_from: Json, config: RunConfig, prepared: Artifact, device: "Device"
+) -> "TrainedModel | None":
     """Return the model that only other views keep from being this one, asked in this one's.
 
     None where there is none, or none that can be read: the network is trained then.
     """
-    found = (artifacts.find("models", other) for other in lineage.other_views(made_from))
-    there = next(filter(None, found), None)
-    if there is None:
-        return None
     from galaxy_tasks.dataset import open_galaxies
     from galaxy_tasks.trained_model import load_classifier, read_record, read_state
     from galaxy_tasks.training import TrainedModel, predict_test
 
-    told = f"Trained before, and asked with other 'prediction_views': {there.path}."
-    try:
-        model = load_classifier(there.path)
-    except InputError as error:
-        print(f"{told} It is trained again: {error}", flush=True)
-        return None
-    print(f"{told} It is asked anew, with {config.prediction_views}.", flush=True)
-    record, state = read_record(there.path), read_state(there.path)
-    test = open_galaxies(prepared.path, "test")
-    probabilities = predict_test(model, state=state, config=config, test=test)
-    return TrainedModel(model, state, probabilities, test, record.images_per_s, record.device)
+    found = (artifacts.find("models", other) for other in lineage.other_views(made_from))
+    for there in filter(None, found):
+        told = f"Trained before, with other 'prediction_views': {there.path}."
+        try:
+            model = load_classifier(there.path)
+            record, state = read_record(there.path), read_state(there.path)
+        except (InputError, ValueError, KeyError, TypeError, OSError) as error:
+            print(f"{told} It cannot be used: {error!r}", flush=True)
+            continue
+        print(f"{told} It is asked anew, with {config.prediction_views}.", flush=True)
+        model.jit_compile = device.is_xla
+        test = open_galaxies(prepared.path, "test")
+        return TrainedModel(
+            model=model,
+            state=state,
+            test_probabilities=predict_test(model, state=state, config=config, test=test),
+            test=test,
+            images_per_s=record.images_per_s,
+            device=record.device,
+            weights_from=record.weights_from or there.key,
+        )
+    return None
 
 
 def _keep_handedness(config: RunConfig, classes: Sequence[str]) -> RunConfig:

@@ -47,6 +47,8 @@ class ModelRecord:
     training_s: float
     images_per_s: float
     device: str
+    weights_from: str = ""
+    """Key of the model that was trained, where this is that one, asked in other views."""
 
     @property
     def config(self) -> RunConfig:
@@ -74,6 +76,7 @@ def write_model(
         training_s=trained.state.seconds,
         images_per_s=trained.images_per_s,
         device=trained.device,
+        weights_from=trained.weights_from,
     )
     trained.model.save_weights(folder / WEIGHTS)
     (folder / "architecture.json").write_text(trained.model.to_json())

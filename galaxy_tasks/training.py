@@ -39,6 +39,8 @@ class TrainedModel:
     images_per_s: float
     device: str
     """What it was trained on, and how."""
+    weights_from: str = ""
+    """Key of the model that was trained, where this is that one, asked in other views."""
 
 
 def train_classifier(
@@ -145,18 +147,7 @@ def _run_epoch_safely(
     try:
         done = run_epoch(model, state=state, **data)
     except Exception as error:
-        if not is_out_of_memory(error):
-            raise
-        if state.batch_size == 1:
-            raise ResourceError(
-                "The device has too little memory for a batch of one galaxy. "
-                "Choose a smaller image_size_px or a smaller network."
-            ) from error
-        halved = replace(state, batch_size=state.batch_size // 2)
-        print(
-            f"Out of memory with batches of {state.batch_size}: going on with {halved.batch_size}.",
-            flush=True,
-        )
+        halved = replace(state, batch_size=_halve(state.batch_size, error))
         load_checkpoint(folder, model=_variables(model), optimizer=model.optimizer.variables)
         return _run_epoch_safely(model, state=halved, folder=folder, **data)
     save_checkpoint(folder, done, model=_variables(model), optimizer=model.optimizer.variables)
@@ -175,12 +166,39 @@ def _tell_early_stop(state: TrainingState, config: RunConfig) -> None:
 def predict_test(
     model: keras.Model, *, state: TrainingState, config: RunConfig, test: Galaxies
 ) -> NDArray[np.float32]:
-    """Return the probabilities of the test galaxies, (n, classes); InputError: not finite."""
-    batches = test.image_batches(state.batch_size)
-    probabilities = predict_probabilities(model, batches, views=config.prediction_views)
+    """Return the probabilities of the test galaxies, (n, classes) float32.
+
+    The batch is halved where the device's memory does not hold it.
+
+    Raises:
+        InputError: they are not finite.
+        ResourceError: one galaxy at a time is still too much for the device's memory.
+    """
+    batch_size = state.batch_size
+    while True:
+        try:
+            batches = test.image_batches(batch_size)
+            probabilities = predict_probabilities(model, batches, views=config.prediction_views)
+            break
+        except Exception as error:
+            batch_size = _halve(batch_size, error)
     what, total = "The sum of the test's probabilities", float(probabilities.sum())
     check_finite(total, what=what, epoch=state.best_epoch, config=config)
     return probabilities
+
+
+def _halve(batch_size: int, error: Exception) -> int:
+    """Return half the batch if the error is that memory ran out, and raise otherwise."""
+    if not is_out_of_memory(error):
+        raise error
+    if batch_size == 1:
+        raise ResourceError(
+            "The device has too little memory for a batch of one galaxy. "
+            "Choose a smaller image_size_px or a smaller network."
+        ) from error
+    halved = batch_size // 2
+    print(f"Out of memory with batches of {batch_size}: going on with {halved}.", flush=True)
+    return halved
 
 
 def _describe_epoch(state: TrainingState, config: RunConfig) -> str:

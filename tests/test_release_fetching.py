@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import random
 import zipfile
 from dataclasses import replace
 
@@ -156,3 +157,16 @@ def test_another_image_of_the_same_name_in_a_further_archive_is_refused(
             fetch_release(parts, folder=tmp_path)
         assert (tmp_path / "images" / "7.jpg").read_bytes() == b"seven" * 100
     assert not find_files(parts, tmp_path).is_complete
+
+
+def test_a_damaged_image_is_not_taken_for_another_of_its_name(release, server, tmp_path):
+    """Damage of the archive is told, which another fetch mends, and no renaming."""
+    shared = random.Random(1).randbytes(900_000)
+    first = add_part(release, server, {"9.jpg": shared})
+    content = bytearray(make_archive({"9.jpg": shared}))
+    content[content.index(shared) + 800_000] ^= 1
+    address = server.serve("/part_3.zip", bytes(content))
+    part = RemoteFile(name="part_3.zip", addresses=(address,), md5=None, role="images")
+    with pytest.raises(InputError, match=r"part_3\.zip is damaged.*CRC-32"):
+        fetch_release(replace(first, files=(*first.files, part)), folder=tmp_path)
+    assert (tmp_path / "images" / "9.jpg").read_bytes() == shared

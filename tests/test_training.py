@@ -156,25 +156,48 @@ def test_numbers_beyond_float16_are_a_clear_error(images_folder):
         epochs._validate(model, state=state, config=RunConfig(), validation=validation)
 
 
-def test_memory_that_runs_out_halves_the_batch(images_folder, tmp_path, capsys):
-    """A real error of the allocator: a layer wants 2 ** batch numbers, 1 PiB for a batch of 48."""
+def build_greedy(*, doublings: int):
+    """A model of a layer that wants 2 ** (doublings * batch) numbers: 1 PiB for 48 doublings."""
     import keras
     import tensorflow as tf
 
+    class Greedy(keras.layers.Layer):
+        def call(self, images):
+            power = doublings * tf.shape(images, tf.int64)[0]
+            return images + tf.reduce_sum(
+                tf.random.uniform([tf.pow(tf.constant(2, tf.int64), power)])
+            )
+
+    keras.utils.set_random_seed(1)
+    images = keras.Input((32, 32, 3), dtype="uint8")
+    features = keras.layers.Flatten()(Greedy()(keras.layers.Rescaling(1 / 255)(images)))
+    return keras.Model(images, keras.layers.Dense(2)(features))
+
+
+def test_memory_that_runs_out_at_prediction_halves_the_batch(images_folder, capsys):
+    from galaxy_tasks.checkpoints import TrainingState
+    from galaxy_tasks.dataset import open_galaxies
+    from galaxy_tasks.training import predict_test
+
+    probabilities = predict_test(
+        build_greedy(doublings=2),
+        state=TrainingState(epoch=1, batch_size=24),
+        config=RunConfig(prediction_views=1),
+        test=open_galaxies(images_folder, "test"),
+    )
+
+    assert "Out of memory with batches of 24: going on with 12." in capsys.readouterr().out
+    assert probabilities.shape == (28, 2)
+
+
+def test_memory_that_runs_out_halves_the_batch(images_folder, tmp_path, capsys):
+    """A real error of the allocator, in an epoch; what is saved goes on with the smaller batch."""
     from galaxy_tasks import training
     from galaxy_tasks.checkpoints import load_checkpoint
     from galaxy_tasks.dataset import open_galaxies
     from galaxy_tasks.devices import Device
 
-    class Greedy(keras.layers.Layer):
-        def call(self, images):
-            count = tf.pow(tf.constant(2, tf.int64), tf.shape(images, tf.int64)[0])
-            return images + tf.reduce_sum(tf.random.uniform([count]))
-
-    keras.utils.set_random_seed(1)
-    images = keras.Input((32, 32, 3), dtype="uint8")
-    features = keras.layers.Flatten()(Greedy()(keras.layers.Rescaling(1 / 255)(images)))
-    model = keras.Model(images, keras.layers.Dense(2)(features))
+    model = build_greedy(doublings=1)
     config = RunConfig(batch_size=48, epochs=2)
     training._compile(model, config=config, device=Device("CPU", "float32", is_xla=False))
     training_split, validation = (

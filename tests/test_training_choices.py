@@ -1,5 +1,6 @@
 """Precision, XLA and the help for rare classes do what they are set to, in real trainings."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -74,7 +75,8 @@ def test_a_model_that_is_asked_in_other_views_is_not_trained_again(images, capfd
     assert "epoch   1/1" not in log
 
     former, record = read_record(once), read_record(turned)
-    assert replace(record, settings=former.settings) == former
+    assert replace(record, settings=former.settings, weights_from="") == former
+    assert (former.weights_from, record.weights_from) == ("", once.name)
     assert record.settings["prediction_views"] == 4
     assert read_json(turned / "history.json") == read_json(once / "history.json")
     cutouts = np.load(Path(images["path"]) / "images.npy")[-28:]
@@ -89,9 +91,15 @@ def test_a_model_that_is_asked_in_other_views_is_not_trained_again(images, capfd
     _, log = ask(prediction_views=4, learning_rate=0.002)
     assert "epoch   1/1  train: loss" in log
 
-    (once / "history.json").write_text("[]")
+    model_json = (once / "model.json").read_text()
+    (once / "model.json").write_text(model_json[:40])
+    twice, log = ask(prediction_views=8)
+    assert f"{once}. It cannot be used: JSONDecodeError" in log
+    assert f"{turned}. It is asked anew, with 8." in log
+    assert read_record(twice).weights_from == once.name, "where they were trained"
+
+    shutil.rmtree(twice)
     (turned / "history.json").write_text("[]")
     _, log = ask(prediction_views=8)
-    assert "It is trained again: " in log
     assert "history.json was changed" in log
     assert "epoch   1/1  train: loss" in log

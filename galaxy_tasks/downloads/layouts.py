@@ -14,6 +14,9 @@ from galaxy_tasks.errors import InputError
 Layout = Literal["as_archived", "flat"]
 """Where files go: where the archive has them, or all into one folder."""
 
+RENAME = "Unpack it yourself, one of them renamed, into a folder that 'images_folder' names."
+"""What to do about two images of one name."""
+
 _IMAGE_SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".fits", ".fit")
 )
@@ -48,7 +51,7 @@ def arrange(
         elif is_image:
             raise InputError(
                 f"{archive} has two files named {name!r} in different folders, and a name that "
-                "comes twice does not say which image is meant. Unpack it yourself and rename them."
+                f"comes twice does not say which image is meant. {RENAME}"
             )
 
 

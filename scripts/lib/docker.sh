@@ -38,7 +38,7 @@ start_engine() {
   engine=$!
   for ((second = 0; second < 60; second++)); do
     docker info >/dev/null 2>&1 && return
-    kill -0 "$engine" 2>/dev/null || break
+    kill -0 "$engine" 2>/dev/null || pgrep -x dockerd >/dev/null || break # or another's start
     sleep 1
   done
   say "The Docker engine did not start; the end of $DOCKER_LOG:"

@@ -31,14 +31,14 @@ has_browser() {
   return 1
 }
 
-# count_test_processes [FILE]: one a core, at most four, and none without 4 GiB of memory but the
-# first: each holds TensorFlow, and Java for Spark. FILE: where Linux says how much there is.
+# count_test_processes [FILE]: one a core, at most four, and one for each 4 GB of memory: each holds
+# TensorFlow, and Java for Spark. FILE: where Linux says how much there is.
 count_test_processes() {
   local processes kib
   processes=$(getconf _NPROCESSORS_ONLN)
   kib=$(sed -n 's/^MemTotal: *\([0-9]*\) kB$/\1/p' "${1:-/proc/meminfo}" 2>/dev/null || true)
-  if [[ -n $kib ]] && ((kib / (4 * 1024 * 1024) < processes)); then
-    processes=$((kib / (4 * 1024 * 1024)))
+  if [[ -n $kib ]] && ((kib / 3900000 < processes)); then # 4 GB are a little less where told
+    processes=$((kib / 3900000))
   fi
   ((processes <= 4)) || processes=4
   ((processes >= 1)) || processes=1
