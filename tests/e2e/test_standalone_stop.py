@@ -53,6 +53,7 @@ def test_another_start_remembers_the_runs_and_repeats_none_for_an_old_manifest(
     assert len(after) == len(runs)
 
 
+@pytest.mark.slow
 def test_once_ends_by_itself_and_its_exit_code_is_that_of_the_run(standalone, tmp_path):
     if standalone.process.poll() is None:
         end_while_training(standalone)
