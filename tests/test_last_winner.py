@@ -214,3 +214,16 @@ def test_the_first_run_once_more_still_meets_no_last_winner(runs):
     settings = json.loads((model / "model.json").read_text())["settings"]
     assert path.is_dir()
     assert find_former_winner(parse_config(settings), made_from["images"]) is None
+
+
+def test_a_last_winner_that_is_the_same_network_is_told(spark, runs):
+    """The second release once more, in other views: its network is asked anew, and compared."""
+    trained = Path(runs[2]["results"]["models"][0]["path"])
+    settings = json.loads((trained / "model.json").read_text())["settings"]
+
+    again = run(spark, settings | {"prediction_views": 4})
+
+    found = again["results"]["last_winner"]
+    assert found["former_evaluation"] == Path(runs[2]["report"]).parent.name
+    assert "(the same network, asked in other views)" in found["verdict"]
+    assert "same network" not in runs[2]["results"]["last_winner"]["verdict"]
