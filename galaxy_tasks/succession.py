@@ -199,8 +199,9 @@ def _explain(
     which = _describe_unseen(doubt)
     own = f"This run's winner, {winner.record.architecture},"
     who = f"the last one, {former.record.architecture} of {former.published[:10]}"
-    keys = {"own_key": winner.artifact.key, "other_key": former.model.key}
-    if winner.record.has_weights_of(former.record, **keys):
+    if (winner.record.weights_from or winner.artifact.key) == (
+        former.record.weights_from or former.model.key
+    ):
         who += " (the same network, asked in other views)"
     if comparison is None:
         return (

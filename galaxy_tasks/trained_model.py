@@ -55,10 +55,6 @@ class ModelRecord:
         """The settings that the model was trained with."""
         return parse_config(self.settings)
 
-    def has_weights_of(self, other: "ModelRecord", *, own_key: str, other_key: str) -> bool:
-        """Return whether both are one trained network, given the keys of their artifacts."""
-        return (self.weights_from or own_key) == (other.weights_from or other_key)
-
 
 def write_model(
     folder: Path,
