@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from galaxy_tasks.downloads.disk import check_free_space, name_disk_trouble
-from galaxy_tasks.downloads.layouts import RENAME, Layout, arrange
+from galaxy_tasks.downloads.layouts import AMBIGUOUS, Layout, arrange
 from galaxy_tasks.downloads.members import (
     WORK_FOLDER,
     Member,
@@ -179,14 +179,17 @@ class _Unpacking:
         self.written_files += 1
 
     def _write(self, stream: IO[bytes], path: Path, *, beginning_bytes: int, chunk: bytes) -> None:
-        """Write the equal beginning of `path`, the chunk that differs, and the rest."""
+        """Write the equal beginning of `path`, the chunk that differs, and the rest.
+
+        Raises:
+            InputError: `path` is there and came from another archive of the release.
+        """
         other = self.others.get(path.relative_to(self.folder).as_posix())
         if other and path.exists():
             while stream.read(_CHUNK_BYTES):  # one that is damaged says so at its end
                 pass
             raise InputError(
-                f"{self.archive} has another file named {path.name!r} than {other}, and a name "
-                f"that comes twice does not say which image is meant. {RENAME}"
+                f"{self.archive} has another file named {path.name!r} than {other}. {AMBIGUOUS}"
             )
         with self._temporary.open("wb") as file:
             if beginning_bytes:

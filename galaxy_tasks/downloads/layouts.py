@@ -14,8 +14,11 @@ from galaxy_tasks.errors import InputError
 Layout = Literal["as_archived", "flat"]
 """Where files go: where the archive has them, or all into one folder."""
 
-RENAME = "Unpack it yourself, one of them renamed, into a folder that 'images_folder' names."
-"""What to do about two images of one name."""
+AMBIGUOUS = (
+    "A name that comes twice does not say which image is meant. Unpack it yourself, one of them "
+    "renamed, into a folder that 'images_folder' names."
+)
+"""Why two images of one name are refused, and what to do about them."""
 
 _IMAGE_SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".fits", ".fit")
@@ -50,8 +53,7 @@ def arrange(
             yield replace(member, name=name)
         elif is_image:
             raise InputError(
-                f"{archive} has two files named {name!r} in different folders, and a name that "
-                f"comes twice does not say which image is meant. {RENAME}"
+                f"{archive} has two files named {name!r} in different folders. {AMBIGUOUS}"
             )
 
 
