@@ -22,17 +22,18 @@ ENV VIRTUAL_ENV=/opt/venv \
     AIRFLOW__CORE__LOAD_EXAMPLES=false \
     GALAXY_HOME=/runs \
     SPARK_WORKER_DIR=/opt/spark
-COPY --chmod=0755 docker/install.sh requirements-installer.lock requirements-cluster.lock /opt/galaxy/
+COPY --chmod=0755 docker/install.sh /opt/galaxy/
+COPY requirements/installer.lock requirements/cluster.lock /opt/galaxy/requirements/
 # A network that needs a certificate or a pip configuration of its own gives them as build secrets.
 RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     --mount=type=secret,id=pip,target=/etc/pip.conf \
-    /opt/galaxy/install.sh /opt/galaxy/requirements-cluster.lock
+    /opt/galaxy/install.sh /opt/galaxy/requirements/cluster.lock
 
 FROM dependencies AS trainer-dependencies
-COPY requirements.lock /opt/galaxy/
+COPY requirements/cpu.lock /opt/galaxy/requirements/
 RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     --mount=type=secret,id=pip,target=/etc/pip.conf \
-    /opt/galaxy/install.sh /opt/galaxy/requirements.lock
+    /opt/galaxy/install.sh /opt/galaxy/requirements/cpu.lock
 
 # What changes with every commit comes last, so that the layers above survive it.
 FROM trainer-dependencies AS trainer

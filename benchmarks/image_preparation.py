@@ -23,9 +23,9 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from galaxy_tasks.config import parse_config
-from galaxy_tasks.images import ImageSettings, prepare_image, use_one_thread
-from galaxy_tasks.preparation.slots import HEADER_BYTES, SlotFile
-from galaxy_tasks.preparation.workers import Chunk, WorkOrder, prepare_chunks
+from galaxy_tasks.images.prepare import ImageSettings, prepare_image, use_one_thread
+from galaxy_tasks.images.resume import HEADER_BYTES, SlotFile
+from galaxy_tasks.images.workers import Chunk, WorkOrder, prepare_chunks
 
 SIZE_PX = 224
 SIGMA_PX = 0.8

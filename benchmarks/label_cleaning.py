@@ -26,11 +26,10 @@ import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from galaxy_tasks import cleaning
-from galaxy_tasks.releases.files import read_table_header
-from galaxy_tasks.releases.galaxy_zoo_challenge import CLEAN5
-from galaxy_tasks.spark import start_session
-from galaxy_tasks.spark_tables import read_rows
+from galaxy_tasks.acquisition.tables import read_table_header
+from galaxy_tasks.labels import vote_rules
+from galaxy_tasks.labels.spark_io import read_rows, start_session
+from galaxy_tasks.releases.catalogues.galaxy_zoo_challenge import CLEAN5
 
 COLUMNS = CLEAN5.fraction_columns
 FIRST_ID = 587722981741363000
@@ -61,8 +60,8 @@ def clean_with_package(spark: SparkSession, source: Path, target: Path) -> None:
     rows = read_rows(spark, read_table_header(source), columns)
     for position in ("ra", "dec"):
         rows = rows.withColumn(position, F.lit(None).cast("string"))
-    labelled = cleaning.label_rows(rows, CLEAN5, minimum_votes=0, ignored_classes=())
-    judged = cleaning.drop_repeats(labelled)
+    labelled = vote_rules.label_rows(rows, CLEAN5, minimum_votes=0, ignored_classes=())
+    judged = vote_rules.drop_repeats(labelled)
     kept = judged.where(F.col("reason").isNull()).select("galaxy_id", "label")
     kept.write.parquet(str(target))
 

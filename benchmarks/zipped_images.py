@@ -22,10 +22,11 @@ import zipfile
 from pathlib import Path
 
 from benchmarks.image_preparation import SETTINGS, draw_cutouts
-from galaxy_tasks.downloads import DownloadSettings, unpack_archive
-from galaxy_tasks.images import prepare_image, use_one_thread
-from galaxy_tasks.preparation.sources import open_source
-from galaxy_tasks.zipped_images import MAX_RATIO, MAX_UNPACKED_BYTES, find_places, is_zip
+from galaxy_tasks.acquisition.archives import unpack_archive
+from galaxy_tasks.acquisition.downloads.records import DownloadSettings
+from galaxy_tasks.acquisition.zip_reader import MAX_RATIO, MAX_UNPACKED_BYTES, find_places, is_zip
+from galaxy_tasks.images.prepare import prepare_image, use_one_thread
+from galaxy_tasks.images.workers import open_source
 
 ROUNDS = 9
 CHUNK_IMAGES = 64

@@ -14,21 +14,79 @@ again is safe: that repeats no finished work, and training goes on from its last
 fails at once; everything else is tried three times.
 """
 
-from pathlib import Path
+from datetime import timedelta
+from typing import Any
 
-import galaxy_gpu_steps as gpu_steps
-import galaxy_steps as steps
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
-from airflow.sdk import DAG, TaskGroup, chain
-from galaxy_choice import choose_release
-from galaxy_form import make_params
-from galaxy_release_asset import make_schedule
-from galaxy_retries import DEFAULT_ARGS
+from airflow.sdk import DAG, TaskGroup, TriggerRule, chain, task
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from galaxy_releases import IDLE, choose_release, make_schedule
+from galaxy_settings import DEFAULT_ARGS, make_params
 
-import galaxy_tasks
-from galaxy_tasks.config import FAMILIES
-from galaxy_tasks.presets import default_preset
-from galaxy_tasks.spark_conf import spark_submit_conf
+from galaxy_tasks.config import FAMILIES, Family, default_preset, parse_config
+from galaxy_tasks.labels.spark_settings import spark_submit_conf
+from galaxy_tasks.pipeline.process import run_step
+from galaxy_tasks.pipeline.steps import CLEAN_LABELS
+from galaxy_tasks.pipeline.train import train_networks
+
+
+@task(execution_timeout=timedelta(days=2))  # the largest release takes a day on a slow line
+def prepare_release(ti: Any = None) -> Any:
+    """Find the release's files; fetch them, or draw the simulated release, where they are not."""
+    return run_step("prepare_release", settings=ti.xcom_pull("choose_release"))
+
+
+@task
+def preprocess_images(ti: Any = None) -> Any:
+    """Cut, scale and denoise the image of every labelled galaxy."""
+    return run_step("preprocess_images", **pull_release(ti))
+
+
+@task(queue="gpu", pool="gpu")
+def predict_champion(ti: Any = None) -> Any:
+    """Ask the champion about the test galaxies that it has not learned from."""
+    images = ti.xcom_pull("preprocess_images")
+    return run_step("predict_champion", **pull_release(ti), images=images)
+
+
+# Trainings go first where slots are few: only the report waits for the champion.
+@task(queue="gpu", pool="gpu", priority_weight=2, execution_timeout=timedelta(days=2))
+def train_family(family: Family, ti: Any = None) -> Any:
+    """Train the chosen networks of one family, going on from the last epoch of an earlier try."""
+    settings = ti.xcom_pull("choose_release")
+    if not parse_config(settings).variants(family):
+        raise AirflowSkipException(f"'architectures' names no {family}.")
+    images = ti.xcom_pull("preprocess_images")
+    return train_networks(family, settings, images)
+
+
+@task(trigger_rule=TriggerRule.ALL_DONE)
+def evaluate(ti: Any = None, run_id: Any = None) -> Any:
+    """Compare the trained models on the test galaxies and name the winner."""
+    images = ti.xcom_pull("preprocess_images")
+    if ti.xcom_pull("choose_release", key=IDLE):
+        raise AirflowSkipException("There was nothing to do.")
+    if images is None:
+        raise AirflowFailException(
+            "There are no prepared images, so no model either. The first failed task says why."
+        )
+    return run_step(
+        "evaluate",
+        **pull_release(ti),
+        images=images,
+        champion=ti.xcom_pull("predict_champion"),
+        trainings=[ti.xcom_pull(f"train_{family}") for family in FAMILIES],
+        run_id=run_id,
+    )
+
+
+def pull_release(ti: Any) -> dict[str, Any]:
+    """Return the arguments that most steps begin with: the settings and the release's files."""
+    return {
+        "settings": ti.xcom_pull("choose_release"),
+        "release_files": ti.xcom_pull("prepare_release"),
+    }
+
 
 with DAG(
     dag_id="galaxy_morphology",
@@ -44,7 +102,7 @@ with DAG(
     clean_labels = SparkSubmitOperator(
         task_id="clean_labels",
         name="clean_labels",
-        application=str(Path(galaxy_tasks.__file__).with_name("labels.py")),
+        application=str(CLEAN_LABELS),
         application_args=[
             *("--settings", "{{ ti.xcom_pull('choose_release') | tojson }}"),
             *("--release-files", "{{ ti.xcom_pull('prepare_release') | tojson }}"),
@@ -52,8 +110,7 @@ with DAG(
         conf=spark_submit_conf(),
     )
     with TaskGroup("train", prefix_group_id=False):
-        train = gpu_steps.train_family
-        trainings = [train.override(task_id=f"train_{name}")(name) for name in FAMILIES]
-    start = [choose_release(), steps.prepare_release()]
-    models = [gpu_steps.predict_last_winner(), *trainings]
-    chain(*start, clean_labels, steps.preprocess_images(), models, steps.evaluate())
+        trainings = [train_family.override(task_id=f"train_{name}")(name) for name in FAMILIES]
+    start = [choose_release(), prepare_release()]
+    models = [predict_champion(), *trainings]
+    chain(*start, clean_labels, preprocess_images(), models, evaluate())

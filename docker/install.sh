@@ -6,7 +6,7 @@ set -eu
 if [ ! -x "$VIRTUAL_ENV/bin/pip" ]; then
   python3 -m venv "$VIRTUAL_ENV"
   "$VIRTUAL_ENV/bin/pip" install --quiet --disable-pip-version-check --no-cache-dir \
-    --require-hashes --requirement /opt/galaxy/requirements-installer.lock
+    --require-hashes --requirement /opt/galaxy/requirements/installer.lock
 fi
 # uv knows neither the system's certificates nor pip's configuration, unless it is told.
 export SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt

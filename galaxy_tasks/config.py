@@ -5,15 +5,117 @@ trigger form shows it (no section: on top). Hosts and secrets are never settings
 the environment and to Airflow's connections.
 """
 
+import os
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from galaxy_tasks.errors import InputError, show
-from galaxy_tasks.release_settings import ReleaseSettings, labels_setting, setting
-from galaxy_tasks.releases.overlap import explain_overlaps, find_hidden_overlaps
+from galaxy_tasks.releases import RELEASES
+from galaxy_tasks.releases.availability import check_source
+from galaxy_tasks.releases.shared_objects import explain_overlaps, find_hidden_overlaps
+
+if TYPE_CHECKING:
+    ReleaseName = str
+else:  # a Literal, as for the other choices, but of names that stand in `releases` alone
+    ReleaseName = Literal[tuple(RELEASES)]
+
+
+# The settings that say which release is read, where it lies and how its classes come about.
+#
+# A run has one set of them, and one more for each release that it is combined with.
+
+
+Scheme = Literal["clean5", "gz2_class", "as_given"]
+
+
+ClassName = Annotated[
+    str,
+    StringConstraints(
+        strip_whitespace=True, min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]+$"
+    ),
+]
+
+
+def setting(default: Any, description: str, *, section: str = "", **bounds: Any) -> Any:
+    """Return a pydantic field that also knows its section of the trigger form."""
+    return Field(default, description=description, json_schema_extra={"section": section}, **bounds)
+
+
+labels_setting = partial(setting, section="Labels")
+
+
+class ReleaseSettings(BaseModel):
+    """Where one release is and how its labels are read; immutable, and strict about names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    release: ReleaseName = setting(
+        "simulated", "Galaxy Zoo release to train on; 'class_table' is any table with classes."
+    )
+    source: str = setting(
+        "", "Folder with the release's files; empty: they are fetched, where they are published."
+    )
+    zenodo_record: str = labels_setting(
+        "",
+        "Zenodo record, one version, whose files are fetched instead of those known here; "
+        "'source' then has what it lacks, such as the images.",
+        pattern="^[0-9]{0,18}$",
+    )
+    scheme: Scheme = labels_setting(
+        "clean5",
+        "How votes become classes: 'clean5' (Willett et al. 2013, Table 3), 'gz2_class' (the "
+        "shorthand string), 'as_given' (a class column; always so for 'class_table').",
+    )
+    minimum_votes: int = labels_setting(
+        20,
+        "Fewest volunteers who must have answered a question, where the release counts them.",
+        ge=0,
+        le=1000,
+    )
+    catalogue_file: str = labels_setting(
+        "", "Catalogue inside the source folder. Empty: the release's own name."
+    )
+    images_folder: str = labels_setting(
+        "", "Image folder, or zip, inside the source folder. Empty: the release's own."
+    )
+    id_column: str = labels_setting("", "Column with the galaxy's id. Empty: the release's own.")
+    ra_column: str = labels_setting(
+        "", "Column with the right ascension, in degrees or 'hh:mm:ss'. Empty: the release's own."
+    )
+    dec_column: str = labels_setting(
+        "", "Column with the declination, in degrees or '±dd:mm:ss'. Empty: the release's own."
+    )
+    class_column: str = labels_setting("", "Column with the class (class_table). Empty: 'class'.")
+    image_name_pattern: str = labels_setting(
+        "", "File name of a galaxy's image, '{id}' standing for its id. Empty: the release's own."
+    )
+    ignored_classes: tuple[str, ...] = Field(
+        (),
+        description="Classes to leave out, with their images, by the names in the release.",
+        json_schema_extra={"section": "Labels", "examples": ["not_in_clean_sample", "dont_know"]},
+    )
+    class_names: dict[ClassName, ClassName] = Field(
+        {},
+        description="Names to give to classes of the release, such as "
+        '{"spiral_clockwise": "spiral"}. Others keep theirs.',
+        json_schema_extra={"section": "Labels"},
+    )
+
+    @model_validator(mode="after")
+    def _agree_on_source(self) -> Self:
+        check_source(RELEASES[self.release], source=self.source, zenodo_record=self.zenodo_record)
+        return self
+
 
 Architecture = Literal[
     "alexnet",
@@ -63,7 +165,7 @@ class RunConfig(ReleaseSettings):
     match_radius_arcsec: float = labels_setting(
         2.0, "Entries nearer to each other on the sky are one galaxy.", ge=0.1, le=60
     )
-    earlier_test: Literal["keep", "ignore"] = labels_setting(
+    holdout: Literal["keep", "ignore"] = labels_setting(
         "keep",
         "Galaxies that earlier runs had in the test: 'keep' them there, or 'ignore' these runs.",
     )
@@ -238,3 +340,56 @@ def _describe(problem: dict[str, Any]) -> str:
         return problem["msg"].removeprefix("Value error, ")
     name = ".".join(show(part) for part in problem["loc"])
     return f"{name}: {problem['msg']}. Received: {problem['input']!r}"
+
+
+# Sets of settings for a GPU and for a processor, and the trigger form with one as its defaults.
+
+
+Preset = Literal["full", "quick"]
+
+PRESETS: dict[Preset, dict[str, Any]] = {
+    "full": {},
+    "quick": {
+        "architectures": ("alexnet", "resnet18", "densenet121"),
+        "image_size_px": 64,
+        "epochs": 8,
+        "warmup_epochs": 1.0,
+    },
+}
+"""Settings that differ from the defaults: 'full' suits a GPU, 'quick' a processor."""
+
+
+def default_preset() -> Preset:
+    """Return GALAXY_PRESET if set, else 'full' with an NVIDIA GPU, else 'quick'."""
+    named = os.environ.get("GALAXY_PRESET", "")
+    if named:
+        if named not in PRESETS:
+            raise InputError(
+                f"GALAXY_PRESET must be one of {', '.join(PRESETS)}. Received: {named!r}"
+            )
+        return named
+    return "full" if Path("/dev/nvidiactl").exists() else "quick"
+
+
+def form_schemas(preset: Preset) -> dict[str, dict[str, Any]]:
+    """Return for each setting the JSON schema of its field in the trigger form, with its default.
+
+    The default is the preset's, and the description ends with the bounds. Keys follow RunConfig's
+    order, which is the order of the form.
+    """
+    document = RunConfig.model_json_schema()
+    schemas = document["properties"]
+    for schema in schemas.values():
+        # A field stands alone in the form, where a reference to the document leads nowhere.
+        if reference := schema.get("items", {}).get("$ref"):
+            schema["items"] = document["$defs"][reference.rpartition("/")[2]]
+    for name, value in PRESETS[preset].items():
+        schemas[name]["default"] = list(value) if isinstance(value, tuple) else value
+    for schema in schemas.values():
+        schema["description"] = schema["description"].removesuffix(".") + _describe_bounds(schema)
+    return schemas
+
+
+def _describe_bounds(schema: dict[str, Any]) -> str:
+    bounds = [schema.get(name) for name in ("minimum", "maximum")]
+    return "." if None in bounds else f" ({bounds[0]} to {bounds[1]})."

@@ -7,10 +7,10 @@ from typing import Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-from galaxy_tasks.announcements import Announcement, Folder
-from galaxy_tasks.turns import ANNOUNCED, FOUND, TAKEN, list_known, list_taken
-from galaxy_tasks.version_watch import ConceptWatch
-from galaxy_tasks.zenodo import PUBLIC_URL
+from galaxy_tasks.acquisition.zenodo import PUBLIC_URL
+from galaxy_tasks.watch.backlog import ANNOUNCED, FOUND, TAKEN, list_known, list_taken
+from galaxy_tasks.watch.inbox import Announcement, Folder
+from galaxy_tasks.watch.zenodo_poller import ConceptWatch
 
 
 class ReleaseManifestTrigger(BaseEventTrigger):

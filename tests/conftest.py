@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from archive_inputs import make_tar, make_zip
-from download_server import DownloadServer
+from fixtures.archive_inputs import make_tar, make_zip
+from fixtures.download_server import DownloadServer
 from pyspark.sql import SparkSession
 from xdist.scheduler import LoadScopeScheduling
 
-from galaxy_tasks.spark import start_session
+from galaxy_tasks.labels.spark_io import start_session
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -4,22 +4,24 @@ from dataclasses import replace
 
 import pytest
 
-from galaxy_tasks.artifacts import key_of
 from galaxy_tasks.config import (
     ARCHITECTURES,
     FAMILIES,
+    PRESETS,
     RunConfig,
+    default_preset,
+    form_schemas,
     parse_config,
 )
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.lineage import (
+from galaxy_tasks.releases import RELEASES
+from galaxy_tasks.storage.artifacts import key_of
+from galaxy_tasks.storage.cache_keys import (
     ReleaseFiles,
     images_made_from,
     labels_made_from,
     model_made_from,
 )
-from galaxy_tasks.presets import PRESETS, default_preset, form_schemas
-from galaxy_tasks.releases import RELEASES
 
 
 def test_every_setting_has_a_description_and_a_place_in_the_form():

@@ -1,11 +1,11 @@
 """The Galaxy Zoo releases this package can read; a new one is one file and one line here.
 
-The file NAME.py holds the release's constant, its name in capitals.
+The file catalogues/NAME.py holds the release's constant, its name in capitals.
 """
 
 from importlib import import_module
 
-from galaxy_tasks.releases.rules import Release
+from galaxy_tasks.releases.schema import Release
 
 NAMES = (
     "simulated",
@@ -24,9 +24,11 @@ NAMES = (
 
 
 def _load(name: str) -> Release:
-    release = getattr(import_module(f"{__name__}.{name}"), name.upper())
+    release = getattr(import_module(f"{__name__}.catalogues.{name}"), name.upper())
     if release.name != name:
-        raise ValueError(f"{name}.py must hold the release {name!r}. Received: {release.name!r}")
+        raise ValueError(
+            f"catalogues/{name}.py must hold the release {name!r}. Received: {release.name!r}"
+        )
     return release
 
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from galaxy_tasks.simulation.galaxies import (
+from galaxy_tasks.simulation.population import (
     CUTOUT_SIDE_PX,
     DIFFICULTY,
     SKY_PIXEL_ARCSEC,

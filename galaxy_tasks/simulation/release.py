@@ -9,14 +9,15 @@ from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
 
+from joblib import cpu_count
+
 from galaxy_tasks import __version__
-from galaxy_tasks.cores import count_cores
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.simulation.camera import encode_jpeg, photograph
-from galaxy_tasks.simulation.field import add_field
-from galaxy_tasks.simulation.galaxies import DIFFICULTY, Galaxy, draw_galaxy, random_generator
+from galaxy_tasks.simulation.population import DIFFICULTY, Galaxy, draw_galaxy, random_generator
 from galaxy_tasks.simulation.rendering import render_galaxy
-from galaxy_tasks.simulation.votes import VOTE_COLUMNS, cast_votes
+from galaxy_tasks.simulation.surroundings import add_field
+from galaxy_tasks.simulation.volunteers import VOTE_COLUMNS, cast_votes
 
 VOTES_FILE = "training_solutions_rev1.csv"
 IMAGES_FOLDER = "images_training_rev1"
@@ -137,7 +138,7 @@ def _draw_all(folder: Path, *, num_galaxies: int, seed: int, workers: int) -> It
         for start in range(0, num_galaxies, GALAXIES_IN_A_CHUNK)
     ]
     draw_chunk = partial(_draw_chunk, images=folder / IMAGES_FOLDER, seed=seed)
-    processes = min(workers or count_cores(), len(chunks))
+    processes = min(workers or cpu_count(), len(chunks))
     if processes == 1:
         for rows in map(draw_chunk, chunks):
             yield from rows

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from galaxy_tasks.simulation.galaxies import CUTOUT_SIDE_PX, Galaxy, Light
+from galaxy_tasks.simulation.population import CUTOUT_SIDE_PX, Galaxy, Light
 
 # Flux in g, r, i relative to r. From typical SDSS colours: g−r 0.75 and r−i 0.38 for old stars,
 # 0.45 and 0.2 for a disc, 0.15 and 0.05 for arms, bluer still for knots of star formation.

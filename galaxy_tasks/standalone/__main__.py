@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+from joblib import cpu_count
 
-from galaxy_tasks.cores import count_cores
+from galaxy_tasks.cli.options import complete_settings, with_setting_options
+from galaxy_tasks.config import Preset, default_preset
 from galaxy_tasks.errors import GalaxyMorphologyError, InputError
-from galaxy_tasks.options import complete_settings, with_setting_options
-from galaxy_tasks.presets import Preset, default_preset
-from galaxy_tasks.standalone.place import USER, Place
+from galaxy_tasks.standalone.paths import USER, Place
 from galaxy_tasks.standalone.server import run_server
 from galaxy_tasks.standalone.workflow import Interrupted, Workflow
 
@@ -67,7 +67,7 @@ def count_gpu_slots() -> int:
             )
         return int(named)
     gpus = len(list(Path("/dev").glob("nvidia[0-9]*")))
-    return gpus or max(1, count_cores() // 2)
+    return gpus or max(1, cpu_count() // 2)
 
 
 def main() -> None:

@@ -5,10 +5,10 @@ import secrets
 import sysconfig
 from pathlib import Path
 
-from galaxy_tasks.presets import Preset
-from galaxy_tasks.spark_conf import spark_submit_environment
+from galaxy_tasks.config import Preset
+from galaxy_tasks.labels.spark_settings import spark_submit_environment
 from galaxy_tasks.standalone.loopback import HOST, find_free_port
-from galaxy_tasks.standalone.place import USER, Place, keep
+from galaxy_tasks.standalone.paths import USER, Place, keep
 
 SPARK_CONNECTION = "AIRFLOW_CONN_SPARK_DEFAULT"
 

@@ -17,13 +17,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from galaxy_tasks.config import Preset
 from galaxy_tasks.errors import GalaxyMorphologyError, InputError
-from galaxy_tasks.presets import Preset
 from galaxy_tasks.standalone import sessions
 from galaxy_tasks.standalone.client import Client
 from galaxy_tasks.standalone.environment import make_environment
 from galaxy_tasks.standalone.loopback import HOST, find_free_port
-from galaxy_tasks.standalone.place import USER, Place, keep
+from galaxy_tasks.standalone.paths import USER, Place, keep
 
 START_TIMEOUT_S = 600
 _LINES_SHOWN = 25

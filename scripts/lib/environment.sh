@@ -11,31 +11,31 @@ fail() {
   exit 1
 }
 
-# make_environment LOCK: a virtual environment with what LOCK lists. Fast if it is there already.
+# make_environment LOCK: a virtual environment with what requirements/LOCK.lock lists. Fast if it is there already.
 make_environment() {
-  local lock=$PROJECT/$1 stamp=$VENV/.installed-$1
+  local lock=requirements/$1.lock stamp=$VENV/.installed-$1
   local wanted
   wanted=$(stamp_of "$1")
   if [[ -x $PYTHON && -f $stamp && $(<"$stamp") == "$wanted" ]]; then
     return
   fi
   make_venv
-  say "Installing what $1 lists into $VENV. The first time, this downloads about 1 GB."
+  say "Installing what $lock lists into $VENV. The first time, this downloads about 1 GB."
   "$PYTHON" -m pip install --quiet --disable-pip-version-check --require-hashes \
-    --requirement "$PROJECT/requirements-installer.lock"
+    --requirement "$PROJECT/requirements/installer.lock"
   use_index_of_pip
-  "$VENV/bin/uv" pip install --quiet --python "$PYTHON" --require-hashes --requirement "$lock"
+  "$VENV/bin/uv" pip install --quiet --python "$PYTHON" --require-hashes --requirement "$PROJECT/$lock"
   "$VENV/bin/uv" pip install --quiet --python "$PYTHON" --no-deps --no-build-isolation \
     --editable "$PROJECT"
   printf '%s' "$wanted" >"$stamp"
-  if [[ $1 == requirements-dev.lock ]]; then # it holds all of requirements.lock, and more
-    stamp_of requirements.lock >"$VENV/.installed-requirements.lock"
+  if [[ $1 == dev ]]; then # it holds all of cpu.lock, and more
+    stamp_of cpu >"$VENV/.installed-cpu"
   fi
 }
 
 # stamp_of LOCK: what tells one state of the lock and the project's metadata from another.
 stamp_of() {
-  cat "$PROJECT/$1" "$PROJECT/requirements-installer.lock" "$PROJECT/pyproject.toml" | cksum
+  cat "$PROJECT/requirements/$1.lock" "$PROJECT/requirements/installer.lock" "$PROJECT/pyproject.toml" | cksum
 }
 
 # make_venv: an empty virtual environment with pip, unless there is one. One without pip is what an

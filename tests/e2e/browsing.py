@@ -1,7 +1,7 @@
 """A real browser, and what tests do with it on Airflow's page."""
 
 import pytest
-from chromium import needs_browser, open_browser
+from fixtures.chromium import needs_browser, open_browser
 
 __all__ = ["needs_browser", "open_browser"]
 

@@ -1,7 +1,7 @@
 from collections.abc import Iterator
 
 import pytest
-from download_server import DownloadServer
+from fixtures.download_server import DownloadServer
 from harness import Standalone, start_standalone
 
 

@@ -29,7 +29,7 @@ STEPS = (
     "evaluate",
 )
 TRAINERS = ("train_alexnet", "train_resnet", "train_densenet")
-ALL_TASKS = (*STEPS, *TRAINERS, "predict_last_winner")
+ALL_TASKS = (*STEPS, *TRAINERS, "predict_champion")
 SETTINGS = {
     "architectures": ["alexnet", "resnet18", "densenet121"],
     "simulated_galaxies": 150,

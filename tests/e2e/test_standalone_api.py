@@ -44,7 +44,7 @@ def test_trainers_run_at_the_same_time(standalone):
         ("prepare_release", ["SIMULATED", "training_solutions_rev1.csv"]),
         ("clean_labels", ["rows in", "kept", "contested", "edge_on"]),
         ("preprocess_images", ["images/s", "Most common: 424×424 px"]),
-        ("predict_last_winner", ["there is nothing to compare with"]),
+        ("predict_champion", ["there is nothing to compare with"]),
         ("train_alexnet", ["Training alexnet", "Running on CPU", "epoch   1/1", "macro-F1"]),
         ("train_resnet", ["Training resnet18", "epoch   1/1"]),
         ("train_densenet", ["Training densenet121", "epoch   1/1"]),

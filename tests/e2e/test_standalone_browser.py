@@ -44,9 +44,9 @@ def test_graph_shows_the_workflow(page):
         "prepare_release-clean_labels",
         "clean_labels-preprocess_images",
         "preprocess_images-train",
-        "preprocess_images-predict_last_winner",
+        "preprocess_images-predict_champion",
         "train-evaluate",
-        "predict_last_winner-evaluate",
+        "predict_champion-evaluate",
     }
 
 

@@ -50,8 +50,8 @@ def read_results(standalone, run_id):
 
 
 def test_the_report_compares_both_winners_on_what_neither_has_learned_from(standalone, second):
-    found = read_results(standalone, second)["last_winner"]
-    assert found["former_release"] == "class_table (galaxy_zoo_challenge)"
+    found = read_results(standalone, second)["champion"]
+    assert found["champion_release"] == "class_table (galaxy_zoo_challenge)"
     assert found["num_without_place"] == found["num_unseen"]  # neither table has positions
     # Elliptical beside the three smooth classes: they meet as one kind.
     assert found["classes"] == ["edge_on", "smooth", "spiral"]
@@ -73,7 +73,7 @@ def test_the_report_shows_it_in_the_browser(standalone, second):
     with open_browser() as browser:
         page = browser.new_page()
         page.goto(Path(standalone.result("evaluate", second)["report"]).as_uri())
-        page.get_by_role("heading", name="Against the last winner").wait_for()
+        page.get_by_role("heading", name="Against the champion").wait_for()
         page.get_by_role("heading", name="What changed since the last release").wait_for()
         assert page.get_by_role("region", name="This winner and the last").is_visible()
 

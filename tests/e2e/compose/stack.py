@@ -11,9 +11,9 @@ from typing import Any
 import pandas as pd
 from harness import DAG_ID, SETTINGS, TRAINERS, Airflow, wait_for
 
-from galaxy_tasks.artifacts import Artifact, verify
 from galaxy_tasks.standalone.client import Client
 from galaxy_tasks.standalone.loopback import find_free_port
+from galaxy_tasks.storage.artifacts import Artifact, verify
 
 ROOT = Path(__file__).parents[3]
 BASE_IMAGES = (

@@ -19,7 +19,7 @@ from browsing import (
 from harness import ALL_TASKS, DAG_ID, STEPS, TRAINERS, wait_for
 from stack import RUN_SETTINGS, overlap
 
-from galaxy_tasks.artifacts import Kind
+from galaxy_tasks.storage.artifacts import Kind
 
 KINDS = get_args(Kind)
 pytestmark = [pytest.mark.e2e, needs_browser]

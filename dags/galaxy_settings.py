@@ -1,0 +1,56 @@
+"""The trigger form, one field for each setting of a run, and how often a task is tried."""
+
+import re
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import Param, RetryDecision, RetryPolicy
+from airflow.sdk.definitions.param import ParamsDict
+
+from galaxy_tasks.config import Preset, form_schemas
+from galaxy_tasks.errors import InputError
+
+
+def make_params(preset: Preset) -> ParamsDict:
+    """Return the DAG's params, named as the settings, with the preset's values as defaults.
+
+    A field keeps its setting's name as its label, so that form, API, command line and log use one
+    word. Fields without a section stand on top.
+    """
+    schemas = form_schemas(preset)
+    return ParamsDict({name: Param(**_make_field(schema)) for name, schema in schemas.items()})
+
+
+def _make_field(schema: dict[str, Any]) -> dict[str, Any]:
+    field = {name: value for name, value in schema.items() if name != "title"}
+    if not field["section"]:
+        del field["section"]
+    if field["default"] in ("", [], {}):  # the form demands an entry unless null is allowed too
+        field["type"] = [field["type"], "null"]
+    return field
+
+
+_SPARK_INPUT_ERROR = re.compile(rf"Error code is: {InputError.exit_code}\.")
+"""How SparkSubmitOperator words that the application ended with the exit code of an InputError."""
+
+
+class FailOnBadData(RetryPolicy):
+    """Fails a task at once where no retry can help, and leaves the rest to `retries`."""
+
+    def evaluate(
+        self, exception: BaseException, try_number: int, max_tries: int, context: Any = None
+    ) -> RetryDecision:
+        """Return `fail` for an InputError, raised here or by the Spark application."""
+        if isinstance(exception, InputError) or _SPARK_INPUT_ERROR.search(str(exception)):
+            return RetryDecision.fail("Wrong data or settings: another try would fail alike.")
+        return RetryDecision.default()
+
+
+DEFAULT_ARGS: dict[str, Any] = {
+    "retries": 2,
+    "retry_delay": timedelta(seconds=20),
+    "retry_exponential_backoff": 2,
+    "retry_policy": FailOnBadData(),
+    "execution_timeout": timedelta(hours=6),
+}
+"""What every task has that says nothing else."""

@@ -1,0 +1,1 @@
+"""A release onto this disk: locate, fetch, verify and unpack it, and read its tables."""

@@ -1,0 +1,213 @@
+"""Size and CRC-32 of every image of a release: of a zip as it states them, of a folder by reading.
+
+A folder is read once: what was found stands in a table beside the artifacts, and counts as long as
+a file's size and times are the same. A CRC-32 tells another image in place of one from the same;
+against somebody who makes a file of a given CRC-32 it is no help.
+"""
+
+import gzip
+import hashlib
+import os
+import time
+import zlib
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from galaxy_tasks.acquisition.tables import list_file_names, open_bytes
+from galaxy_tasks.acquisition.zip_reader import find_places, is_zip
+from galaxy_tasks.errors import InputError, ResourceError
+from galaxy_tasks.storage.atomic_io import write_durably
+
+UNREADABLE = -1
+"""In place of a CRC-32, of a file that cannot be read."""
+
+_NEW_NS = 2 * 10**9
+"""A file that changed so shortly before it was read may change again within the same tick."""
+_CHUNK_BYTES = 1 << 20
+_FILES_AT_A_TIME = 64
+_SAY_EVERY_S = 5.0
+_COLUMNS = ("name", "size_bytes", "modified_ns", "changed_ns", "crc32")
+
+Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Checksums:
+    """What is known of the content of a release's images, each one place in all of these."""
+
+    names: list[str]
+    """File names, in no order."""
+    size_bytes: Numbers
+    crc32: Numbers
+    """0 to 2**32 - 1, or UNREADABLE."""
+
+
+def checksum_images(images: Path, *, cache: Path | None = None) -> Checksums:
+    """Return size and CRC-32 of the images in a folder or a zip.
+
+    Args:
+        images: the folder, whose subfolders and hidden files do not count, or the zip.
+        cache: folder of the tables with what was read before; None: read everything.
+    """
+    if is_zip(images):
+        places = find_places(images)
+        return Checksums(
+            list(places),
+            np.array([place.size_bytes for place in places.values()], dtype=np.int64),
+            np.array([place.crc32 for place in places.values()], dtype=np.int64),
+        )
+    names = list_file_names(images)
+    path = cache / f"{_name_table(images)}.parquet" if cache else None
+    states = np.array([_read_state(images / name) for name in names], dtype=np.int64).reshape(-1, 3)
+    crc32, is_known = _look_up(path, names, states)
+    rows = np.flatnonzero(~is_known)
+    if len(rows):
+        states[rows, 0], crc32[rows], is_lasting = _read_all(images, names, states, rows)
+        if path:
+            is_known[rows[is_lasting]] = True
+            _write_table(path, names, states, crc32, is_known)
+    return Checksums(names, states[:, 0], crc32)
+
+
+def _name_table(images: Path) -> str:
+    return hashlib.sha256(os.fsencode(images.absolute())).hexdigest()[:16]
+
+
+def _read_state(path: Path) -> tuple[int, int, int]:
+    """Return size in bytes, and the times when content and file changed, in nanoseconds."""
+    try:
+        status = path.stat()
+    except OSError:  # gone, or not to be read either
+        return (0, 0, 0)
+    return (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def _look_up(
+    path: Path | None, names: list[str], states: Numbers
+) -> tuple[Numbers, NDArray[np.bool_]]:
+    """Return the CRC-32 of files that are as they were when it was found, and which these are."""
+    crc32 = np.full(len(names), UNREADABLE, dtype=np.int64)
+    is_known = np.zeros(len(names), dtype=bool)
+    try:
+        table = pq.read_table(path, columns=list(_COLUMNS)) if path and path.is_file() else None
+    except (OSError, pa.ArrowException):  # a table of before; it is made anew
+        table = None
+    if table is None:
+        return crc32, is_known
+    own = pa.array(map(os.fsencode, names), pa.binary())
+    places = pc.index_in(own, table["name"].combine_chunks())  # pyright: ignore[reportAttributeAccessIssue]
+    places = places.fill_null(-1).to_numpy(zero_copy_only=False)
+    then = np.stack([table[name].to_numpy() for name in _COLUMNS[1:4]], axis=1)
+    is_known = places >= 0
+    is_known[is_known] = (then[places[is_known]] == states[is_known]).all(axis=1)
+    crc32[is_known] = table["crc32"].to_numpy()[places[is_known]]
+    return crc32, is_known
+
+
+def _read_all(
+    folder: Path, names: list[str], states: Numbers, rows: Numbers
+) -> tuple[Numbers, Numbers, NDArray[np.bool_]]:
+    """Return bytes and CRC-32 of these files, and whether both hold until they change again."""
+    newest = time.time_ns() - _NEW_NS
+    found = []
+    told_s = time.monotonic()
+    for one in _read_in_threads(folder, [names[row] for row in rows]):
+        found.append(one)
+        if time.monotonic() - told_s >= _SAY_EVERY_S:
+            told_s = time.monotonic()
+            print(f"Checksums of images: {len(found):,} of {len(rows):,} read.", flush=True)
+    size_bytes, crc32 = np.array(found, dtype=np.int64).T
+    is_settled = (states[rows, 1:] < newest).all(axis=1) & (size_bytes == states[rows, 0])
+    return size_bytes, crc32, is_settled & (crc32 != UNREADABLE)
+
+
+def _read_in_threads(folder: Path, names: list[str]) -> Iterator[tuple[int, int]]:
+    """Yield bytes and CRC-32 of files in their order; more threads than cores, as disks wait."""
+    starts = range(0, len(names), _FILES_AT_A_TIME)
+    parts = (names[start : start + _FILES_AT_A_TIME] for start in starts)
+    with ThreadPoolExecutor(max_workers=min(32, 4 * (os.cpu_count() or 1))) as pool:
+        for some in pool.map(lambda part: [_read(folder / name) for name in part], parts):
+            yield from some
+
+
+def _read(path: Path) -> tuple[int, int]:
+    size_bytes = crc32 = 0
+    try:
+        with path.open("rb", buffering=0) as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                size_bytes += len(chunk)
+                crc32 = zlib.crc32(chunk, crc32)
+    except (FileNotFoundError, PermissionError):
+        return (size_bytes, UNREADABLE)
+    except OSError as error:  # the disk or the network may be back at the next try
+        raise ResourceError(f"{path} cannot be read: {error.strerror}") from error
+    return (size_bytes, crc32)
+
+
+def _write_table(
+    path: Path, names: list[str], states: Numbers, crc32: Numbers, is_known: NDArray[np.bool_]
+) -> None:
+    rows = np.flatnonzero(is_known)
+    columns = [*states[rows].T, crc32[rows]]
+    table = pa.table(
+        dict(
+            zip(
+                _COLUMNS,
+                [pa.array((os.fsencode(names[row]) for row in rows), pa.binary()), *columns],
+                strict=True,
+            )
+        )
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_durably(path, lambda file: pq.write_table(table, file))
+
+
+# What a release holds, as one hash: of its tables' bytes, and of its images' names and content.
+
+
+_CHUNK_BYTES = 1 << 20
+
+
+def hash_content(tables: Iterable[Path], *, images: Path, checksums: Path | None = None) -> str:
+    """Return the SHA-256 over the tables' bytes and the images' names, sizes and CRC-32s, as hex.
+
+    A zip has the hash of the folder that it unpacks to.
+
+    Args:
+        tables: the release's tables.
+        images: the folder or the zip with its images.
+        checksums: where CRC-32s found before are kept; None: nowhere.
+
+    Raises:
+        InputError: a gzipped table is truncated or damaged.
+    """
+    digest = hashlib.sha256()
+    for table in tables:
+        digest.update(_hash_table(table))
+    found = checksum_images(images, cache=checksums)
+    each = zip(found.names, found.size_bytes.tolist(), found.crc32.tolist(), strict=True)
+    for line in sorted(f"{name}\0{size_bytes}\0{crc32}\n" for name, size_bytes, crc32 in each):
+        digest.update(line.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def _hash_table(path: Path) -> bytes:
+    """Hash what a table holds: unpacked, so that a damaged gzip file is found before Spark is."""
+    digest = hashlib.sha256()
+    try:
+        with open_bytes(path) as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                digest.update(chunk)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(
+            f"{path} is a damaged or truncated gzip file ({error}). Fetch it again."
+        ) from error
+    return digest.digest()

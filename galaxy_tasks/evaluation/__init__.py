@@ -1,0 +1,1 @@
+"""Probabilities to scores, comparisons, the winner, champion and challenger; no model inside."""

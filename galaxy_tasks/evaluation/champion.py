@@ -1,0 +1,234 @@
+"""The champion, as the next run meets it: its artifacts, and which galaxies it knows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from galaxy_tasks.config import RunConfig
+from galaxy_tasks.errors import InputError
+from galaxy_tasks.labels.crossmatch import (
+    chain_places,
+    drop_placeholders,
+    group_linked,
+    link_equals,
+    link_ids,
+    measure_separations,
+)
+from galaxy_tasks.releases.shared_objects import explain_overlaps, find_hidden_overlaps
+from galaxy_tasks.storage import artifacts, cache_keys
+from galaxy_tasks.storage.artifacts import Artifact
+from galaxy_tasks.training.saved_model import ModelRecord, read_record
+
+PROBABILITIES, GALAXIES = "probabilities.npy", "galaxies.parquet"
+"""Names of the files of a champion's predictions."""
+
+COLUMNS = (
+    *("galaxy_id", "own_id", "image_name", "label", "split"),
+    *("release_index", "ra_degrees", "dec_degrees", "sha256", "row"),
+)
+
+UNRELATED_ARCSEC = 300.0
+"""Our choice: entries of one id that are further apart are two galaxies. Centres of one galaxy, or
+rounded positions of it, differ by arcseconds, those of the largest by an arcminute or two."""
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The winner of an earlier run, with all that it was made from."""
+
+    evaluation: Artifact
+    model: Artifact
+    images: Artifact
+    labels: Artifact
+    record: ModelRecord
+
+    @property
+    def published(self) -> str:
+        """When it won, in UTC as ISO 8601."""
+        return self.evaluation.manifest["published"]
+
+
+def find_champion(config: RunConfig, images_key: str) -> Champion | None:
+    """Return the winner of the newest evaluation that is not this run's own, or None.
+
+    A run's own is any whose models are all among those that these settings name. Where there is
+    one already, only what was published before it counts, so that the same run again meets the
+    same champion. Winners on simulated and on observed galaxies are no match for each other.
+    """
+    own = {
+        artifacts.key_of(cache_keys.model_made_from(config, images_key, architecture))
+        for architecture in config.architectures
+    }
+    found = _list_evaluations()
+    own_since = min(
+        (one["published"] for _, one in found if set(one["made_from"]["models"]) <= own),
+        default=None,
+    )
+    for evaluation, manifest in found:
+        if own_since is not None and manifest["published"] >= own_since:
+            continue
+        champion = _open(evaluation, manifest["summary"])
+        if champion and (champion.record.config.release == "simulated") == (
+            config.release == "simulated"
+        ):
+            return champion
+    return None
+
+
+def open_champion(evaluation_key: str) -> Champion:
+    """Return the winner of an evaluation; raise InputError if some of it is not there any more."""
+    evaluation = artifacts.get("evaluations", evaluation_key)
+    champion = _open(evaluation, evaluation.manifest["summary"])
+    if champion is None:
+        raise InputError(f"The models or images behind {evaluation.path} were removed.")
+    return champion
+
+
+def _list_evaluations() -> list[tuple[Artifact, dict[str, Any]]]:
+    """Return the whole evaluations that name their winner with their manifests, newest first."""
+    found = []
+    for artifact in artifacts.list_published("evaluations"):
+        try:
+            manifest = artifact.manifest
+            _ = (manifest["published"], manifest["made_from"]["models"])
+            if "model" in manifest["summary"]:
+                found.append((artifact, manifest))
+        except (ValueError, KeyError, TypeError) as error:
+            print(
+                f"Note: {artifact.path} is passed over, its manifest is damaged: {error!r}",
+                flush=True,
+            )
+    return sorted(found, key=lambda one: (one[1]["published"], one[0].key), reverse=True)
+
+
+def _open(evaluation: Artifact, summary: dict[str, Any]) -> Champion | None:
+    try:
+        model = artifacts.get("models", summary["model"])
+        artifacts.verify(model)
+        images = artifacts.get("images", model.manifest["made_from"]["images"])
+        labels = artifacts.get("labels", images.manifest["summary"]["labels"])
+        champion = Champion(evaluation, model, images, labels, read_record(model.path))
+        _ = champion.record.config  # settings of another version may be refused
+    except (InputError, ValueError, KeyError, TypeError) as error:
+        print(f"Note: the winner of {evaluation.path} is passed over. {error}", flush=True)
+        return None
+    return champion
+
+
+def read_galaxies(labels: Artifact, images: Artifact) -> pd.DataFrame:
+    """Return the prepared galaxies of a run: COLUMNS, `row` being that of images.npy.
+
+    `own_id` is the id as the galaxy's release has it; places are NaN where unknown.
+    """
+    table = pd.read_parquet(labels.path / "labels.parquet")
+    prepared = pd.read_parquet(images.path / "manifest.parquet", columns=["galaxy_id", "sha256"])
+    prepared["row"] = np.arange(len(prepared))
+    joined = table.merge(prepared, on="galaxy_id", how="inner", validate="one_to_one")
+    return joined[list(COLUMNS)]
+
+
+def group_same(tables: Sequence[pd.DataFrame], *, radius_arcsec: float) -> list[NDArray[np.int64]]:
+    """Return for each table one number a row, alike for rows of all tables that are one galaxy.
+
+    The same are rows near each other on the sky, of one id, or of one image.
+    """
+    whole = pd.concat(tables, ignore_index=True)
+    ra, dec = _read_places(whole)
+    links = [
+        chain_places(ra, dec, radius_arcsec=radius_arcsec),
+        link_ids(
+            pa.array(whole["own_id"], pa.string()),
+            ra_degrees=ra,
+            dec_degrees=dec,
+            radius_arcsec=radius_arcsec,
+        ),
+        link_equals(pa.array(drop_placeholders(whole["sha256"].tolist()), pa.string())),
+    ]
+    groups = group_linked(len(whole), links)
+    ends = np.cumsum([len(table) for table in tables])[:-1]
+    return list(np.split(groups, ends))
+
+
+def find_unseen(
+    galaxies: pd.DataFrame, champion: pd.DataFrame, *, radius_arcsec: float
+) -> NDArray[np.bool_]:
+    """Return which galaxies the champion has neither trained on nor been chosen by.
+
+    In doubt it has: whatever a galaxy shares with one that it has learned from counts, a place or
+    an image that many share, too, and an id as `share_ids` says.
+    """
+    whole = pd.concat([galaxies, champion], ignore_index=True)
+    links = [
+        chain_places(*_read_places(whole), radius_arcsec=radius_arcsec),
+        link_equals(pa.array(whole["sha256"], pa.string())),
+    ]
+    own, theirs = np.split(group_linked(len(whole), links), [len(galaxies)])
+    is_learned = (champion["split"] != "test").to_numpy()
+    is_known = np.isin(own, theirs[is_learned]) | share_ids(galaxies, champion[is_learned])
+    return ~np.isin(own, own[is_known])
+
+
+def share_ids(galaxies: pd.DataFrame, others: pd.DataFrame) -> NDArray[np.bool_]:
+    """Return which galaxies have an id of the others, unless all places show that they are apart.
+
+    Running numbers of two tables have nothing to do with each other, and their galaxies are
+    degrees apart. Where that is not known, or not more than UNRELATED_ARCSEC, an id counts.
+    """
+    whole = pd.concat([galaxies, others], ignore_index=True)
+    rows = whole[["own_id"]].assign(row=np.arange(len(whole)))
+    pairs = rows.head(len(galaxies)).merge(rows.iloc[len(galaxies) :], on="own_id")
+    links = pairs[["row_x", "row_y"]].to_numpy(dtype=np.int64)
+    ra, dec = _read_places(whole)
+    apart = measure_separations(links, ra_degrees=ra, dec_degrees=dec)
+    # Without a place the separation is no number, and no number is larger.
+    return np.isin(np.arange(len(galaxies)), links[~(apart > UNRELATED_ARCSEC), 0])
+
+
+def _read_places(table: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    return table["ra_degrees"].to_numpy(np.float64), table["dec_degrees"].to_numpy(np.float64)
+
+
+# What is not certain of the galaxies that the champion seems not to have learned from.
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """How far it can be told whether the champion has learned from some galaxies."""
+
+    num_uncertain: int
+    """Galaxies of which only id and image could tell, as places are not known on both sides."""
+    may_know: str
+    """Why it may know some of them all the same; empty: no reason is known."""
+
+    def describe(self) -> str:
+        """Return a sentence or two for the log, with a blank before; '' without a doubt."""
+        lines = ""
+        if self.num_uncertain:
+            lines += (
+                f" Of {self.num_uncertain:,} of these only id and image could tell, as places are "
+                "not known on both sides."
+            )
+        return lines + (f" It may know some of them: {self.may_know}." if self.may_know else "")
+
+
+def judge_doubt(
+    config: RunConfig, champion_config: RunConfig, unseen: pd.DataFrame, champion: pd.DataFrame
+) -> Doubt:
+    """Return what is not certain of galaxies that the champion seems not to know.
+
+    Args:
+        config: this run's settings.
+        champion_config: the champion's.
+        unseen: the galaxies, as `champion.read_galaxies` returns them.
+        champion: the galaxies of the champion's run, likewise.
+    """
+    learned = champion[champion["split"] != "test"]
+    is_uncertain = unseen["ra_degrees"].isna() | bool(learned["ra_degrees"].isna().any())
+    names = [[part.release for part in one.parts()] for one in (config, champion_config)]
+    overlaps = find_hidden_overlaps(*names) if is_uncertain.any() else []
+    return Doubt(int(is_uncertain.sum()), explain_overlaps(overlaps))

@@ -1,0 +1,331 @@
+"""From probabilities and labels to scores with 95 % intervals; knows no model and no file.
+
+The scores are scikit-learn's; `bootstrap` says what the intervals mean and what they leave out.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import (
+    accuracy_score,
+    confusion_matrix,
+    f1_score,
+    log_loss,
+    precision_recall_fscore_support,
+    recall_score,
+)
+
+from galaxy_tasks.errors import InputError
+
+# Draws test galaxies anew, thousands of times, to see how far a score could have moved.
+#
+# Galaxies are drawn within each true class: every sample holds as many of each class as the test
+# set, so a class with few galaxies is never lost from a sample. An interval from it answers: how
+# far could the score have moved, had other galaxies of the same classes, in the same numbers, been
+# in the test set? It says nothing of another mixture of classes, nor of training again with another
+# seed, and a class without any error adds no width, however few its galaxies.
+#
+# A sample of galaxies enters the scores only through its confusion matrix, so confusion matrices
+# are drawn (each row a multinomial): the same distribution, thousands of times faster.
+
+
+_CHUNK_CELLS = 4_000_000
+"""Most numbers held at once: bounds the memory, not the result's distribution."""
+
+
+def resample_counts(
+    counts: NDArray[np.int64], *, samples: int, random: np.random.Generator
+) -> NDArray[np.int64]:
+    """Return (samples, *counts.shape): each counts[i] drawn anew with the same total."""
+    drawn = np.zeros((samples, *counts.shape), dtype=np.int64)
+    for index, cells in enumerate(counts):
+        total = cells.sum()
+        if total:
+            flat = random.multinomial(total, cells.ravel() / total, size=samples)
+            drawn[:, index] = flat.reshape(samples, *cells.shape)
+    return drawn
+
+
+def resample_mean(
+    values: NDArray[np.float64],
+    *,
+    labels: NDArray[np.int64],
+    samples: int,
+    random: np.random.Generator,
+) -> NDArray[np.float64]:
+    """Return (samples,) means of values drawn within each label."""
+    totals = np.zeros(samples)
+    for label in np.unique(labels):
+        group = values[labels == label]
+        for part in _parts(samples, len(group)):
+            width = part.stop - part.start
+            totals[part] += random.choice(group, (width, len(group))).sum(axis=1)
+    return totals / len(values)
+
+
+def score_confusions(confusions: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+    """Return accuracy, macro_f1, weighted_f1, balanced_accuracy of (samples, k, k) matrices.
+
+    Rows are true classes. As scikit-learn's scores over the classes that have galaxies; tested
+    against them.
+    """
+    support = confusions.sum(axis=2)
+    hits = np.diagonal(confusions, axis1=1, axis2=2)
+    present, total = support > 0, support.sum(axis=1)
+    recall = hits / np.maximum(support, 1)
+    # F1 = 2 hits / (galaxies of the class + galaxies called so).
+    f1 = np.where(present, 2.0 * hits / np.maximum(support + confusions.sum(axis=1), 1), 0.0)
+    return {
+        "accuracy": hits.sum(axis=1) / total,
+        "macro_f1": f1.sum(axis=1) / present.sum(axis=1),
+        "weighted_f1": (f1 * support).sum(axis=1) / total,
+        "balanced_accuracy": recall.sum(axis=1) / present.sum(axis=1),
+    }
+
+
+def resample_paired_macro_f1(
+    joint: NDArray[np.int64], *, samples: int, random: np.random.Generator
+) -> NDArray[np.float64]:
+    """Return (samples,) differences in macro_f1, first model minus second, on the same galaxies.
+
+    `joint` counts galaxies by true class, the first model's class and the second's: (k, k, k).
+    """
+    drawn = []
+    for part in _parts(samples, joint.size):
+        cells = resample_counts(joint, samples=part.stop - part.start, random=random)
+        first = score_confusions(cells.sum(axis=3))
+        second = score_confusions(cells.sum(axis=2))
+        drawn.append(first["macro_f1"] - second["macro_f1"])
+    return np.concatenate(drawn)
+
+
+def _parts(samples: int, width: int) -> list[slice]:
+    step = max(1, _CHUNK_CELLS // width)
+    return [slice(start, min(start + step, samples)) for start in range(0, samples, step)]
+
+
+SMALLEST_PROBABILITY = 1e-7
+"""What the loss takes for zero: float32's resolution, so that a mistake costs at most 16.1 nats."""
+SIGNIFICANCE = 0.05
+_SUM_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A score of the test galaxies, with its 95 % interval, which contains it."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """The scores of one class; 0 where there is nothing to divide by."""
+
+    morphology: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+    """Test galaxies of this class."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How well one model did on the test galaxies.
+
+    `macro_f1` and `balanced_accuracy` are means over the classes that have test galaxies.
+    """
+
+    architecture: str
+    num_galaxies: int
+    classes: tuple[str, ...]
+    accuracy: Estimate
+    loss: Estimate
+    """Cross-entropy, in nats."""
+    macro_f1: Estimate
+    weighted_f1: Estimate
+    balanced_accuracy: Estimate
+    class_scores: tuple[ClassScore, ...]
+    confusion_matrix: tuple[tuple[int, ...], ...]
+    """Galaxies by true class (row) and predicted class (column)."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the form that JSON can hold."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two models on the same galaxies: `difference` is macro_f1 of the first minus the second."""
+
+    first: str
+    second: str
+    difference: Estimate
+    p_value: float
+    """Two-sided, of the paired bootstrap."""
+    is_distinguishable: bool
+    """p below 0.05 and 0 outside the interval; never if both call all galaxies alike."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the form that JSON can hold."""
+        return asdict(self)
+
+
+def evaluate_probabilities(
+    probabilities: NDArray[Any],
+    *,
+    labels: NDArray[Any],
+    architecture: str,
+    classes: Sequence[str],
+    bootstrap_samples: int,
+    seed: int,
+) -> Evaluation:
+    """Return the scores of one model's probabilities, each with a 95 % interval.
+
+    Args:
+        probabilities: (galaxies, classes), each row a distribution.
+        labels: (galaxies,) integers, the positions of the true classes in `classes`.
+        architecture: name of the model, for the record.
+        classes: names of the classes, in the order of the columns.
+        bootstrap_samples: samples behind each interval.
+        seed: makes the intervals repeatable.
+
+    Raises:
+        InputError: shapes, values or labels do not fit together.
+    """
+    if len(set(classes)) != len(classes):
+        raise InputError(f"A class is named twice. Received: {', '.join(classes)}")
+    probabilities, labels = _check(probabilities, labels, width=len(classes), owner=architecture)
+    random = np.random.default_rng(seed)
+    counts = confusion_matrix(
+        labels, probabilities.argmax(axis=1), labels=np.arange(len(classes))
+    ).astype(np.int64)
+    drawn = score_confusions(resample_counts(counts, samples=bootstrap_samples, random=random))
+    drawn["loss"] = resample_mean(
+        -np.log(probabilities[np.arange(len(labels)), labels]),
+        labels=labels,
+        samples=bootstrap_samples,
+        random=random,
+    )
+    scores = _score(probabilities, labels)
+    return Evaluation(
+        architecture=architecture,
+        num_galaxies=len(labels),
+        classes=tuple(classes),
+        class_scores=_score_classes(probabilities, labels, classes),
+        confusion_matrix=tuple(tuple(int(count) for count in row) for row in counts),
+        **{name: _estimate(value, drawn[name]) for name, value in scores.items()},
+    )
+
+
+def compare_models(
+    first_probabilities: NDArray[Any],
+    second_probabilities: NDArray[Any],
+    *,
+    labels: NDArray[Any],
+    first: str,
+    second: str,
+    bootstrap_samples: int,
+    seed: int,
+) -> Comparison:
+    """Return whether two models differ in macro_f1, by a bootstrap over the galaxies they share.
+
+    Both models are scored on the same drawn galaxies, so what makes a galaxy hard for both
+    cancels. Shapes and errors as in `evaluate_probabilities`.
+    """
+    width = np.shape(first_probabilities)[-1] if np.ndim(first_probabilities) else 0
+    one, labels = _check(first_probabilities, labels, width=width, owner=first)
+    two, labels = _check(second_probabilities, labels, width=width, owner=second)
+    joint = np.zeros((width, width, width), dtype=np.int64)
+    np.add.at(joint, (labels, one.argmax(axis=1), two.argmax(axis=1)), 1)
+    drawn = resample_paired_macro_f1(
+        joint, samples=bootstrap_samples, random=np.random.default_rng(seed)
+    )
+    difference = _score(one, labels)["macro_f1"] - _score(two, labels)["macro_f1"]
+    estimate = _estimate(difference, drawn)
+    # The observed sample counts as one of the drawn (Davison & Hinkley 1997, ch. 4), so p > 0.
+    tail = min(np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0)) + 1
+    p_value = min(1.0, 2.0 * tail / (len(drawn) + 1))
+    # Drawn within classes, two models that each call all galaxies alike have no spread at all.
+    is_blind = all(len(np.unique(table.argmax(axis=1))) == 1 for table in (one, two))
+    is_clear = p_value < SIGNIFICANCE and not (is_blind or estimate.low <= 0 <= estimate.high)
+    return Comparison(first, second, estimate, p_value, is_clear)
+
+
+def _check(
+    probabilities: NDArray[Any], labels: NDArray[Any], *, width: int, owner: str
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return probabilities as float64 rows that sum to 1, none below the smallest, and labels."""
+    table, labels = np.asarray(probabilities), np.asarray(labels)
+    if width < 2 or table.ndim != 2 or table.shape[1] != width or len(table) == 0:
+        raise InputError(
+            f"Probabilities of {owner} must be (galaxies, {max(width, 2)} classes or more), "
+            f"one column for each class. Received: {table.shape} for {width} classes"
+        )
+    if labels.shape != table.shape[:1] or not np.issubdtype(labels.dtype, np.integer):
+        raise InputError(
+            f"Labels must be {len(table)} integers, one for each row of {owner}'s probabilities. "
+            f"Received: {labels.dtype} {labels.shape}"
+        )
+    if labels.min() < 0 or labels.max() >= width:
+        raise InputError(
+            f"Labels must lie in 0 to {width - 1}. Received: {labels.min()} to {labels.max()}"
+        )
+    table = table.astype(np.float64)
+    sums = table.sum(axis=1)
+    wrong = ~(np.isfinite(sums) & (table >= 0).all(axis=1) & (abs(sums - 1) <= _SUM_TOLERANCE))
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise InputError(
+            f"Each row of {owner}'s probabilities must be at least 0 and sum to 1. "
+            f"{np.count_nonzero(wrong)} of {len(table)} do not. "
+            f"Received in row {row}: {table[row].tolist()}. "
+            "Clear the task that trained it and run again."
+        )
+    table = np.maximum(table / sums[:, np.newaxis], SMALLEST_PROBABILITY)
+    return table / table.sum(axis=1, keepdims=True), labels.astype(np.int64)
+
+
+def _score(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> dict[str, float]:
+    """Return the headline scores; the means over classes leave out classes with no galaxy."""
+    predictions, present = probabilities.argmax(axis=1), np.unique(labels)
+    columns = np.arange(probabilities.shape[1])
+
+    def mean(score: Callable[..., Any], average: str) -> float:
+        return score(labels, predictions, labels=present, average=average, zero_division=0.0)
+
+    return {
+        "accuracy": accuracy_score(labels, predictions),
+        "loss": log_loss(labels, probabilities, labels=columns),
+        "macro_f1": mean(f1_score, "macro"),
+        "weighted_f1": mean(f1_score, "weighted"),
+        # balanced_accuracy_score is this, but warns of classes that no test galaxy has.
+        "balanced_accuracy": mean(recall_score, "macro"),
+    }
+
+
+def _score_classes(
+    probabilities: NDArray[np.float64], labels: NDArray[np.int64], classes: Sequence[str]
+) -> tuple[ClassScore, ...]:
+    scores = precision_recall_fscore_support(
+        labels,
+        probabilities.argmax(axis=1),
+        labels=np.arange(len(classes)),
+        zero_division=0.0,  # pyright: ignore[reportArgumentType]
+    )
+    precision, recall, f1, support = (np.atleast_1d(np.asarray(score)) for score in scores)
+    return tuple(
+        ClassScore(name, float(p), float(r), float(f), int(n))
+        for name, p, r, f, n in zip(classes, precision, recall, f1, support, strict=True)
+    )
+
+
+def _estimate(value: float, drawn: NDArray[np.float64]) -> Estimate:
+    """Return the percentile interval, widened where the bootstrap's bias leaves the value out."""
+    low, high = (float(bound) for bound in np.percentile(drawn, [2.5, 97.5]))
+    return Estimate(float(value), min(low, float(value)), max(high, float(value)))

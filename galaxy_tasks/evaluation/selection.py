@@ -1,0 +1,253 @@
+"""From evaluations to the winner, or to a tie and the rule that settled it.
+
+The winner is the model with the best macro_f1. Where the paired bootstrap cannot tell the best two
+apart, the difference may be luck of the test set, and the model with fewer parameters wins.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from galaxy_tasks.config import RunConfig
+from galaxy_tasks.errors import InputError
+from galaxy_tasks.evaluation.metrics import Comparison, Evaluation, evaluate_probabilities
+from galaxy_tasks.labels.table import describe_test_set
+from galaxy_tasks.storage import artifacts
+from galaxy_tasks.storage.artifacts import Artifact
+from galaxy_tasks.training.saved_model import ModelRecord, read_record, read_test_predictions
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A trained and evaluated model, with what it costs."""
+
+    evaluation: Evaluation
+    num_parameters: int
+    training_s: float
+    images_per_s: float
+    """Galaxies a second in training."""
+    key: str
+    """Key of the model's artifact."""
+    path: str
+    """Folder of the model's artifact."""
+
+    @property
+    def architecture(self) -> str:
+        """The model's name in tables."""
+        return self.evaluation.architecture
+
+    @property
+    def macro_f1(self) -> float:
+        """The score that ranks."""
+        return self.evaluation.macro_f1.value
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the form that JSON can hold."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The winner and why."""
+
+    winner: str
+    runner_up: str | None
+    """The other of the best two; it has the higher macro_f1 where a tie was settled by size."""
+    comparison: Comparison | None
+    """The best macro_f1 against the second best; None with a single candidate."""
+    is_tie: bool
+    """Whether the best two could not be told apart."""
+    reason: str
+    """One or two sentences for people."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the form that JSON can hold."""
+        return asdict(self)
+
+
+Compare = Callable[[Candidate, Candidate], Comparison]
+"""The paired comparison of two candidates, in this order."""
+
+
+def rank(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    """Return the candidates by macro_f1, best first; of equals the smaller, then by name."""
+    return tuple(sorted(candidates, key=lambda c: (-c.macro_f1, c.num_parameters, c.architecture)))
+
+
+def choose_winner(candidates: Sequence[Candidate], *, compare: Compare) -> Selection:
+    """Return the winner; `compare` is called once, with the best and the second best.
+
+    Raises:
+        InputError: no candidate, two of one name, or not all on the same galaxies and classes.
+    """
+    _check(candidates)
+    best, *others = rank(candidates)
+    if not others:
+        score = best.evaluation.macro_f1
+        return Selection(
+            winner=best.architecture,
+            runner_up=None,
+            comparison=None,
+            is_tie=False,
+            reason=f"{best.architecture} is the only trained model: macro-F1 {score.value:.3f} "
+            f"({score.low:.3f} to {score.high:.3f}).",
+        )
+    second = others[0]
+    comparison = compare(best, second)
+    is_tie = not comparison.is_distinguishable
+    is_upset = is_tie and second.num_parameters < best.num_parameters
+    winner, runner_up = (second, best) if is_upset else (best, second)
+    explain = _explain_tie if is_tie else _explain_lead
+    return Selection(
+        winner=winner.architecture,
+        runner_up=runner_up.architecture,
+        comparison=comparison,
+        is_tie=is_tie,
+        reason=explain(winner, runner_up, comparison),
+    )
+
+
+def _check(candidates: Sequence[Candidate]) -> None:
+    if not candidates:
+        raise InputError(
+            "There is no winner without a trained model: every training task failed or was "
+            "skipped. Read the log of the training tasks, clear one and run again."
+        )
+    name, times = Counter(c.architecture for c in candidates).most_common(1)[0]
+    if times > 1:
+        raise InputError(f"Each architecture may stand once. Received: {times} times {name}")
+    tests = {(c.evaluation.num_galaxies, c.evaluation.classes) for c in candidates}
+    if len(tests) > 1:
+        received = ", ".join(
+            f"{c.architecture}: {c.evaluation.num_galaxies} galaxies, "
+            f"{len(c.evaluation.classes)} classes"
+            for c in candidates
+        )
+        raise InputError(
+            "Models can be compared only on the same test galaxies and classes. "
+            f"Received: {received}. Clear the training tasks and run again."
+        )
+
+
+def _explain_lead(winner: Candidate, runner_up: Candidate, comparison: Comparison) -> str:
+    return (
+        f"{winner.architecture} has the best macro-F1, {winner.macro_f1:.3f}, and leads "
+        f"{runner_up.architecture} ({runner_up.macro_f1:.3f}) by {_describe(comparison)}."
+    )
+
+
+def _explain_tie(winner: Candidate, runner_up: Candidate, comparison: Comparison) -> str:
+    best, second = (
+        (winner, runner_up) if winner.architecture == comparison.first else (runner_up, winner)
+    )
+    if winner.num_parameters < runner_up.num_parameters:
+        rule = (
+            f"has fewer parameters ({_millions(winner.num_parameters)} against "
+            f"{_millions(runner_up.num_parameters)})"
+        )
+    else:
+        rule = "has the higher macro-F1, both having as many parameters"
+    return (
+        f"{best.architecture} ({best.macro_f1:.3f}) and {second.architecture} "
+        f"({second.macro_f1:.3f}) cannot be told apart on {winner.evaluation.num_galaxies:,} "
+        f"test galaxies: their macro-F1 differs by {_describe(comparison)}. "
+        f"{winner.architecture} wins because it {rule}."
+    )
+
+
+def _describe(comparison: Comparison) -> str:
+    difference, p_value = comparison.difference, comparison.p_value
+    p_text = "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
+    return (
+        f"{_signed(difference.value)} (95 % interval {_signed(difference.low)} to "
+        f"{_signed(difference.high)}, {p_text}, paired bootstrap)"
+    )
+
+
+def _signed(number: float) -> str:
+    """Three decimals and a true minus sign, with no sign on a rounded zero."""
+    text = f"{number:.3f}".replace("-", "−")
+    return text.removeprefix("−") if text == "−0.000" else text
+
+
+def _millions(count: int) -> str:
+    return f"{count / 1e6:.1f} M" if count >= 100_000 else f"{count:,}"
+
+
+# Trained models as they enter the comparison: their artifacts, test predictions and scores.
+
+
+@dataclass(frozen=True)
+class CandidateModel:
+    """A trained model with its test predictions, read from its artifact."""
+
+    artifact: Artifact
+    record: ModelRecord
+    probabilities: np.ndarray
+    galaxies: pd.DataFrame
+
+
+def describe_tested(candidate_model: CandidateModel, labels: Artifact) -> dict[str, Any]:
+    """Return how many galaxies it was tested on, and the SHA-256 over their names and labels.
+
+    Fewer than the labels name where images were refused. `kept_from_earlier` of those that the
+    labels name are there only since earlier runs had them in the test.
+    """
+    classes = np.array(candidate_model.record.classes, dtype=object)
+    config, ids = candidate_model.record.config, candidate_model.galaxies["galaxy_id"]
+    names = ids if config.combine else config.release + ":" + ids
+    kept = labels.manifest["summary"].get("test_set", {}).get("kept_from_earlier", 0)
+    called = classes[candidate_model.galaxies["label_index"].to_numpy()]
+    described = describe_test_set(dict(zip(names, called, strict=True)))
+    return {**described, "kept_from_earlier": kept}
+
+
+def read_candidate_model(reference: Mapping[str, str]) -> CandidateModel:
+    """Return the model of an artifact's reference, its files checked against the manifest."""
+    artifact = Artifact.from_reference(reference)
+    artifacts.verify(artifact)
+    probabilities, galaxies = read_test_predictions(artifact.path)
+    return CandidateModel(artifact, read_record(artifact.path), probabilities, galaxies)
+
+
+def check_same_galaxies(candidate_models: Sequence[CandidateModel]) -> None:
+    """Raise InputError unless all were tested on the same galaxies and classes."""
+    first = candidate_models[0]
+    for other in candidate_models[1:]:
+        if (
+            not other.galaxies.equals(first.galaxies)
+            or other.record.classes != first.record.classes
+        ):
+            raise InputError(
+                f"{first.record.architecture} and {other.record.architecture} were tested on "
+                "different galaxies or classes, so they cannot be compared. Remove their folders "
+                f"({first.artifact.path}, {other.artifact.path}) and clear the training tasks."
+            )
+
+
+def evaluate_candidate(candidate_model: CandidateModel, config: RunConfig) -> Candidate:
+    """Return the model's scores beside what it costs."""
+    record = candidate_model.record
+    called = np.unique(candidate_model.probabilities.argmax(axis=1))
+    if len(called) == 1:
+        name = record.classes[int(called[0])]
+        print(f"Note: {record.architecture} calls every test galaxy {name}.", flush=True)
+    return Candidate(
+        evaluation=evaluate_probabilities(
+            candidate_model.probabilities,
+            labels=candidate_model.galaxies["label_index"].to_numpy(),
+            architecture=record.architecture,
+            classes=record.classes,
+            bootstrap_samples=config.bootstrap_samples,
+            seed=config.seed,
+        ),
+        num_parameters=record.num_parameters,
+        training_s=record.training_s,
+        images_per_s=record.images_per_s,
+        key=candidate_model.artifact.key,
+        path=str(candidate_model.artifact.path),
+    )

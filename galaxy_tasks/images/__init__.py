@@ -1,0 +1,1 @@
+"""One image file to one network input."""

@@ -1,0 +1,1 @@
+"""Votes to one label and one split for each galaxy."""

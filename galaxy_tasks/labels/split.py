@@ -1,0 +1,196 @@
+"""Which galaxies are for the test, which for validation, which for training.
+
+The test is decided by where a galaxy stands on the sky, so that a galaxy once in the test stays
+there in every later release and under every seed, and so that two entries of one galaxy, or two
+galaxies that show in each other's cutouts, never stand on both sides.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from math import ceil
+
+import numpy as np
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from sklearn.model_selection import train_test_split
+
+from galaxy_tasks.errors import InputError
+
+CELLS_PER_DEGREE = 60
+"""Cells of an arcminute, about a cutout's field of view. Positions of one galaxy in two releases
+differ by up to an arcsecond: in cells as small as that most pairs would fall apart, in these one
+in thirty."""
+
+LEAST_PER_SPLIT = {"train": 2, "validation": 1, "test": 1}
+_HASH_HEX_DIGITS = 8
+
+
+def locate_rows(rows: DataFrame) -> DataFrame:
+    """Return the rows with their place in degrees and the name of their group for the split.
+
+    A place that is missing, no number or off the sky is null in both coordinates. Each stage reads
+    the columns of the one before: written out where it is used, a coordinate would be parsed anew
+    in each of a dozen places.
+
+    Args:
+        rows: with the text columns galaxy_id, ra (degrees, or hours 'hh:mm:ss.s'; some count from
+            -180 to 180 degrees) and dec (degrees, or '±dd:mm:ss.s').
+
+    Returns:
+        The same rows; beside their columns ra_degrees, dec_degrees and sky_group, which names the
+        galaxy's cell on the sky, or the galaxy where the place is unknown.
+    """
+    ra, dec = F.col("ra"), F.col("dec")
+    ra_degrees, dec_degrees = F.col("ra_degrees"), F.col("dec_degrees")
+    is_on_sky = ra_degrees.between(0, 360) & dec_degrees.between(-90, 90)
+    is_west = (ra_degrees >= -180) & (ra_degrees < 0)
+    return (
+        rows.withColumns(
+            {
+                "ra_degrees": F.when(ra.contains(":"), _parse_sexagesimal(ra) * 15).otherwise(
+                    ra.try_cast("double")
+                ),
+                "dec_degrees": F.when(dec.contains(":"), _parse_sexagesimal(dec)).otherwise(
+                    dec.try_cast("double")
+                ),
+            }
+        )
+        .withColumn("ra_degrees", F.when(is_west, ra_degrees + 360).otherwise(ra_degrees))
+        .withColumns(
+            {
+                "ra_degrees": F.when(is_on_sky, ra_degrees),
+                "dec_degrees": F.when(is_on_sky, dec_degrees),
+            }
+        )
+        .withColumn("sky_group", _name_sky_group(ra_degrees, dec_degrees, F.col("galaxy_id")))
+    )
+
+
+def _name_sky_group(ra_degrees: Column, dec_degrees: Column, galaxy_id: Column) -> Column:
+    band = F.floor((dec_degrees + 90) * CELLS_PER_DEGREE)
+    # A degree of right ascension shrinks towards the poles; by the band, so that its cells agree.
+    shrinkage = F.cos(F.radians((band + 0.5) / CELLS_PER_DEGREE - 90))
+    cell = F.floor(ra_degrees * CELLS_PER_DEGREE * shrinkage)
+    return F.when(
+        ra_degrees.isNotNull(),
+        F.concat_ws(":", F.lit("sky"), band.cast("string"), cell.cast("string")),
+    ).otherwise(F.concat(F.lit("id:"), galaxy_id))
+
+
+def is_in_test(group: Column, *, test_fraction: float) -> Column:
+    """Return whether a group is for the test: its SHA-256, as a share of all, below the fraction.
+
+    A larger fraction only adds groups to the test.
+    """
+    head = F.substring(F.sha2(group, 256), 1, _HASH_HEX_DIGITS)
+    share = F.conv(head, 16, 10).cast("double") / 16**_HASH_HEX_DIGITS
+    return share < test_fraction
+
+
+def name_own_group(galaxy_id: str) -> str:
+    """Return the name of the group of a galaxy without a position, as `locate_rows` does."""
+    return f"id:{galaxy_id}"
+
+
+def is_name_in_test(group: str, *, test_fraction: float) -> bool:
+    """Return whether a group is for the test, as `is_in_test` does."""
+    head = hashlib.sha256(group.encode()).hexdigest()[:_HASH_HEX_DIGITS]
+    return int(head, 16) / 16**_HASH_HEX_DIGITS < test_fraction
+
+
+def check_class_counts(test: Mapping[str, int], rest: Mapping[str, int]) -> None:
+    """Raise InputError for classes with too few galaxies to be split; names each with its counts.
+
+    Args:
+        test: galaxies in the test by class.
+        rest: galaxies for training and validation by class.
+    """
+    least_rest = LEAST_PER_SPLIT["train"] + LEAST_PER_SPLIT["validation"]
+    classes = sorted({*test, *rest})
+    poor = [
+        f"{name} ({test.get(name, 0)} in the test, {rest.get(name, 0)} in the rest)"
+        for name in classes
+        if test.get(name, 0) < LEAST_PER_SPLIT["test"] or rest.get(name, 0) < least_rest
+    ]
+    if poor:
+        raise InputError(
+            f"Too few galaxies of {len(poor)} class(es) to split. Expected: at least "
+            f"{LEAST_PER_SPLIT['test']} in the test and {least_rest} in the rest. "
+            f"Found: {'; '.join(poor)}. Add galaxies, change 'test_fraction', or name the "
+            "class in 'ignored_classes'. What an earlier run had in the test stays there unless "
+            "'holdout' is 'ignore'."
+        )
+    if len(classes) < 2:
+        raise InputError(
+            f"Only one class is left, {classes[0]}: there is nothing to tell apart. "
+            "Check 'scheme', 'class_column', 'ignored_classes' and 'class_names'."
+        )
+
+
+def spread_test(is_own_test: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Return which galaxies are for the test: all of a group as soon as one of them is.
+
+    So what a release adds to a group may bring galaxies into the test and takes none out of it.
+
+    Args:
+        is_own_test: what `is_in_test` says of each galaxy by itself, booleans.
+        groups: integers from 0, one a galaxy, alike for galaxies that may not be parted.
+    """
+    has_test = np.zeros(groups.max(initial=-1) + 1, dtype=bool)
+    has_test[groups[is_own_test]] = True
+    return has_test[groups]
+
+
+def choose_validation(
+    label_indices: np.ndarray, *, validation_fraction: float, seed: int, groups: np.ndarray
+) -> np.ndarray:
+    """Return which of these galaxies are for validation, as booleans in the same order.
+
+    Drawn by scikit-learn's train_test_split, stratified by label, among the first galaxies of all
+    groups; the others of a group follow. Where the share of a rare class rounds to none for
+    validation or to fewer than two for training, one group changes sides.
+
+    Args:
+        label_indices: one integer a galaxy, in an order that does not depend on the run; each
+            class in at least three groups.
+        validation_fraction: share of the galaxies that are for validation.
+        seed: the draw's seed.
+        groups: integers, one a galaxy, alike for galaxies that may not be parted.
+    """
+    _, first, group_of = np.unique(groups, return_index=True, return_inverse=True)
+    order = np.sort(first)
+    is_first_drawn = _draw_validation(
+        label_indices[order], validation_fraction=validation_fraction, seed=seed
+    )
+    is_drawn = np.zeros(len(label_indices), dtype=bool)
+    is_drawn[order] = is_first_drawn
+    return is_drawn[first][group_of]
+
+
+def _draw_validation(
+    label_indices: np.ndarray, *, validation_fraction: float, seed: int
+) -> np.ndarray:
+    classes = np.unique(label_indices)
+    wanted = max(ceil(validation_fraction * len(label_indices)), len(classes))
+    _, drawn = train_test_split(
+        np.arange(len(label_indices)),
+        test_size=wanted,
+        stratify=label_indices,
+        random_state=seed,
+    )
+    is_validation = np.zeros(len(label_indices), dtype=bool)
+    is_validation[drawn] = True
+    for side, least in ((True, "validation"), (False, "train")):
+        count = np.bincount(label_indices[is_validation == side], minlength=classes[-1] + 1)
+        for label_index in classes[count[classes] < LEAST_PER_SPLIT[least]]:
+            others = (label_indices == label_index) & (is_validation != side)
+            is_validation[np.flatnonzero(others)[0]] = side
+    return is_validation
+
+
+def _parse_sexagesimal(text: Column) -> Column:
+    parts = F.split(F.trim(text), ":")
+    units, minutes, seconds = (F.get(parts, F.lit(i)).try_cast("double") for i in range(3))
+    size = F.abs(units) + minutes / 60 + F.coalesce(seconds, F.lit(0.0)) / 3600
+    # By the text, since the number of '-00:30:00' has lost its sign.
+    return F.when(F.trim(text).startswith("-"), -size).otherwise(size)

@@ -1,0 +1,315 @@
+"""Catalogue rows to labels, row by row accounted for: DataFrame in, DataFrame out.
+
+Every row leaves with a label or with the reason why it has none; rows are never filtered here.
+Input rows have the text columns galaxy_id, ra and dec (the last two null where the release has no
+positions), the boolean is_broken (the row has more or fewer cells than the header), and the
+columns that the scheme names. No function needs Python on an executor.
+"""
+
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass
+from functools import reduce
+from operator import add, and_
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from galaxy_tasks.labels.split import locate_rows
+from galaxy_tasks.releases.schema import Criterion, GivenScheme, Scheme, ShorthandScheme, VoteScheme
+
+# What a scheme says of a row: its labels and what is malformed, as columns.
+
+
+_MISSING = r"(?i)^(nan|null|none)?$"
+ROUNDING = 1e-6
+"""How far a published fraction may lie above 1: sums of rounded products do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What a scheme says of a row, as columns."""
+
+    fault: Column
+    """Text of what is malformed; null where nothing is."""
+    labels: tuple[Column, ...]
+    """One column a rule: its label where the row meets it, else null."""
+    is_artifact: Column
+
+
+def parse_numbers(rows: DataFrame, scheme: Scheme, *, minimum_votes: int) -> DataFrame:
+    """Return the rows as `judge` takes them: beside each column of votes the number that it says.
+
+    So each is parsed once a row, and not in each of the conditions that compare it.
+
+    Args:
+        rows: with the columns that the scheme names, as text or double.
+        scheme: as for `judge`.
+        minimum_votes: as for `judge`.
+    """
+    if not isinstance(scheme, VoteScheme):
+        return rows
+    names = _list_limits(scheme, minimum_votes)
+    parsed = {_name_number(name): F.col(f"`{name}`").try_cast("double") for name in names}
+    return rows.withColumns(parsed)
+
+
+def judge(scheme: Scheme, *, minimum_votes: int) -> Verdict:
+    """Return the verdict of a scheme on rows that `parse_numbers` has returned for it.
+
+    Args:
+        scheme: the way from the row's columns to a label.
+        minimum_votes: volunteers who must have answered each question that a rule asks about,
+            where the scheme names vote counts; 0 asks for none and reads none.
+    """
+    if isinstance(scheme, VoteScheme):
+        return _judge_votes(scheme, minimum_votes)
+    if isinstance(scheme, ShorthandScheme):
+        return _judge_shorthand(scheme)
+    return _judge_given(scheme)
+
+
+def is_missing(text: Column) -> Column:
+    """Return whether a trimmed text is no value but what programs write for one that is missing."""
+    return text.isNull() | text.rlike(_MISSING)
+
+
+def _judge_votes(scheme: VoteScheme, minimum_votes: int) -> Verdict:
+    highest = _list_limits(scheme, minimum_votes)
+    blank = scheme.blank_columns
+    good = {name: _is_good(name, limit, blank=blank) for name, limit in highest.items()}
+    faults = [F.when(~is_good, _quote(name)) for name, is_good in good.items()]
+    labels = [
+        F.when(
+            reduce(and_, (_meets(c, minimum_votes, blank=blank) for c in rule.criteria)),
+            F.lit(rule.morphology.value),
+        )
+        for rule in scheme.rules
+    ]
+    return Verdict(
+        fault=F.when(~reduce(and_, good.values()), F.concat_ws("; ", *faults)),
+        labels=tuple(labels),
+        is_artifact=F.lit(False),
+    )
+
+
+def _list_limits(scheme: VoteScheme, minimum_votes: int) -> dict[str, float]:
+    """Return the columns of votes that are read, each with the greatest number it may have."""
+    counts = scheme.vote_columns if minimum_votes > 0 else ()
+    highest = dict.fromkeys(scheme.fraction_columns, 1 + ROUNDING)
+    return highest | dict.fromkeys(counts, float("inf"))
+
+
+def _meets(criterion: Criterion, minimum_votes: int, *, blank: Container[str]) -> Column:
+    def known(name: str) -> Column:
+        # To Spark NaN is greater than every number: a blank would meet every minimum.
+        nothing = F.lit(None).cast("double")
+        return F.nanvl(_number(name), nothing) if name in blank else _number(name)
+
+    is_met = known(criterion.column) >= criterion.minimum
+    if minimum_votes > 0 and criterion.vote_columns:
+        is_met &= reduce(add, map(known, criterion.vote_columns)) >= minimum_votes
+    return is_met
+
+
+def _is_good(name: str, highest: float, *, blank: Container[str]) -> Column:
+    number = _number(name)
+    is_good = number.isNotNull() & ~F.isnan(number) & number.between(0.0, highest)
+    text = F.coalesce(F.trim(F.col(f"`{name}`").cast("string")), F.lit(""))
+    return is_good | (text == "") | F.isnan(number) if name in blank else is_good
+
+
+def _quote(name: str) -> Column:
+    text = F.col(f"`{name}`").cast("string")
+    cell = F.when(text.isNull() | (F.trim(text) == ""), F.lit("nothing")).otherwise(text)
+    return F.concat(F.lit(f"{name}="), cell)
+
+
+def _number(name: str) -> Column:
+    return F.col(f"`{_name_number(name)}`")
+
+
+def _name_number(name: str) -> str:
+    return f"{name} as a number"
+
+
+def _judge_shorthand(scheme: ShorthandScheme) -> Verdict:
+    text = F.trim(F.col(f"`{scheme.column}`").cast("string"))
+    labels = [
+        F.when(text.rlike(rule.pattern), F.lit(rule.morphology.value)) for rule in scheme.rules
+    ]
+    is_good = F.coalesce(text.rlike(scheme.grammar), F.lit(False))
+    return Verdict(
+        fault=F.when(~is_good, _quote(scheme.column)),
+        labels=tuple(labels),
+        is_artifact=F.coalesce(text.rlike(scheme.artifact_pattern), F.lit(False)),
+    )
+
+
+def _judge_given(scheme: GivenScheme) -> Verdict:
+    text = F.trim(F.col(f"`{scheme.column}`").cast("string"))
+    return Verdict(
+        fault=F.when(is_missing(text), _quote(scheme.column)),
+        labels=(text,),
+        is_artifact=F.lit(False),
+    )
+
+
+MALFORMED = "malformed"
+ARTIFACT = "artifact"
+NO_RULE = "contested_no_rule"
+SEVERAL_RULES = "contested_several_rules"
+IGNORED = "ignored_class"
+CONTRADICTORY = "contradictory"
+DUPLICATE = "duplicate"
+NO_IMAGE = "no_image"
+PLACEHOLDER = "placeholder_image"
+MERGED = "merged"
+MERGED_CONTRADICTORY = "merged_contradictory"
+REASONS = (
+    MALFORMED,
+    CONTRADICTORY,
+    ARTIFACT,
+    NO_RULE,
+    SEVERAL_RULES,
+    IGNORED,
+    DUPLICATE,
+    NO_IMAGE,
+    PLACEHOLDER,
+    MERGED,
+    MERGED_CONTRADICTORY,
+)
+"""Why a row is dropped, in the order in which the first that holds is the one that counts."""
+
+PLACE = ("sky_group", "ra_degrees", "dec_degrees")
+"""Columns that say where a galaxy is: its group for the split, and its place in degrees."""
+
+FLOATING_ID = r"^[+-]?((\d+\.\d*|\.\d+)([eE][+-]?\d+)?|\d+[eE][+-]\d+)$"
+"""An id that went through floating point: of 18 digits the last three are lost. It has a point or a
+signed exponent; digits with an e among them may be hexadecimal."""
+
+
+def label_rows(
+    rows: DataFrame,
+    scheme: Scheme,
+    *,
+    minimum_votes: int,
+    ignored_classes: Iterable[str],
+    class_names: Mapping[str, str] | None = None,
+) -> DataFrame:
+    """Return one row for each input row, with its label or the reason why it has none.
+
+    Args:
+        rows: as the module says.
+        scheme: the way from the row's columns to a label.
+        minimum_votes: volunteers who must have answered each question that a rule asks about,
+            where the scheme names vote counts; 0 asks for none and reads none.
+        ignored_classes: labels to drop.
+        class_names: other names for labels that are kept.
+
+    Returns:
+        Columns galaxy_id, those of PLACE, label, reason, detail. A malformed or contested row has
+        no label; an ignored one keeps it beside its reason.
+    """
+    galaxy_id = F.trim("galaxy_id")
+    verdict = judge(scheme, minimum_votes=minimum_votes)
+    judged = parse_numbers(rows, scheme, minimum_votes=minimum_votes).select(
+        galaxy_id.alias("galaxy_id"),
+        *("ra", "dec"),
+        F.concat_ws("; ", *_list_faults(galaxy_id), verdict.fault).alias("fault"),
+        # Sums and concat_ws compile; an array of labels with its filter is interpreted, row by row.
+        reduce(add, (name.isNotNull().cast("int") for name in verdict.labels)).alias("count"),
+        F.coalesce(*verdict.labels).alias("first_label"),
+        F.concat_ws(", ", *verdict.labels).alias("labels"),
+        verdict.is_artifact.alias("is_artifact"),
+    )
+    is_malformed = F.col("fault") != ""
+    count = F.col("count")
+    label = F.when(~is_malformed & (count == 1), F.col("first_label"))
+    # Located last: a column of the catalogue may have the name of one of PLACE.
+    return locate_rows(judged).select(
+        *("galaxy_id", *PLACE),
+        _rename(label, class_names or {}, ignored_classes).alias("label"),
+        F.when(is_malformed, F.lit(MALFORMED))
+        .when(F.col("is_artifact"), F.lit(ARTIFACT))
+        .when(count == 0, F.lit(NO_RULE))
+        .when(count > 1, F.lit(SEVERAL_RULES))
+        .when(label.isin(*ignored_classes), F.lit(IGNORED))
+        .alias("reason"),
+        F.when(is_malformed, F.col("fault")).otherwise(F.col("labels")).alias("detail"),
+    )
+
+
+def _list_faults(galaxy_id: Column) -> tuple[Column, Column]:
+    """Return what is wrong with a row whatever its scheme; null where nothing is."""
+    return (
+        F.when(F.col("is_broken"), F.lit("more or fewer cells than the header")),
+        F.when(is_missing(galaxy_id), F.lit("no id")).when(
+            galaxy_id.rlike(FLOATING_ID), F.lit("id is a floating-point number")
+        ),
+    )
+
+
+def _rename(label: Column, names: Mapping[str, str], ignored: Iterable[str]) -> Column:
+    """Return the label by its new name, if it has one and is not about to be dropped."""
+    renamed = label
+    for old, new in names.items():
+        if old not in ignored:
+            renamed = F.when(label == old, F.lit(new)).otherwise(renamed)
+    return renamed
+
+
+def name_row() -> Column:
+    """Return the id by which a row of several releases is known, 'release:id'; null without one."""
+    return F.concat(F.col("release"), F.lit(":"), F.col("galaxy_id"))
+
+
+def drop_repeats(labelled: DataFrame) -> DataFrame:
+    """Return the same rows, with a reason for all but one of the rows of a galaxy.
+
+    Rows of one id that agree are duplicates of the first, all others `duplicate`; where they
+    disagree all are `contradictory`. Malformed rows take no part. Which of the rows that agree
+    is kept follows from their sky group, never from their order.
+    """
+    outcome = F.when(
+        F.col("reason").isNull() | (F.col("reason") != MALFORMED), F.coalesce("label", "reason")
+    )
+    # One order and one sort for all three: a second window specification would double the time.
+    ranked = Window.partitionBy("galaxy_id").orderBy(outcome.isNull(), "sky_group")
+    whole = ranked.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
+    compared = labelled.withColumns(
+        {
+            "lowest": F.min(outcome).over(whole),
+            "highest": F.max(outcome).over(whole),
+            "rank": F.row_number().over(ranked),
+        }
+    )
+    is_contradictory = F.col("lowest") != F.col("highest")
+    reason = (
+        F.when(F.col("reason") == MALFORMED, F.col("reason"))
+        .when(is_contradictory, F.lit(CONTRADICTORY))
+        .when(F.col("reason").isNotNull(), F.col("reason"))
+        .when(F.col("rank") > 1, F.lit(DUPLICATE))
+    )
+    labels = F.concat_ws(", ", "lowest", "highest")
+    return compared.select(
+        *("galaxy_id", *PLACE),
+        "label",
+        reason.alias("reason"),
+        F.when(reason == CONTRADICTORY, labels).otherwise(F.col("detail")).alias("detail"),
+    )
+
+
+def attach_images(labelled: DataFrame, images: DataFrame) -> DataFrame:
+    """Return the same rows with the name of their image, and a reason where there is none.
+
+    Args:
+        labelled: rows as `label_rows` returns them.
+        images: columns galaxy_id and image_name, each id once.
+    """
+    joined = labelled.join(images, on="galaxy_id", how="left")
+    is_missing = F.col("reason").isNull() & F.col("image_name").isNull()
+    return joined.select(
+        *("galaxy_id", "image_name", *PLACE, "label"),
+        F.when(is_missing, F.lit(NO_IMAGE)).otherwise(F.col("reason")).alias("reason"),
+        "detail",
+    )

@@ -1,0 +1,1 @@
+"""AlexNet, ResNet and DenseNet: uint8 cutouts to logits, in Keras only."""

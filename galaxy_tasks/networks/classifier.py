@@ -1,0 +1,64 @@
+"""A network with its input layers, from uint8 cutouts to logits, and the probabilities it gives."""
+
+from collections.abc import Iterable
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from galaxy_tasks.config import Architecture, RunConfig
+from galaxy_tasks.networks.augmentation import RandomOrientation
+from galaxy_tasks.networks.registry import build_model
+
+
+def build_classifier(
+    architecture: Architecture, *, config: RunConfig, num_classes: int, is_restored: bool = False
+) -> keras.Model:
+    """Return the uncompiled model that maps uint8 cutouts to logits.
+
+    Input: (batch, image_size_px, image_size_px, 3) uint8 RGB. Output: (batch, num_classes) float32.
+    Scaling and augmentation are layers of it, so they run compiled and on the device. With
+    `is_restored` the weights are about to be loaded from a file, and none are fetched.
+    """
+    size = config.image_size_px
+    images = keras.Input((size, size, 3), dtype="uint8", name="cutouts")
+    # Pixels keep full precision until the network's first layer, also in mixed precision.
+    scaled = keras.layers.Rescaling(1 / 255, dtype="float32", name="scale")(images)
+    oriented = RandomOrientation(
+        has_flips=config.has_flips,
+        max_rotation_degrees=config.max_rotation_degrees,
+        max_shift_fraction=config.max_shift_fraction,
+        max_zoom_fraction=config.max_zoom_fraction,
+        seed=config.seed,
+        dtype="float32",
+        name="orient",
+    )(scaled)
+    network = build_model(
+        architecture,
+        image_size_px=size,
+        num_classes=num_classes,
+        weights=config.weights,
+        seed=config.seed,
+        is_restored=is_restored,
+    )
+    return keras.Model(images, network(oriented), name=architecture)
+
+
+def predict_probabilities(
+    model: keras.Model, batches: Iterable[NDArray[np.uint8]], *, views: int
+) -> NDArray[np.float32]:
+    """Return class probabilities, (n, classes) float32, averaged over `views` orientations.
+
+    `batches` yields (batch, size, size, 3) uint8. Views are the quarter turns and, for 8, their
+    mirror images: a galaxy has no up. 1 takes the image as it is.
+    """
+    results = []
+    for images in batches:
+        total = np.zeros(())
+        for view in range(views):
+            seen = np.rot90(images if view < 4 else images[:, :, ::-1], view % 4, axes=(1, 2))
+            logits = model.predict_on_batch(np.ascontiguousarray(seen))
+            total = total + np.asarray(ops.softmax(logits, axis=-1))
+        results.append(total / views)
+    return np.concatenate(results).astype(np.float32)

@@ -1,0 +1,1 @@
+"""One file a task: read artifacts, call the rooms below, publish an artifact."""

@@ -1,0 +1,162 @@
+"""What the champion says of this run's test galaxies, those that it has learned from left out.
+
+Its images are prepared as its own were. This runs where the trainings run, for it needs the model.
+"""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from galaxy_tasks.config import RunConfig, parse_config
+from galaxy_tasks.evaluation.champion import (
+    GALAXIES,
+    PROBABILITIES,
+    Champion,
+    find_champion,
+    find_unseen,
+    judge_doubt,
+    read_galaxies,
+)
+from galaxy_tasks.images.batch import prepare_cutouts
+from galaxy_tasks.images.prepare import ImageSettings
+from galaxy_tasks.storage import artifacts, cache_keys
+from galaxy_tasks.storage.artifacts import Artifact
+from galaxy_tasks.storage.cache_keys import ReleaseFiles
+from galaxy_tasks.training.device import set_up_device
+from galaxy_tasks.training.saved_model import load_classifier
+
+_BATCH = 64
+
+
+def predict_champion(
+    settings: dict[str, Any], release_files: dict[str, Any], images: dict[str, Any]
+) -> dict[str, Any] | None:
+    """Ask the champion about this run's test galaxies; return its predictions' reference.
+
+    Returns None where no earlier run has had a winner on galaxies of this kind.
+    """
+    config, prepared = parse_config(settings), Artifact.from_reference(images)
+    champion = find_champion(config, prepared.key)
+    if champion is None:
+        print("No other run has had a winner: there is nothing to compare with.", flush=True)
+        return None
+    made_from = cache_keys.predictions_made_from(
+        config,
+        images_key=prepared.key,
+        evaluation_key=champion.evaluation.key,
+        model_key=champion.model.key,
+    )
+    with artifacts.open_draft("predictions", made_from) as draft:
+        if draft.published:
+            return artifacts.tell_published(draft.published)
+
+        set_up_device(champion.record.config)
+
+        summary = predict_unseen(
+            draft.path,
+            config=config,
+            champion=champion,
+            labels=artifacts.get("labels", prepared.manifest["summary"]["labels"]),
+            images=prepared,
+            image_folders=[Path(part.images) for part in ReleaseFiles(**release_files).parts()],
+        )
+        shutil.rmtree(draft.path / "work", ignore_errors=True)
+        return artifacts.publish_and_tell(draft, summary)
+
+
+def predict_unseen(
+    folder: Path,
+    *,
+    config: RunConfig,
+    champion: Champion,
+    labels: Artifact,
+    images: Artifact,
+    image_folders: Sequence[Path],
+) -> dict[str, Any]:
+    """Write what the champion says of the test galaxies that it has not learned from.
+
+    Writes probabilities.npy, (galaxies, its classes) float32, and galaxies.parquet with their
+    galaxy_id in the same order; both are empty where it has learned from all. Returns the summary.
+
+    Args:
+        folder: where to write.
+        config: this run's settings.
+        champion: the winner to ask.
+        labels: this run's labels.
+        images: this run's prepared images.
+        image_folders: the folder of each release's source images, by release_index.
+    """
+    galaxies = read_galaxies(labels, images)
+    test = galaxies[galaxies["split"] == "test"].sort_values("galaxy_id", ignore_index=True)
+    theirs = read_galaxies(champion.labels, champion.images)
+    is_unseen = find_unseen(test, theirs, radius_arcsec=config.match_radius_arcsec)
+    unseen = test[is_unseen].reset_index(drop=True)
+    doubt = judge_doubt(config, champion.record.config, unseen, theirs)
+    title = champion.record.config.release_title
+    print(
+        f"Champion: {champion.record.architecture} of {champion.published} ({title}). It has "
+        f"learned from {np.count_nonzero(~is_unseen):,} of the {len(test):,} test galaxies; it is "
+        f"asked about the other {len(unseen):,}.{doubt.describe()}",
+        flush=True,
+    )
+    probabilities = np.zeros((0, len(champion.record.classes)), dtype=np.float32)
+    if len(unseen):
+        pixels = _prepare(folder / "work", unseen, config, champion, images, image_folders)
+        probabilities = _predict(champion, pixels)
+    np.save(folder / PROBABILITIES, probabilities)
+    unseen[["galaxy_id"]].to_parquet(folder / GALAXIES, index=False)
+    return {
+        "evaluation": champion.evaluation.key,
+        "model": champion.model.key,
+        "architecture": champion.record.architecture,
+        "classes": list(champion.record.classes),
+        "test_galaxies": len(test),
+        "galaxies": len(unseen),
+        "galaxies_without_place": int(unseen["ra_degrees"].isna().sum()),
+        "galaxies_uncertain": doubt.num_uncertain,
+        "may_know": doubt.may_know,
+    }
+
+
+def _prepare(
+    folder: Path,
+    galaxies: pd.DataFrame,
+    config: RunConfig,
+    champion: Champion,
+    images: Artifact,
+    image_folders: Sequence[Path],
+) -> np.ndarray:
+    """Return the galaxies as the champion wants them, (n, its size, its size, 3) uint8."""
+    settings = ImageSettings.from_config(champion.record.config)
+    if settings == ImageSettings.from_config(config):
+        prepared = np.load(images.path / "images.npy", mmap_mode="r")
+        return prepared[galaxies["row"].to_numpy()]
+    folder.mkdir(exist_ok=True)
+    table = galaxies[["galaxy_id", "image_name", "label", "split", "release_index"]]
+    first, *others = image_folders
+    prepare_cutouts(
+        folder,
+        galaxies=table.assign(label_index=0),
+        images_folder=first,
+        other_folders=others,
+        # All were readable, and none too large, when this run prepared them.
+        settings=replace(
+            settings, max_source_side_px=max(settings.max_source_side_px, config.max_source_side_px)
+        ),
+        max_rejected_fraction=0.0,
+        workers=config.image_workers,
+    )
+    return np.load(folder / "images.npy", mmap_mode="r")
+
+
+def _predict(champion: Champion, pixels: np.ndarray) -> np.ndarray:
+    from galaxy_tasks.networks.classifier import predict_probabilities
+
+    model = load_classifier(champion.model.path)
+    batches = (pixels[start : start + _BATCH] for start in range(0, len(pixels), _BATCH))
+    return predict_probabilities(model, batches, views=champion.record.config.prediction_views)

@@ -1,0 +1,47 @@
+"""Brings a release onto this disk: found, fetched or, where it is the simulated one, drawn."""
+
+from dataclasses import asdict
+from typing import Any
+
+from galaxy_tasks.acquisition.fetch import provide_source
+from galaxy_tasks.acquisition.fits_tables import convert_tables
+from galaxy_tasks.acquisition.locate import locate_release
+from galaxy_tasks.config import RunConfig, parse_config
+from galaxy_tasks.releases import RELEASES
+from galaxy_tasks.simulation import draw_release
+from galaxy_tasks.simulation.population import DIFFICULTY
+from galaxy_tasks.storage import artifacts, cache_keys
+from galaxy_tasks.storage.artifacts import Artifact
+
+
+def prepare_release(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return where the release's files are, as ReleaseFiles; draw or fetch it first if need be."""
+    located = []
+    for part in parse_config(settings).parts():
+        is_drawn = part.release == "simulated"
+        source = _draw_simulation(part).path if is_drawn else provide_source(part)
+        found = locate_release(part, source=source, checksums=artifacts.checksums())
+        files = convert_tables(found)
+        print(f"Release {part.release}: {RELEASES[part.release].reference}", flush=True)
+        print(f"Catalogue: {files.catalogue}\nImages: {files.images}", flush=True)
+        located.append(files)
+    return cache_keys.join_release_files(located).as_dict()
+
+
+def _draw_simulation(config: RunConfig) -> Artifact:
+    made_from = cache_keys.simulation_made_from(config, difficulty=asdict(DIFFICULTY))
+    with artifacts.open_draft("releases", made_from) as draft:
+        if draft.published:
+            return draft.published
+        draft.clear()
+        print(
+            f"Drawing {config.simulated_galaxies:,} SIMULATED galaxies (seed {config.seed}).",
+            flush=True,
+        )
+        draw_release(
+            draft.path,
+            num_galaxies=config.simulated_galaxies,
+            seed=config.seed,
+            workers=config.image_workers,
+        )
+        return draft.publish({"galaxies": config.simulated_galaxies, "simulated": True})

@@ -1,0 +1,53 @@
+"""Prepares the cutout of every labelled galaxy as a network's input."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from galaxy_tasks.config import parse_config
+from galaxy_tasks.errors import InputError
+from galaxy_tasks.images.batch import prepare_cutouts
+from galaxy_tasks.images.prepare import ImageSettings
+from galaxy_tasks.labels.holdout import find_labels
+from galaxy_tasks.storage import artifacts, cache_keys
+from galaxy_tasks.storage.artifacts import Artifact
+from galaxy_tasks.storage.atomic_io import read_json
+from galaxy_tasks.storage.cache_keys import ReleaseFiles
+
+
+def preprocess_images(settings: dict[str, Any], release_files: dict[str, Any]) -> dict[str, Any]:
+    """Prepare every labelled cutout and return the reference of the images artifact."""
+    config, files = parse_config(settings), ReleaseFiles(**release_files)
+    labels = find_labels(config, files) or artifacts.require(
+        "labels", cache_keys.labels_made_from(config, files), task="clean_labels"
+    )
+    with artifacts.open_draft("images", cache_keys.images_made_from(config, labels.key)) as draft:
+        if draft.published:
+            _check_rejected(draft.published, config.max_rejected_fraction)
+            return artifacts.tell_published(draft.published)
+        summary = prepare_cutouts(
+            draft.path,
+            galaxies=pd.read_parquet(labels.path / "labels.parquet"),
+            images_folder=Path(files.images),
+            other_folders=[Path(part.images) for part in files.combined],
+            settings=ImageSettings.from_config(config),
+            max_rejected_fraction=config.max_rejected_fraction,
+            workers=config.image_workers,
+        )
+        classes = read_json(labels.path / "classes.json")
+        return artifacts.publish_and_tell(
+            draft, {**asdict(summary), "classes": classes, "labels": labels.key}
+        )
+
+
+def _check_rejected(images: Artifact, max_rejected_fraction: float) -> None:
+    """Raise InputError if more was refused than this run allows; another run may allow more."""
+    summary = images.manifest["summary"]
+    if summary["rejected"] > max_rejected_fraction * summary["galaxies"]:
+        raise InputError(
+            f"{summary['rejected']} of {summary['galaxies']} images were refused when they were "
+            f"prepared ({images.path / 'rejected.parquet'}); max_rejected_fraction allows "
+            f"{max_rejected_fraction:.2%}."
+        )

@@ -1,0 +1,35 @@
+"""The steps by name.
+
+A step's file is imported when it is called, so that none loads another's libraries: each training
+would otherwise load PySpark, OpenCV and Matplotlib.
+
+Every argument and result is JSON, small enough for an XCom. A step whose artifact is already
+published returns it at once. `clean_labels` is missing here: it is a Spark application, which
+publishes its artifact itself.
+"""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from galaxy_tasks.errors import InputError
+
+CLEAN_LABELS = Path(__file__).with_name("clean_labels.py")
+"""The Spark application of the task `clean_labels`."""
+
+_MODULES = {
+    "prepare_release": "prepare_release",
+    "preprocess_images": "preprocess_images",
+    "predict_champion": "predict_champion",
+    "train_network": "train",
+    "evaluate": "evaluate",
+}
+"""The file that holds each step."""
+
+
+def run(name: str, arguments: dict[str, Any]) -> Any:
+    """Run a step by its name; raise InputError for one that does not exist."""
+    if name not in _MODULES:
+        raise InputError(f"No step {name!r}. Steps: {', '.join(_MODULES)}")
+    module = import_module(f"galaxy_tasks.pipeline.{_MODULES[name]}")
+    return getattr(module, name)(**arguments)

@@ -1,0 +1,1 @@
+"""One file a release; each holds a constant with the name of its file in capitals."""

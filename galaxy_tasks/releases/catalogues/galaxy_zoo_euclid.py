@@ -1,0 +1,68 @@
+"""Galaxy Zoo Euclid, Quick Release 1 (Walmsley et al. 2025, arXiv:2503.15310): predicted fractions.
+
+The morphology catalogue (Zenodo 15106473): what a network tuned on volunteers' answers expects
+them to say. What is no galaxy is called `problem` here, with questions of its own. Galaxies of 700
+to 1200 pixels are smaller than those it was tuned on (`warning_galaxy_fails_training_cuts`).
+"""
+
+from galaxy_tasks.releases.clean_samples import YES_NO, make_modern_clean5, make_modern_tree
+from galaxy_tasks.releases.schema import ImageKey, Release, RemoteFile, VoteKind
+
+ZENODO = "https://zenodo.org/records/15106473/files"
+
+GALAXY_ZOO_EUCLID = Release(
+    name="galaxy_zoo_euclid",
+    reference="https://doi.org/10.48550/arXiv.2503.15310",
+    catalogue_names=("morphology_catalogue.parquet", "morphology_catalogue.csv"),
+    images_folders=("images", "cutouts_jpg_gz_arcsinh_vis_y", "cutouts_jpg_gz_arcsinh_vis_only"),
+    image_name_pattern="",
+    id_columns=("object_id",),
+    schemes={"clean5": make_modern_clean5()},
+    # The record's text says {tile_index}_{object_id}.jpg, its example {…}_.jpg: both are found.
+    mapping=ImageKey(columns=("tile_index", "object_id"), separator="_", minus="NEG"),
+    ra_column="right_ascension",
+    dec_column="declination",
+    # No licence: the record's description names none, and what stands beside it on its page is not
+    # confirmed here.
+    citation="Euclid Collaboration: Walmsley et al. 2025, arXiv:2503.15310",
+    files=(
+        RemoteFile(
+            name="morphology_catalogue.parquet",
+            addresses=(f"{ZENODO}/morphology_catalogue.parquet",),
+            size_mb=97.3,
+            md5="79e7880d5989e05ec23205782c30025a",
+        ),
+        RemoteFile(
+            name="cutouts_jpg_gz_arcsinh_vis_y.tar",
+            addresses=(f"{ZENODO}/cutouts_jpg_gz_arcsinh_vis_y.tar",),
+            size_mb=3800,
+            role="images",
+        ),
+    ),
+    votes=VoteKind(weighting="predicted", base="conditional"),
+    rows=378_000,  # the abstract; the table's own count is not published in it
+    image_source=(
+        "{tile_index}_{object_id}.jpg of the cutouts archive, '-' in the id written NEG; "
+        "'releases fetch' unpacks it into one folder 'images'."
+    ),
+    trees=(
+        make_modern_tree(
+            artifact="problem",
+            more={
+                "clumps": ("clumpy", YES_NO),
+                "problem": ("problem", {"star": "star", "artifact": "artifact", "zoom": "zoom"}),
+                "artifact": (
+                    "artifact",
+                    {
+                        name: name
+                        for name in (
+                            *("satellite", "scattered", "diffraction", "ray"),
+                            *("saturation", "other", "ghost"),
+                        )
+                    },
+                ),
+            },
+        ),
+    ),
+    fraction_suffixes=("_fraction",),
+)

@@ -1,0 +1,203 @@
+"""What determines each artifact: the settings and inputs that go into its key, and no others.
+
+A setting that is missing here would let a step return a result made with another value of it; one
+too many would repeat finished work. `*_FORMAT` numbers change when a step's output changes for
+the same inputs, so that a newer version of the code does not return what an older one made.
+
+Left out on purpose: where a step ran. A model trained on a CPU is the same model to a GPU, though
+'auto' chose other arithmetic; its record says which.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, get_args
+
+from galaxy_tasks.config import Architecture, RunConfig
+from galaxy_tasks.releases import RELEASES
+
+RELEASE_FORMAT = 1
+LABELS_FORMAT = 3
+IMAGES_FORMAT = 1
+MODEL_FORMAT = 3
+PREDICTIONS_FORMAT = 2
+EVALUATION_FORMAT = 3
+
+KEPT_IN_TEST = "kept_in_test"
+"""In `labels_made_from` a digest of the galaxies that are in the test only since earlier runs had
+them there. It is known once the labels are made; until then, and where there are none, it is ''."""
+
+_RELEASE_SETTINGS = [
+    "release",
+    "scheme",
+    "minimum_votes",
+    "id_column",
+    "ra_column",
+    "dec_column",
+    "class_column",
+    "image_name_pattern",
+    "ignored_classes",
+    "class_names",
+]
+_SPLIT_SETTINGS = [
+    "match_radius_arcsec",
+    "holdout",
+    "test_fraction",
+    "validation_fraction",
+    "seed",
+]
+_IMAGE_SETTINGS = [
+    "image_size_px",
+    "crop_fraction",
+    "denoise_method",
+    "gaussian_sigma_px",
+    "median_size_px",
+    "bilateral_sigma_grey",
+    "non_local_means_strength_grey",
+    "opencv_device",
+    "max_source_side_px",
+]
+_TRAINING_SETTINGS = [
+    "epochs",
+    "seed",
+    "batch_size",
+    "learning_rate",
+    "weight_decay",
+    "warmup_epochs",
+    "label_smoothing",
+    "class_balance",
+    "class_balance_power",
+    "early_stopping_patience_epochs",
+    "weights",
+    "has_flips",
+    "max_rotation_degrees",
+    "max_shift_fraction",
+    "max_zoom_fraction",
+    "prediction_views",
+    "precision",
+    "xla",
+    "deterministic",
+]
+
+
+@dataclass(frozen=True)
+class ReleaseFiles:
+    """A release on disk: what `prepare_release` found, as it travels through an XCom."""
+
+    catalogue: str
+    """Path of the catalogue: CSV (also gzipped), Parquet, or FITS until it is converted."""
+    images: str
+    """Path of the folder with the cutouts, or of a zip with them."""
+    mapping: str
+    """Path of the table that maps ids to image files; empty where file names hold the id."""
+    content: str
+    """SHA-256 over the tables' content and the images' names and checksums, of all releases."""
+    combined: tuple["ReleaseFiles", ...] = ()
+    """The further releases of the run, in the order of RunConfig.combine."""
+
+    def __post_init__(self) -> None:
+        """Read the further releases, too, from their JSON form."""
+        others = (
+            one if isinstance(one, ReleaseFiles) else ReleaseFiles(**one) for one in self.combined
+        )
+        object.__setattr__(self, "combined", tuple(others))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON form; `ReleaseFiles(**form)` reads it."""
+        return asdict(self)
+
+    def parts(self) -> "tuple[ReleaseFiles, ...]":
+        """Return each release of the run, in the order of RunConfig.parts."""
+        return (self, *self.combined)
+
+
+def join_release_files(parts: Sequence[ReleaseFiles]) -> ReleaseFiles:
+    """Return the releases of a run as one record, the first having the say."""
+    first, *others = parts
+    if not others:
+        return first
+    content = hashlib.sha256("\n".join(part.content for part in parts).encode()).hexdigest()
+    return replace(first, content=content, combined=tuple(others))
+
+
+def _pick(config: RunConfig, names: list[str]) -> dict[str, Any]:
+    return {name: getattr(config, name) for name in names}
+
+
+def labels_made_from(config: RunConfig, release_files: ReleaseFiles) -> dict[str, Any]:
+    """Return what determines the labels and the split."""
+    return {
+        "format": LABELS_FORMAT,
+        "content": release_files.content,
+        "releases": [
+            {"rules": repr(RELEASES[part.release]), **_pick(part, _RELEASE_SETTINGS)}
+            for part in config.parts()
+        ],
+        **_pick(config, _SPLIT_SETTINGS),
+        KEPT_IN_TEST: "",
+    }
+
+
+def images_made_from(config: RunConfig, labels_key: str) -> dict[str, Any]:
+    """Return what determines the prepared images."""
+    return {"format": IMAGES_FORMAT, "labels": labels_key, **_pick(config, _IMAGE_SETTINGS)}
+
+
+def model_made_from(
+    config: RunConfig, images_key: str, architecture: Architecture
+) -> dict[str, Any]:
+    """Return what determines a trained model."""
+    return {
+        "format": MODEL_FORMAT,
+        "images": images_key,
+        "architecture": architecture,
+        **_pick(config, _TRAINING_SETTINGS),
+    }
+
+
+def other_views(made_from: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what determines the models that were trained alike and are asked in other views.
+
+    Their weights are the same: 'prediction_views' counts for what a model says of the test, only.
+    """
+    allowed = get_args(RunConfig.model_fields["prediction_views"].annotation)
+    others = [views for views in allowed if views != made_from["prediction_views"]]
+    return [{**made_from, "prediction_views": views} for views in others]
+
+
+def predictions_made_from(
+    config: RunConfig, *, images_key: str, evaluation_key: str, model_key: str
+) -> dict[str, Any]:
+    """Return what determines a champion's predictions for a run's test galaxies."""
+    return {
+        "format": PREDICTIONS_FORMAT,
+        "images": images_key,
+        "evaluation": evaluation_key,
+        "model": model_key,
+        **_pick(config, ["match_radius_arcsec"]),
+    }
+
+
+def evaluation_made_from(
+    config: RunConfig, model_keys: list[str], *, missing: list[str], predictions_key: str | None
+) -> dict[str, Any]:
+    """Return what determines an evaluation and its report.
+
+    `predictions_key` is that of the champion's predictions, None without such.
+    """
+    return {
+        "format": EVALUATION_FORMAT,
+        "models": sorted(model_keys),
+        "missing": missing,
+        "predictions": predictions_key,
+        **_pick(config, ["bootstrap_samples", "seed"]),
+    }
+
+
+def simulation_made_from(config: RunConfig, *, difficulty: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what determines a simulated release; `difficulty` is the simulation's own record."""
+    return {
+        "format": RELEASE_FORMAT,
+        "difficulty": dict(difficulty),
+        **_pick(config, ["simulated_galaxies", "seed"]),
+    }

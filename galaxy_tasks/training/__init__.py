@@ -1,0 +1,1 @@
+"""Prepared images to a trained model."""

@@ -1,0 +1,93 @@
+"""Headers of tables and names of images are read as they are, or refused by name."""
+
+import gzip
+import tracemalloc
+
+import pytest
+
+from galaxy_tasks.acquisition.tables import (
+    list_images,
+    match_columns,
+    read_table_header,
+    require_rows,
+)
+from galaxy_tasks.errors import InputError
+
+
+def test_image_suffix_is_detected_and_jpeg_goes_before_png(tmp_path):
+    for name in ("1.jpeg", "2.PNG", "3.jpg", "3.png", "4.txt", ".5.jpg"):
+        (tmp_path / name).touch()
+    assert list_images(tmp_path, pattern="") == {"1": "1.jpeg", "2": "2.PNG", "3": "3.jpg"}
+
+
+def test_header_is_read_through_byte_order_mark_blank_lines_quotes_and_semicolons(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes('\ufeff\r\n"id";"a, b";class\r\n'.encode())
+    table = read_table_header(path)
+    assert (table.columns, table.delimiter) == (("id", "a, b", "class"), ";")
+
+
+def test_a_name_in_exact_case_goes_before_others(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("ID,id,Class\n")
+    table = read_table_header(path)
+    assert match_columns(table, {"galaxy_id": ("id",), "c": ("class",)}) == {
+        "galaxy_id": "id",
+        "c": "Class",
+    }
+    with pytest.raises(InputError, match="several columns like 'Id'"):
+        table.find(["Id"])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("t.csv", b"", "is empty"),
+        ("t.csv", b"id,class,id\n", r"same name: 'id'\. 'id' is that of the columns 1, 3,"),
+        ("t.csv", "id,größe\n".encode("latin-1"), "must be UTF-8"),
+        ("t.csv.gz", b"id,class\n", "no readable gzip"),
+        ("t.parquet", b"id,class\n", "no readable Parquet"),
+        ("_t.csv", b"id,class\n", "Rename"),
+    ],
+)
+def test_an_unreadable_table_is_refused_by_name(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=message) as caught:
+        read_table_header(tmp_path / name)
+    assert name in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz"])
+@pytest.mark.parametrize(
+    ("start", "told"),
+    [
+        (b"", r"at most 1,000,000 characters\. Its first line is longer .* 'xxxx"),
+        (b"id,class\n", "a line for each galaxy, of at most 8,000,000 bytes"),
+    ],
+)
+def test_a_line_without_end_is_refused_and_never_held_whole(tmp_path, name, start, told):
+    path, content = tmp_path / name, start + b"x" * 60_000_000
+    path.write_bytes(gzip.compress(content, 1) if name.endswith("gz") else content)
+    del content
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match=told):
+            require_rows(read_table_header(path))
+        assert tracemalloc.get_traced_memory()[1] < 40_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_name_longer_than_a_csv_allows_is_refused(tmp_path):
+    (tmp_path / "t.csv").write_text("id," + "x" * 200_000)
+    with pytest.raises(InputError, match=r"t\.csv must begin with the names .* field limit"):
+        read_table_header(tmp_path / "t.csv")
+
+
+def test_a_table_needs_one_row_below_its_header(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("\n\nid,class\n\n  \n")
+    with pytest.raises(InputError, match="2 columns and no row"):
+        require_rows(read_table_header(path))
+    path.write_text("\n\nid,class\n\n  \n1,a")
+    require_rows(read_table_header(path))

@@ -1,0 +1,76 @@
+"""What stands in the README can be typed: its options, through the parsers of both commands."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+
+from galaxy_tasks.cli import main
+from galaxy_tasks.cli.options import complete_settings, read_settings
+from galaxy_tasks.config import parse_config
+from galaxy_tasks.errors import InputError
+from galaxy_tasks.standalone import __main__ as standalone
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+COMMANDS = {
+    "galaxy-morphology run": typer.main.get_command(main.app).commands["run"],
+    "scripts/run": typer.main.get_command(standalone.app),
+}
+
+
+def read(command: str, arguments: list[str]) -> dict:
+    """Return the settings that a command would run with."""
+    with COMMANDS[command].make_context(command, list(arguments)) as context:
+        return read_settings(context.params)
+
+
+def list_examples() -> list[str]:
+    """Return the options of the README that are given values."""
+    commands = re.findall(r"^scripts/run (--[^#\n]*)", README, flags=re.MULTILINE)
+    quoted = re.findall(r"`(?:scripts/run )?(--[^`]+ [^`]+)`", README)
+    return [" ".join(text.split()) for text in (*commands, *quoted) if "--help" not in text]
+
+
+def test_the_readme_has_examples():
+    examples = list_examples()
+    assert "--image-name-pattern '{id}.jpg'" in examples
+    assert "--release class_table --source ~/galaxies --image-size-px 112" in examples
+    assert len(examples) > 8
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("example", list_examples())
+def test_an_example_of_the_readme_is_taken_as_it_stands(command, example):
+    arguments = shlex.split(example)
+    options = {word for word in arguments if word.startswith("--")} - {"--preset"}
+    settings = read(command, arguments)
+    assert {f"--{name.replace('_', '-')}" for name in settings} == options
+    assert parse_config(complete_settings(settings, "quick"))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("image_name_pattern", "{id}.jpg", "{id}.jpg"),
+        ("image_name_pattern", "[{id}].png", "[{id}].png"),
+        ("source", "[data]/galaxies", "[data]/galaxies"),
+        ("images_folder", "{new}", "{new}"),
+        ("ignored_classes", "a, b", ["a", "b"]),
+        ("ignored_classes", "[O III],{b}", ["[O III]", "{b}"]),
+        ("ignored_classes", '["disturbed, merging", "b"]', ["disturbed, merging", "b"]),
+        ("ignored_classes", "", []),
+        ("median_size_px", "5", 5),
+        ("class_names", '{"a": "b"}', {"a": "b"}),
+        ("combine", '[{"release": "galaxy_zoo_2"}]', [{"release": "galaxy_zoo_2"}]),
+    ],
+)
+def test_a_text_is_json_only_where_an_object_is_asked_for(name, text, expected):
+    assert read_settings({name: text, "preset": "quick", "epochs": None}) == {name: expected}
+
+
+@pytest.mark.parametrize("name", ["class_names", "combine"])
+def test_an_object_that_is_no_json_is_named(name):
+    with pytest.raises(InputError, match=f"--{name.replace('_', '-')} is no JSON.*spiral=edge"):
+        read_settings({name: "spiral=edge"})

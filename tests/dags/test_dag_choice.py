@@ -1,0 +1,62 @@
+"""The first task inside Airflow: what it returns, skips and hands on."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from fixtures.announcing_inputs import Store, write_manifest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Call the task as Airflow does, in a place of its own."""
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "airflow"))
+    monkeypatch.syspath_prepend(str(ROOT / "dags"))
+    monkeypatch.syspath_prepend(str(ROOT / "plugins"))
+    import galaxy_choice
+    from galaxy_release_asset import galaxy_zoo_release, waiting_releases
+
+    from galaxy_tasks.watch.backlog import Watched
+
+    watched = Watched(str(tmp_path / "announced"), 0.0, "http://127.0.0.1:9", 3600.0)
+    monkeypatch.setattr(galaxy_choice, "WATCHED", watched)
+    store = Store()
+
+    def make(run_type, *, events=None):
+        make.pushed, make.handed_on = {}, []
+        return galaxy_choice.choose_release.function(
+            params={"epochs": 9},
+            ti=SimpleNamespace(xcom_push=lambda key, value: make.pushed.update({key: value})),
+            dag_run=SimpleNamespace(run_type=run_type, run_id=f"{run_type}-1"),
+            triggering_asset_events=events,
+            asset_state_store={galaxy_zoo_release: store},
+            outlet_events={waiting_releases: SimpleNamespace(add=make.handed_on.append)},
+        )
+
+    make.folder = tmp_path / "announced"
+    make.folder.mkdir()
+    return make
+
+
+def test_a_run_by_hand_has_the_form(run):
+    assert run("manual") == {"epochs": 9}
+
+
+def test_a_run_by_the_clock_takes_what_lies_in_the_folder_and_starts_the_next(run):
+    write_manifest(run.folder, "one")
+    write_manifest(run.folder, "two")
+    assert run("scheduled") == {"epochs": 3}
+    assert [asset.name for asset in run.handed_on] == ["galaxy_zoo_release"]
+    assert run("asset_triggered", events={"asset": ["event"]}) == {"epochs": 3}
+    assert run.handed_on == []
+
+
+@pytest.mark.parametrize(("run_type", "events"), [("scheduled", None), ("asset_triggered", {1: 1})])
+def test_a_run_without_work_is_skipped_and_says_so(run, run_type, events):
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    with pytest.raises(AirflowSkipException, match=r"Nothing has been announced|Other runs"):
+        run(run_type, events=events)
+    assert run.pushed == {"idle": True}

@@ -1,0 +1,237 @@
+import json
+import os
+import subprocess
+import sys
+from copy import deepcopy
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from galaxy_tasks.config import PRESETS, RunConfig, parse_config
+from galaxy_tasks.errors import InputError, ResourceError
+
+DAGS = Path(__file__).parents[2] / "dags"
+PLUGINS = DAGS.parent / "plugins"
+TRAINERS = {"train_alexnet", "train_resnet", "train_densenet"}
+ON_GPU = {*TRAINERS, "predict_champion"}
+HEAVY = ["tensorflow", "keras", "pyspark", "cv2", "pandas", "matplotlib", "sklearn"]
+
+
+@pytest.fixture(scope="module")
+def airflow_home(tmp_path_factory):
+    """An empty AIRFLOW_HOME, so that no configuration of the machine's takes part."""
+    home = tmp_path_factory.mktemp("airflow")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("AIRFLOW__")]:
+            patch.delenv(name)
+        patch.setenv("AIRFLOW_HOME", str(home))
+        patch.setenv("GALAXY_PRESET", "quick")
+        patch.syspath_prepend(str(DAGS))
+        patch.syspath_prepend(str(PLUGINS))
+        yield home
+
+
+@pytest.fixture(scope="module")
+def dag(airflow_home):
+    import galaxy_morphology
+
+    return galaxy_morphology.dag
+
+
+@pytest.fixture(scope="module")
+def policy(airflow_home):
+    from galaxy_retries import FailOnBadData
+
+    return FailOnBadData()
+
+
+def decide(policy, error):
+    return policy.evaluate(error, try_number=1, max_tries=2).action.value
+
+
+def test_tasks_follow_each_other_as_documented(dag):
+    assert {task.task_id: task.downstream_task_ids for task in dag.tasks} == {
+        "choose_release": {"prepare_release"},
+        "prepare_release": {"clean_labels"},
+        "clean_labels": {"preprocess_images"},
+        "preprocess_images": ON_GPU,
+        "predict_champion": {"evaluate"},
+        "train_alexnet": {"evaluate"},
+        "train_resnet": {"evaluate"},
+        "train_densenet": {"evaluate"},
+        "evaluate": set(),
+    }
+
+
+def test_only_what_runs_a_model_needs_the_gpu(dag):
+    assert {t.task_id for t in dag.tasks if t.queue == "gpu"} == ON_GPU
+    assert {t.task_id for t in dag.tasks if t.pool == "gpu"} == ON_GPU
+    assert set(dag.task_group_dict["train"].children) == TRAINERS
+    weights = {t.task_id: t.priority_weight for t in dag.tasks}
+    assert all(weights[name] > weights["predict_champion"] for name in TRAINERS)
+
+
+def test_dag_is_started_by_releases_one_at_a_time_and_says_what_it_does(dag):
+    assert (dag.dag_id, dag.catchup, dag.max_active_runs) == ("galaxy_morphology", False, 1)
+    (asset,) = dag.schedule
+    (watcher,) = asset.watchers
+    assert asset.name == "galaxy_zoo_release"
+    assert watcher.trigger.folder.endswith("/announced")
+    assert dag.tags >= {"galaxy-zoo", "spark", "tensorflow"}
+    for heading in ("What", "When", "Needs", "Result"):
+        assert f"**{heading}**" in dag.doc_md
+
+
+def test_every_task_is_tried_again_and_ends_some_time(dag, policy):
+    for task in dag.tasks:
+        assert task.retries == 2
+        assert isinstance(task.retry_policy, type(policy))
+        assert task.execution_timeout >= timedelta(hours=1)
+
+
+def test_a_failed_or_skipped_trainer_does_not_keep_the_others_from_evaluation(dag):
+    assert dag.get_task("evaluate").trigger_rule == "all_done"
+
+
+@pytest.mark.parametrize(
+    ("pushed", "error"),
+    [({}, "AirflowFailException"), ({("choose_release", "idle"): True}, "AirflowSkipException")],
+)
+def test_a_run_fails_without_images_unless_it_had_nothing_to_do(dag, pushed, error):
+    class Pulls:
+        def xcom_pull(self, task_id, key="return_value"):
+            return pushed.get((task_id, key))
+
+    with pytest.raises(Exception, match=r"no prepared images|nothing to do") as caught:
+        dag.get_task("evaluate").python_callable(ti=Pulls())
+    assert type(caught.value).__name__ == error
+
+
+def test_labels_are_cleaned_by_the_submitted_application(dag):
+    task = dag.get_task("clean_labels")
+    assert type(task).__name__ == "SparkSubmitOperator"
+    assert Path(task.application).name == "clean_labels.py"
+    assert Path(task.application).is_file()
+    assert task._conn_id == "spark_default"
+
+
+def test_settings_and_release_reach_the_submitted_application_as_json(dag):
+    task = dag.get_task("clean_labels")
+    settings = {"source": 'it\'s <&> a "folder"', "ignored_classes": ["dont_know"]}
+    files = {"catalogue": "/data/labels.csv", "images": "/data/images"}
+
+    class Pulls:
+        def xcom_pull(self, task_id):
+            return {"choose_release": settings, "prepare_release": files}[task_id]
+
+    context = {"params": {}, "ti": Pulls()}
+    rendered = task.render_template(task.application_args, context, task.get_template_env())
+
+    assert rendered[0::2] == ["--settings", "--release-files"]
+    assert [json.loads(text) for text in rendered[1::2]] == [settings, files]
+
+
+def test_form_shows_every_setting_with_a_description_and_the_presets_value(dag):
+    assert list(dag.params) == list(RunConfig.model_fields)
+    assert all(dag.params.get_param(name).description for name in dag.params)
+    assert parse_config(dict(dag.params)) == RunConfig(**PRESETS["quick"])
+
+
+def test_form_puts_the_settings_that_matter_on_top(dag):
+    on_top = [name for name in dag.params if "section" not in dag.params.get_param(name).schema]
+    assert on_top == ["release", "source", "architectures", "image_size_px", "epochs", "seed"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("image_size_px", 16),
+        ("image_size_px", "large"),
+        ("epochs", 0),
+        ("test_fraction", 0.9),
+        ("learning_rate", 0),
+        ("release", "galaxy_zoo_99"),
+        ("architectures", ["vgg16"]),
+        ("architectures", []),
+    ],
+)
+def test_form_refuses_a_value_out_of_bounds_and_names_it(dag, name, value):
+    from airflow.sdk.exceptions import ParamValidationError
+
+    with pytest.raises(ParamValidationError, match=f"Invalid input for param {name}"):
+        deepcopy(dag.params).update({name: value})
+
+
+def test_form_lets_a_text_without_default_stay_empty(dag):
+    params = deepcopy(dag.params)
+    params.update({"source": None, "ignored_classes": None})
+    assert parse_config(dict(params)) == RunConfig(**PRESETS["quick"])
+
+
+def test_times_can_be_set_beside_the_releases(airflow_home, monkeypatch):
+    from galaxy_release_asset import galaxy_zoo_release, make_schedule
+
+    monkeypatch.setenv("GALAXY_SCHEDULE", "0 3 * * 0")
+    schedule = make_schedule()
+    assert schedule.timetable.expression == "0 3 * * 0"
+    assert schedule.asset_condition.objects == (galaxy_zoo_release,)
+
+
+def test_bad_data_is_not_tried_again(policy):
+    assert decide(policy, InputError("no such column")) == "fail"
+
+
+def test_bad_data_in_the_spark_application_is_not_tried_again(policy):
+    assert (
+        decide(policy, RuntimeError(f"Cannot execute: x. Error code is: {InputError.exit_code}."))
+        == "fail"
+    )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ResourceError("the disk is full"),
+        ChildProcessError("ended by signal 9"),
+        RuntimeError(f"Cannot execute: x. Error code is: {ResourceError.exit_code}."),
+        RuntimeError("Cannot execute: x. Error code is: 1."),
+    ],
+)
+def test_any_other_failure_is_tried_again(policy, error):
+    assert decide(policy, error) == "default"
+
+
+def test_reading_the_dag_imports_no_heavy_library_and_is_quick(airflow_home):
+    program = (
+        "import json, sys, time, airflow.sdk as sdk\n"
+        "from airflow.providers.apache.spark.operators import spark_submit\n"
+        "sdk.DAG, sdk.Param, sdk.TaskGroup, sdk.task\n"
+        "started = time.perf_counter()\n"
+        "import galaxy_morphology\n"
+        "spent_s = time.perf_counter() - started\n"
+        f"heavy = [name for name in {HEAVY} if name in sys.modules]\n"
+        "print(json.dumps([spent_s, heavy]))\n"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (DAGS, PLUGINS, DAGS.parent)))},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    spent_s, heavy = json.loads(answer.stdout.splitlines()[-1])
+    assert heavy == []
+    assert spent_s < 1
+
+
+def test_the_processor_reads_the_dag_file_and_skips_its_helpers():
+    ignored = (DAGS / ".airflowignore").read_text().split()
+    files = {path.name for path in DAGS.glob("*.py")}
+    assert files - set(ignored) == {"galaxy_morphology.py"}
+    assert set(ignored) <= files
+
+
+def test_the_files_of_the_dag_only_wire():
+    lines = {path.name: len(path.read_text().splitlines()) for path in DAGS.glob("*.py")}
+    assert {name: count for name, count in lines.items() if count > 60} == {}

@@ -1,0 +1,193 @@
+"""Which galaxies a champion has learned from, and on which classes two winners meet."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from galaxy_tasks.evaluation.challenge import LEAST_GALAXIES, _explain, _find_ground
+from galaxy_tasks.evaluation.champion import COLUMNS, Doubt, find_unseen, group_same
+from galaxy_tasks.evaluation.drift import _compare_labels
+from galaxy_tasks.releases.morphology import name_kind
+
+ARCSEC = 1 / 3600
+
+
+def table(rows):
+    """Rows of (own_id, ra, dec, sha256, split, label) as `read_galaxies` gives them."""
+    columns = ["own_id", "ra_degrees", "dec_degrees", "sha256", "split", "label"]
+    frame = pd.DataFrame(rows, columns=columns)
+    frame["galaxy_id"] = frame["own_id"]
+    frame["image_name"] = frame["own_id"] + ".jpg"
+    frame["release_index"] = 0
+    frame["row"] = range(len(frame))
+    return frame[list(COLUMNS)]
+
+
+CHAMPION = table(
+    [
+        ("1", 10.0, 0.0, "a", "train", "spiral"),
+        ("2", 20.0, 0.0, "b", "validation", "spiral"),
+        ("3", 30.0, 0.0, "c", "test", "edge_on"),
+        ("4", np.nan, np.nan, "d", "train", "edge_on"),
+        ("5", 50.0, 0.0, "e", "train", "edge_on"),
+    ]
+)
+GALAXIES = table(
+    [
+        ("x", 10.0, 1.9 * ARCSEC, "p", "test", "spiral"),  # by place, trained on
+        ("y", 20.0, 2.1 * ARCSEC, "q", "test", "spiral"),  # just too far from one
+        ("z", 70.0, 0.0, "b", "test", "edge_on"),  # by image, chosen by
+        ("3", 30.0, 0.0, "c", "test", "spiral"),  # in its test, too: not learned from
+        ("4", 90.0, 0.0, "s", "test", "edge_on"),  # by id, trained on, its place unknown
+        ("w", np.nan, np.nan, "t", "test", "edge_on"),  # unknown
+    ]
+)
+
+
+def test_learned_from_is_what_shares_place_id_or_image_with_train_or_validation():
+    unseen = find_unseen(GALAXIES, CHAMPION, radius_arcsec=2.0)
+    assert dict(zip(GALAXIES["own_id"], unseen.tolist(), strict=True)) == {
+        "x": False,
+        "y": True,
+        "z": False,
+        "3": True,
+        "4": False,
+        "w": True,
+    }
+
+
+def test_rows_that_are_one_galaxy_have_one_number_in_all_tables():
+    own, theirs = group_same([GALAXIES, CHAMPION], radius_arcsec=2.0)
+    assert len(own) == len(GALAXIES)
+    assert len(theirs) == len(CHAMPION)
+    assert own[0] == theirs[0]
+    assert own[3] == theirs[2]
+    assert own[5] not in theirs
+
+
+def test_running_numbers_of_galaxies_far_apart_tie_nothing():
+    one = table([(str(n), 10.0 + n, 0.0, f"a{n}", "train", "spiral") for n in range(12)])
+    two = table([(str(n), 100.0 + n, 0.0, f"b{n}", "test", "edge_on") for n in range(12)])
+    assert find_unseen(two, one, radius_arcsec=2.0).all()
+    assert _compare_labels(one, two, radius_arcsec=2.0) == (0, {})
+
+
+def test_what_many_share_counts_as_learned_from_and_makes_no_common_galaxies():
+    one = table([(f"a{n}", 10.0 + n, 0.0, "placeholder", "train", "spiral") for n in range(6)])
+    two = table([(f"b{n}", 100.0 + n, 0.0, "placeholder", "test", "edge_on") for n in range(5)])
+    assert not find_unseen(two, one, radius_arcsec=2.0).any()
+    assert _compare_labels(one, two, radius_arcsec=2.0) == (0, {})
+    here = table([(f"a{n}", 10.0, 0.0, f"a{n}", "train", "spiral") for n in range(12)])
+    there = table([(f"b{n}", 10.0, 0.0, f"b{n}", "test", "edge_on") for n in range(12)])
+    assert not find_unseen(there, here, radius_arcsec=2.0).any()
+
+
+@pytest.mark.parametrize(
+    ("own", "their", "is_unseen"),
+    [
+        ((10.0, 0.0), (10.0, 3 * ARCSEC), False),
+        ((10.0, 0.0), (10.0, 290 * ARCSEC), False),
+        ((10.0, 0.0), (10.0, 310 * ARCSEC), True),
+        ((10.0, 0.0), (np.nan, np.nan), False),
+        ((np.nan, np.nan), (10.0, 0.0), False),
+        ((np.nan, np.nan), (np.nan, np.nan), False),
+    ],
+)
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_one_id_is_one_galaxy_unless_arcminutes_part_its_places(own, their, is_unseen, split):
+    champion = table(
+        [("7", *their, "a", split, "spiral"), ("8", 200.0, 5.0, "c", "train", "spiral")]
+    )
+    galaxies = table([("7", *own, "b", "test", "spiral")])
+    found = find_unseen(galaxies, champion, radius_arcsec=2.0)
+    assert found.tolist() == [is_unseen or split == "test"]
+
+
+def test_an_id_that_any_galaxy_learned_from_may_have_counts():
+    """One table of the champion run has no places, another has the number for a galaxy far away."""
+    champion = table(
+        [("7", 200.0, 0.0, "a", "train", "spiral"), ("7", np.nan, np.nan, "b", "train", "spiral")]
+    )
+    galaxies = table([("7", 10.0, 0.0, "c", "test", "spiral")])
+    assert not find_unseen(galaxies, champion, radius_arcsec=2.0).any()
+    assert find_unseen(galaxies, champion.head(1), radius_arcsec=2.0).all()
+
+
+def test_what_is_one_galaxy_in_this_run_is_known_if_one_of_it_is():
+    champion = table([("7", np.nan, np.nan, "a", "train", "spiral")])
+    galaxies = table(
+        [("7", 10.0, 0.0, "b", "test", "spiral"), ("near", 10.0, ARCSEC, "c", "test", "spiral")]
+    )
+    assert not find_unseen(galaxies, champion, radius_arcsec=2.0).any()
+
+
+def test_common_galaxies_and_their_changed_labels_are_counted():
+    num_common, changes = _compare_labels(CHAMPION, GALAXIES, radius_arcsec=2.0)
+    assert num_common == 4  # x and 1, z and 2, 3, 4
+    assert changes == {("spiral", "edge_on"): 1, ("edge_on", "spiral"): 1}
+
+
+def test_two_winners_of_the_same_classes_meet_on_these_whatever_their_order():
+    ground = _find_ground(
+        champion_classes=["spiral", "edge_on"],
+        champion=np.array([[0.9, 0.1], [0.2, 0.8]]),
+        current_classes=["edge_on", "spiral"],
+        current=np.array([[0.3, 0.7], [0.6, 0.4]]),
+        labels=np.array(["spiral", "edge_on"], dtype=object),
+    )
+    assert ground.classes == ("edge_on", "spiral")
+    assert not ground.are_kinds
+    assert ground.labels.tolist() == [1, 0]
+    np.testing.assert_allclose(ground.champion, [[0.1, 0.9], [0.8, 0.2]])
+    np.testing.assert_allclose(ground.current, [[0.3, 0.7], [0.6, 0.4]])
+
+
+def test_other_classes_meet_by_kind_and_what_only_one_knows_is_left_out():
+    ground = _find_ground(
+        champion_classes=["completely_round_smooth", "in_between_smooth", "spiral"],
+        champion=np.array([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8], [0.2, 0.2, 0.6]]),
+        current_classes=["elliptical", "merger", "spiral_clockwise", "spiral_anticlockwise"],
+        current=np.array([[0.6, 0.2, 0.1, 0.1], [0.1, 0.5, 0.3, 0.1], [0.0, 1.0, 0.0, 0.0]]),
+        labels=np.array(["elliptical", "spiral_clockwise", "merger"], dtype=object),
+    )
+    assert ground.are_kinds
+    assert ground.classes == ("smooth", "spiral")
+    assert ground.labels.tolist() == [0, 1]  # the merger is left out
+    np.testing.assert_allclose(ground.champion, [[0.8, 0.2], [0.2, 0.8]])
+    np.testing.assert_allclose(ground.current, [[0.75, 0.25], [0.2, 0.8]])
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("cigar_shaped_smooth", "smooth"),
+        ("barred_spiral", "spiral"),
+        ("edge_on", "edge_on"),
+        ("a class of one's own", "a class of one's own"),
+    ],
+)
+def test_a_class_is_of_a_kind(name, kind):
+    assert name_kind(name) == kind
+
+
+def test_without_common_ground_the_verdict_says_how_much_there_was():
+    ground = _find_ground(
+        champion_classes=["spiral", "edge_on"],
+        champion=np.array([[0.9, 0.1]]),
+        current_classes=["cat", "dog"],
+        current=np.array([[0.3, 0.7]]),
+        labels=np.array(["cat"], dtype=object),
+    )
+    assert ground.classes == ()
+    assert len(ground.labels) < LEAST_GALAXIES
+    record = SimpleNamespace(architecture="alexnet", weights_from="one")
+    champion = SimpleNamespace(record=record, published="2026-11-24T03:00:00Z")
+    winner = SimpleNamespace(record=SimpleNamespace(architecture="resnet18", weights_from="other"))
+    text = _explain(champion, winner, ground, None, Doubt(0, ""))  # pyright: ignore[reportArgumentType]
+    assert text == (
+        "This run's winner, resnet18, cannot be compared with the last one, alexnet of 2026-11-24: "
+        "there are 0 test galaxies whose class both could name, of 0 classes, that neither has "
+        "learned from."
+    )

@@ -1,0 +1,82 @@
+"""The test follows from the place on the sky, and validation has every class."""
+
+import hashlib
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from fixtures.label_inputs import make_rows
+from pyspark.sql import functions as F
+
+from galaxy_tasks.errors import InputError
+from galaxy_tasks.labels import split
+
+
+def test_a_place_on_the_sky_is_one_group_however_it_is_written(spark):
+    cells = [
+        ("decimal", "150.0000", "-0.5083"),
+        ("arcsecond away", "150.0002", "-0.5085"),
+        ("sexagesimal", "10:00:00.00", "-00:30:30"),
+        ("north", "10:00:00", "+00:30:30"),
+        ("no position", None, "-0.5"),
+        ("no number", "NaN", "x"),
+        ("off the sky", "361", "0"),
+    ]
+    rows = make_rows(spark, ("galaxy_id", "ra", "dec"), cells)
+    located = split.locate_rows(rows).select("galaxy_id", "sky_group")
+    found = {row[0]: row[1] for row in located.collect()}
+    # 89.4917 degrees from the south pole are 5369 whole arcminutes; 150 degrees are 9000
+    # arcminutes, times cos(-0.508 degrees) = 0.99996.
+    assert found["decimal"] == "sky:5369:8999"
+    assert found["arcsecond away"] == found["sexagesimal"] == found["decimal"]
+    assert found["north"] == "sky:5430:8999"
+    for name in ("no position", "no number", "off the sky"):
+        assert found[name] == f"id:{name}"
+
+
+def test_the_test_is_a_hash_that_anybody_can_repeat_and_only_grows(spark):
+    groups = [f"id:{number}" for number in range(2000)]
+    frame = spark.createDataFrame(pa.table({"group": groups}))
+    chosen = {
+        fraction: {
+            row[0]
+            for row in frame.where(
+                split.is_in_test(F.col("group"), test_fraction=fraction)
+            ).collect()
+        }
+        for fraction in (0.1, 0.3)
+    }
+    shares = {g: int(hashlib.sha256(g.encode()).hexdigest()[:8], 16) / 2**32 for g in groups}
+    for fraction, found in chosen.items():
+        assert found == {group for group in groups if shares[group] < fraction}
+        assert len(found) / 2000 == pytest.approx(fraction, abs=0.03)
+    assert chosen[0.1] < chosen[0.3]
+
+
+def test_validation_is_stratified_repeatable_and_has_every_class():
+    labels = np.array([0] * 700 + [1] * 297 + [2] * 3)
+    first, again, other = (
+        split.choose_validation(labels, validation_fraction=0.2, seed=seed, groups=np.arange(1000))
+        for seed in (1, 1, 2)
+    )
+    assert (first == again).all()
+    assert (first != other).any()
+    assert [int(first[labels == name].sum()) for name in (0, 1)] == [140, 59]
+    assert first[labels == 2].sum() == 1
+
+
+@pytest.mark.parametrize("fraction", [0.02, 0.5])
+def test_the_rarest_class_has_one_for_validation_and_two_for_training(fraction):
+    labels = np.array([0] * 31 + [1] * 3 + [2] * 3)
+    for seed in range(20):
+        chosen = split.choose_validation(
+            labels, validation_fraction=fraction, seed=seed, groups=np.arange(37)
+        )
+        assert [int(chosen[labels == name].sum()) for name in (1, 2)] == [1, 1]
+
+
+def test_classes_too_small_to_split_are_named_with_what_they_have():
+    with pytest.raises(InputError, match=r"2 class\(es\).*: b \(0 in the test, 9 in the rest\); c"):
+        split.check_class_counts({"a": 5, "c": 1}, {"a": 9, "b": 9, "c": 2})
+    with pytest.raises(InputError, match="Only one class is left, a"):
+        split.check_class_counts({"a": 5}, {"a": 9})

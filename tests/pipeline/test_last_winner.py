@@ -1,0 +1,229 @@
+"""Two releases, one after the other: the second run's report compares both."""
+
+import html
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from galaxy_tasks.config import parse_config
+from galaxy_tasks.evaluation.champion import find_champion
+from galaxy_tasks.pipeline import steps
+from galaxy_tasks.pipeline.clean_labels import clean_labels
+from galaxy_tasks.storage.cache_keys import ReleaseFiles
+
+# Keras hands NumPy a variable whose __array__ knows no 'copy' yet.
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+]
+
+ARCSEC = 1 / 3600
+NUMBER = 240
+SETTINGS = {
+    "architectures": ["alexnet"],
+    "image_size_px": 32,
+    "epochs": 3,
+    "batch_size": 16,
+    "warmup_epochs": 0.5,
+    "bootstrap_samples": 100,
+    "prediction_views": 1,
+    "image_workers": 1,
+}
+
+
+def draw_galaxy(axis_ratio: float, *, size_px: int, seed: int) -> np.ndarray:
+    """An exponential disk in the middle, seen at some angle, with noise."""
+    random = np.random.default_rng(seed)
+    angle = random.uniform(0, np.pi)
+    y, x = np.mgrid[-1 : 1 : size_px * 1j, -1 : 1 : size_px * 1j]
+    along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
+    light = 200 * np.exp(-6 * np.hypot(along, across / axis_ratio))
+    noisy = light[..., None] + random.normal(10, 3, (size_px, size_px, 3))
+    return np.clip(noisy, 0, 255).astype(np.uint8)
+
+
+def write_release(
+    folder: Path, *, first_id: int, first_place: int, size_px: int, classes: tuple[str, str]
+) -> Path:
+    """Write NUMBER galaxies, every other one edge-on, each at its own place on the sky."""
+    (folder / "images").mkdir(parents=True)
+    rows = []
+    for number in range(NUMBER):
+        place, is_edge_on = first_place + number, (first_place + number) % 2
+        image = draw_galaxy(0.15 if is_edge_on else 0.9, size_px=size_px, seed=place)
+        cv2.imwrite(str(folder / "images" / f"{first_id + number}.png"), image)
+        rows.append((first_id + number, 20 + place * 0.1, 0.3 * ARCSEC, classes[is_edge_on]))
+    table = pd.DataFrame(rows, columns=["id", "ra", "dec", "class"])
+    table.to_csv(folder / "table.csv", index=False)
+    return folder
+
+
+def run(spark, settings):
+    """Run every step as the workflow does, in this process."""
+    values = parse_config({**SETTINGS, **settings}).model_dump(mode="json")
+    files = steps.prepare_release(values)
+    clean_labels(parse_config(values), ReleaseFiles(**files), spark=spark)
+    images = steps.preprocess_images(values, files)
+    champion = steps.predict_champion(values, files, images)
+    model = steps.train_network(values, images, "alexnet")
+    trainings = [{"models": [model], "failed": {}}]
+    outcome = steps.evaluate(values, files, images, trainings, "test", champion)
+    results = json.loads(Path(outcome["results"]).read_text())
+    return {**outcome, "champion": champion, "results": results}
+
+
+@pytest.fixture(scope="module")
+def runs(spark, tmp_path_factory):
+    """A run on one release; the same again; then one on another that shares galaxies."""
+    folder = tmp_path_factory.mktemp("champion")
+    first = {
+        "release": "class_table",
+        "source": str(
+            write_release(
+                folder / "one",
+                first_id=1000,
+                first_place=0,
+                size_px=64,
+                classes=("completely_round_smooth", "edge_on"),
+            )
+        ),
+    }
+    second = {
+        "release": "class_table",
+        "source": str(
+            write_release(
+                folder / "two",
+                first_id=70000,
+                first_place=140,  # a hundred galaxies are in both
+                size_px=96,
+                classes=("E", "edge_on"),
+            )
+        ),
+        "class_names": {"E": "elliptical"},
+        "image_size_px": 40,
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GALAXY_HOME", str(folder / "runs"))
+        yield [run(spark, settings) for settings in (first, first, second, second)]
+
+
+def test_the_first_run_has_nothing_to_compare_with_and_again_neither(runs):
+    for one in runs[:2]:
+        assert one["champion"] is None
+        assert one["results"]["champion"] is None
+    assert runs[0]["report"] == runs[1]["report"]
+    assert "There is nothing to compare with" in Path(runs[0]["report"]).read_text()
+
+
+def test_the_next_release_is_compared_on_galaxies_that_neither_has_learned_from(runs):
+    found = runs[2]["results"]["champion"]
+    assert found["champion_architecture"] == "alexnet"
+    assert found["champion_evaluation"] == Path(runs[0]["report"]).parent.name
+    assert found["classes"] == ["edge_on", "smooth"]  # elliptical and round are of one kind
+    assert found["are_kinds"]
+    # The split of a galaxy follows from its place, so those in this test that the champion knows
+    # were in its test, too: it has learned from none of them.
+    assert found["num_unseen"] == found["num_common"] == found["num_test"]
+    assert found["num_without_place"] == found["num_uncertain"] == 0
+    assert found["may_know"] == ""
+    for one in ("champion", "current"):
+        assert found[one]["num_galaxies"] == found["num_common"]
+        assert found[one]["macro_f1"]["value"] > 0.3
+    assert found["verdict"] in html.unescape(Path(runs[2]["report"]).read_text())
+
+
+def test_what_changed_is_told(runs):
+    changes = runs[2]["results"]["changes"]
+    assert changes["common_galaxies"] == 100
+    assert changes["changed_galaxies"] == 50
+    assert changes["label_changes"] == [
+        {"then": "completely_round_smooth", "now": "elliptical", "galaxies": 50}
+    ]
+    assert changes["then_sizes"] == {"64×64": NUMBER}
+    assert changes["now_sizes"] == {"96×96": NUMBER}
+    rows = {one["name"]: (one["then"], one["now"]) for one in changes["rows"]}
+    assert rows == {"rows": (NUMBER, NUMBER), "labelled galaxies": (NUMBER, NUMBER)}
+    classes = {one["name"]: (one["then"], one["now"]) for one in changes["classes"]}
+    assert classes["completely_round_smooth"] == (NUMBER // 2, 0)
+    assert not changes["is_same_preparation"]
+    assert {one["name"] for one in changes["drift"]} >= {"brightness", "contrast"}
+    assert all(0 <= one["distance"] <= 1 for one in changes["drift"])
+
+
+def test_the_same_run_again_meets_the_same_champion(runs):
+    assert runs[3]["champion"] == runs[2]["champion"]
+    assert runs[3]["report"] == runs[2]["report"]
+
+
+def test_the_test_set_is_recorded_with_the_result(runs):
+    for one in runs:
+        test_set = one["results"]["test_set"]
+        assert test_set["galaxies"] == one["results"]["models"][0]["evaluation"]["num_galaxies"]
+        assert test_set["sha256"] in Path(one["report"]).read_text()
+
+
+def test_a_champion_whose_model_was_removed_is_passed_over(runs, capsys):
+    results = [one["results"] for one in (runs[0], runs[2])]
+    models = [Path(one["models"][0]["path"]) for one in results]
+    images = json.loads((models[0] / "manifest.json").read_text())["made_from"]["images"]
+    config = parse_config({**SETTINGS, "release": "class_table", "source": "/else", "seed": 9})
+    newest = find_champion(config, "other images")
+    assert newest is not None
+    assert newest.model.path == models[1]
+    hidden = models[1].with_name(".hidden")
+    models[1].rename(hidden)
+    try:
+        before = find_champion(config, "other images")
+        assert before is not None
+        assert before.model.path == models[0]
+        assert before.images.key == images
+        assert f"{models[1]} is no published artifact" in capsys.readouterr().out
+    finally:
+        hidden.rename(models[1])
+
+
+def test_simulated_and_observed_winners_do_not_meet(runs):
+    assert find_champion(parse_config(SETTINGS), "other images") is None
+
+
+def test_a_damaged_manifest_or_model_of_an_earlier_run_is_passed_over(runs, capsys):
+    config = parse_config({**SETTINGS, "release": "class_table", "source": "/else", "seed": 9})
+    newest = find_champion(config, "other images")
+    assert newest is not None
+    for path in (newest.evaluation.path / "manifest.json", newest.model.path / "model.json"):
+        content = path.read_bytes()
+        path.write_bytes(content[:20])
+        try:
+            before = find_champion(config, "other images")
+        finally:
+            path.write_bytes(content)
+        assert before is not None
+        assert before.evaluation != newest.evaluation
+        assert "is passed over" in capsys.readouterr().out
+
+
+def test_the_first_run_once_more_still_meets_no_champion(runs):
+    """Though another has won since, which was not there when it ran first."""
+    path = Path(runs[0]["report"]).parent
+    model = Path(runs[0]["results"]["models"][0]["path"])
+    made_from = json.loads((model / "manifest.json").read_text())["made_from"]
+    settings = json.loads((model / "model.json").read_text())["settings"]
+    assert path.is_dir()
+    assert find_champion(parse_config(settings), made_from["images"]) is None
+
+
+def test_a_champion_that_is_the_same_network_is_told(spark, runs):
+    """The second release once more, in other views: its network is asked anew, and compared."""
+    trained = Path(runs[2]["results"]["models"][0]["path"])
+    settings = json.loads((trained / "model.json").read_text())["settings"]
+
+    again = run(spark, settings | {"prediction_views": 4})
+
+    found = again["results"]["champion"]
+    assert found["champion_evaluation"] == Path(runs[2]["report"]).parent.name
+    assert "(the same network, asked in other views)" in found["verdict"]
+    assert "same network" not in runs[2]["results"]["champion"]["verdict"]

@@ -1,0 +1,123 @@
+"""A step in its own process: results, errors and lines come through as they were."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from galaxy_tasks.config import parse_config
+from galaxy_tasks.errors import InputError
+from galaxy_tasks.pipeline.process import _stream, run_step
+from galaxy_tasks.storage import artifacts, cache_keys
+from galaxy_tasks.storage.locks import hold_lock
+
+
+def run_program(program: str, tmp_path) -> int:
+    path = tmp_path / "program.py"
+    path.write_text(program)
+    return _stream([sys.executable, str(path)])
+
+
+def test_an_error_of_the_input_keeps_its_kind_and_its_words(capfd):
+    with pytest.raises(InputError, match="image_size_px: Input should be greater"):
+        run_step("prepare_release", settings={"image_size_px": 1})
+    assert "Traceback" not in capfd.readouterr().out
+
+
+def test_an_unknown_step_is_named(capfd):
+    with pytest.raises(InputError, match=r"No step 'dance'\. Steps: prepare_release"):
+        run_step("dance")
+
+
+def test_a_crash_says_how_the_step_ended_and_shows_its_traceback(capfd):
+    with pytest.raises(ChildProcessError, match="Step train_alexnet was ended with exit code 1"):
+        run_step("train_alexnet", settings={}, images={})
+    assert "KeyError" in capfd.readouterr().out
+
+
+def test_lines_come_through_but_for_what_tensorflow_says_while_it_loads(capfd, tmp_path):
+    lines = [
+        "epoch 1/2",
+        "I0000 00:00:1795470965.823130   16655 port.cc:153] oneDNN custom operations are on.",
+        "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR",
+        "E0000 00:00:1795470965.823130   16655 cuda.cc:1] out of memory",
+        "WARNING: disk nearly full",
+        "I0000 galaxies",
+    ]
+    assert run_program(f"for line in {json.dumps(lines)}: print(line)", tmp_path) == 0
+    printed = capfd.readouterr().out.splitlines()
+    assert printed == [lines[0], lines[3], lines[4], lines[5]]
+
+
+def test_the_exit_code_of_a_killed_process_is_its_signal(tmp_path):
+    assert run_program("import os; os.kill(os.getpid(), 9)", tmp_path) == -9
+
+
+# A task as Airflow runs it: its execution_timeout is an exception that a signal's handler raises.
+TASK = """
+import json, signal, sys
+from galaxy_tasks.process import run_step
+def end(*_):
+    raise TimeoutError("the task's time is up")
+signal.signal(signal.SIGUSR1, end)
+run_step("train_resnet", **json.loads(sys.argv[1]))
+"""
+
+
+@pytest.fixture
+def training(tmp_path, monkeypatch) -> Iterator[list[psutil.Process]]:
+    """The task, its step and the trainer below that, which waits for a lock that the test holds."""
+    monkeypatch.setenv("GALAXY_HOME", str(tmp_path))
+    settings = {"architectures": ["resnet18"]}
+    (tmp_path / "images" / "i").mkdir(parents=True)
+    (tmp_path / "images" / "i" / artifacts.MANIFEST).write_text("{}")
+    images = {"kind": "images", "key": "i", "path": str(tmp_path / "images" / "i")}
+    made_from = cache_keys.model_made_from(parse_config(settings), "i", "resnet18")
+    arguments = json.dumps({"settings": settings, "images": images})
+    with (
+        hold_lock(tmp_path / "models" / f".lock-{artifacts.key_of(made_from)}", timeout_s=1),
+        subprocess.Popen(
+            [sys.executable, "-c", TASK, arguments],
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parents[2],
+            start_new_session=True,
+        ) as task,
+    ):
+        assert task.stdout is not None
+        assert "waiting for process" in task.stdout.readline()
+        family = [psutil.Process(task.pid), *psutil.Process(task.pid).children(recursive=True)]
+        yield family
+        for process in family:
+            if process.is_running():
+                process.kill()
+
+
+def list_left(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Return those that have not ended after some time."""
+    alive = psutil.wait_procs(processes, timeout=60)[1]
+    return [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_a_task_whose_time_is_up_takes_the_trainer_with_it(training):
+    assert len(training) == 3
+    os.kill(training[0].pid, signal.SIGUSR1)
+    assert list_left(training) == []
+
+
+@pytest.mark.parametrize("killed", [0, 1])
+def test_a_process_that_is_killed_takes_those_below_it_with_it(training, killed):
+    training[killed].kill()
+    assert list_left(training[killed:]) == []
+
+
+def test_a_signal_to_the_task_s_process_group_reaches_all(training):
+    assert {os.getpgid(process.pid) for process in training} == {training[0].pid}
+    os.killpg(training[0].pid, signal.SIGTERM)
+    assert list_left(training) == []

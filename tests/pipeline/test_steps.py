@@ -1,0 +1,211 @@
+"""The whole chain on a tiny simulated release, without Airflow: a real Spark, real trainings."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import f1_score
+
+from galaxy_tasks.errors import InputError
+from galaxy_tasks.pipeline import steps
+from galaxy_tasks.storage.artifacts import Artifact
+from galaxy_tasks.storage.atomic_io import read_json
+
+OPTIONS = [
+    *("--simulated-galaxies", "150", "--image-size-px", "32", "--epochs", "2"),
+    *("--architectures", "alexnet,resnet18", "--prediction-views", "4", "--warmup-epochs", "1"),
+    *("--bootstrap-samples", "200", "--batch-size", "16"),
+]
+
+
+def galaxy_morphology(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "galaxy_tasks.cli.main", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=900,
+        env=dict(os.environ),
+    )
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GALAXY_HOME", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def log(home) -> str:
+    """The log of one whole run."""
+    result = galaxy_morphology("run", *OPTIONS)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def results(home, log) -> dict:
+    (path,) = home.glob("evaluations/*/results.json")
+    return read_json(path)
+
+
+def only(home: Path, kind: str, **made_from: str) -> Artifact:
+    found = [
+        Artifact(kind, path.parent.name, path.parent)  # pyright: ignore[reportArgumentType]
+        for path in home.glob(f"{kind}/*/manifest.json")
+        if made_from.items() <= read_json(path)["made_from"].items()
+    ]
+    assert len(found) == 1, f"{kind} {made_from}: {found}"
+    return found[0]
+
+
+def test_the_log_tells_the_story(log):
+    for line in ("SIMULATED", "epoch   2/2", "Leaderboard on", "Winner:", "Report:", "skipped"):
+        assert line in log
+    assert "Traceback" not in log
+
+
+def test_every_row_is_accounted_for(home, log):
+    cleaned = only(home, "labels").manifest["summary"]
+    assert cleaned["rows_in"] == 150
+    assert cleaned["kept"] + sum(cleaned["dropped"].values()) == 150
+    prepared = only(home, "images").manifest["summary"]
+    assert prepared["prepared"] + prepared["rejected"] == cleaned["kept"]
+
+
+def test_results_are_what_the_probabilities_say(home, results):
+    assert {model["evaluation"]["architecture"] for model in results["models"]} == {
+        "alexnet",
+        "resnet18",
+    }
+    for model in results["models"]:
+        folder = Path(model["path"])
+        probabilities = np.load(folder / "test_probabilities.npy")
+        labels = pd.read_parquet(folder / "test_galaxies.parquet")["label_index"]
+        expected = f1_score(labels, probabilities.argmax(axis=1), average="macro", zero_division=0)
+        assert model["evaluation"]["macro_f1"]["value"] == pytest.approx(expected)
+    assert results["missing"] == [
+        {
+            "architecture": "densenet",
+            "status": "skipped",
+            "reason": "no network of this family was chosen",
+        }
+    ]
+
+
+def test_the_report_says_that_the_galaxies_are_simulated(home, log):
+    (path,) = home.glob("evaluations/*/report.html")
+    page = path.read_text()
+    assert "simulated" in page.lower()
+    assert "resnet18" in page
+
+
+def test_a_second_run_repeats_no_work(home, log, results):
+    again = galaxy_morphology("run", *OPTIONS)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "epoch " not in again.stdout
+    assert again.stdout.count("Already there") == 3
+    (path,) = home.glob("evaluations/*/results.json")
+    assert read_json(path) == results
+
+
+def test_predict_gives_the_same_probabilities_as_the_test(home, results, tmp_path):
+    model = Path(results["models"][0]["path"])
+    (images,) = home.glob("releases/*/images_training_rev1")
+    folder = tmp_path / "cutouts"
+    shutil.copytree(images, folder)
+    (folder / "broken.jpg").write_bytes(b"<html>not found</html>")
+    (folder / "empty.jpg").touch()
+    (folder / "folder.jpg").mkdir()
+    output = tmp_path / "out.csv"
+    result = galaxy_morphology("predict", folder, "--model", model, "-o", output)
+    assert result.returncode == 0, result.stderr
+    assert "150 classified, 2 rejected" in result.stdout
+    with output.open() as file:
+        rows = {row["id"]: row for row in csv.DictReader(file)}
+    assert len(rows) == 152
+    assert rows["broken"]["rejected"].startswith("not_an_image")
+    assert rows["broken"]["class"] == ""
+    classes = read_json(model / "model.json")["classes"]
+    expected = np.load(model / "test_probabilities.npy")
+    galaxies = pd.read_parquet(model / "test_galaxies.parquet")
+    for galaxy_id, probabilities in zip(galaxies["galaxy_id"], expected, strict=True):
+        row = rows[galaxy_id]
+        received = [float(row[f"p_{name}"]) for name in classes]
+        np.testing.assert_allclose(received, probabilities, atol=1e-4)
+        assert row["class"] == classes[int(np.argmax(received))]
+
+
+def test_predict_refuses_what_it_cannot_trust(results, tmp_path):
+    model = tmp_path / "model"
+    shutil.copytree(results["models"][0]["path"], model)
+    image = tmp_path / "image.jpg"
+    image.write_bytes(b"x")
+    output = tmp_path / "out.csv"
+    with (model / "weights.weights.h5").open("r+b") as file:
+        file.seek(5000)
+        file.write(b"tampered")
+    for arguments, message in [
+        ([image, "--model", model], "was changed"),
+        ([image, "--model", tmp_path], "holds no trained model"),
+        ([tmp_path / "none", "--model", model], "does not exist"),
+    ]:
+        result = galaxy_morphology("predict", *arguments, "-o", output)
+        assert result.returncode == 65, result.stdout + result.stderr
+        assert message in result.stderr
+        assert "Traceback" not in result.stderr
+        assert not output.exists()
+
+
+def evaluate(home, trainings, architectures) -> dict:
+    alexnet = only(home, "models", architecture="alexnet")
+    settings = read_json(alexnet.path / "model.json")["settings"]
+    return steps.evaluate(
+        settings={**settings, "architectures": architectures},
+        release_files={"catalogue": "", "images": "", "mapping": "", "content": ""},
+        images=only(home, "images").as_reference(),
+        trainings=trainings,
+        run_id="test",
+    )
+
+
+def test_one_failed_family_does_not_spoil_the_others(home, results):
+    alexnet = only(home, "models", architecture="alexnet").as_reference()
+    trainings = [{"models": [alexnet], "failed": {}}, None, None]
+    outcome = evaluate(home, trainings, ["alexnet", "resnet34"])
+    assert outcome["winner"] == "alexnet"
+    missing = read_json(Path(outcome["results"]))["missing"]
+    assert [m["architecture"] for m in missing if m["status"] == "failed"] == ["resnet34"]
+
+
+def test_a_network_that_finished_before_its_task_failed_is_compared(home, results):
+    outcome = evaluate(home, [None, None], ["alexnet", "resnet18", "resnet34"])
+    assert {row["model"] for row in outcome["leaderboard"]} == {"alexnet", "resnet18"}
+
+
+def test_no_model_at_all_is_a_clear_failure(home, results):
+    with pytest.raises(InputError, match="No model was trained"):
+        evaluate(home, [None, None], ["resnet34"])
+
+
+def test_wrong_settings_end_with_one_clear_line():
+    result = galaxy_morphology("run", "--image-size-px", "8")
+    assert result.returncode == 65
+    assert result.stderr.startswith("ERROR: Settings were refused:")
+    assert "image_size_px" in result.stderr
+
+
+def test_a_step_without_what_it_needs_names_the_task_to_run(home):
+    settings = json.loads(json.dumps({"release": "simulated"}))
+    files = {"catalogue": "", "images": "", "mapping": "", "content": "other"}
+    with pytest.raises(InputError, match="Run or clear the task 'clean_labels' first"):
+        steps.preprocess_images(settings=settings, release_files=files)

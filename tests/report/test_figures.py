@@ -1,0 +1,69 @@
+import base64
+import io
+import re
+
+import numpy as np
+from matplotlib import image as mpl_image
+
+from galaxy_tasks.report.figures import (
+    LOSS_PANEL,
+    SCORE_PANEL,
+    draw_curves,
+    encode_jpeg,
+    find_best_epoch,
+    find_limits,
+)
+
+HISTORY = [
+    {"epoch": 1, "loss": 2.0, "val_loss": 3.0, "val_accuracy": 0.4, "val_macro_f1": 0.3},
+    {"epoch": 2, "loss": 1.0, "val_loss": 1.5, "val_accuracy": 0.7, "val_macro_f1": 0.6},
+    {"epoch": 3, "loss": 0.5, "val_loss": 2.0, "val_accuracy": 0.6, "val_macro_f1": 0.6},
+]
+BROKEN = [{"epoch": 1, "loss": float("nan"), "val_macro_f1": None}]
+
+
+def test_the_best_epoch_is_the_first_with_the_highest_macro_f1():
+    best = find_best_epoch(HISTORY)
+    assert best is not None
+    assert best["epoch"] == 2
+    assert find_best_epoch([*HISTORY, {"epoch": 99, "is_kept": True}]) == {
+        "epoch": 99,
+        "is_kept": True,
+    }
+    assert find_best_epoch(BROKEN) is None
+    assert find_best_epoch([]) is None
+
+
+def test_limits_hold_the_curves_of_all_models_and_pass_over_missing_values():
+    low, high = find_limits([HISTORY, [{"epoch": 1, "loss": 5.0}], BROKEN], LOSS_PANEL)
+    assert (low, high) == (0.5 - 0.225, 5.0 + 0.225)
+    assert find_limits([BROKEN], LOSS_PANEL) == (0.0, 1.0)
+
+
+def test_a_drawing_is_the_same_each_time_and_takes_the_pages_colours():
+    drawings = {
+        draw_curves(HISTORY, panel=SCORE_PANEL, limits=(0, 1), description="alexnet & <curves>")
+        for _ in range(2)
+    }
+    assert len(drawings) == 1
+    svg = drawings.pop()
+    assert svg.startswith('<svg class="chart" role="img" aria-label="alexnet &amp; &lt;curves&gt;"')
+    assert "var(--macro-f1)" in svg
+    assert "var(--validation)" in svg
+    assert not re.search("#[0-9a-f]{6}|http|font-family", svg)
+
+
+def test_one_epoch_and_broken_values_can_be_drawn():
+    for history in (HISTORY[:1], BROKEN):
+        svg = draw_curves(history, panel=LOSS_PANEL, limits=(0, 1), description="one")
+        assert svg.endswith("</svg>\n")
+
+
+def test_an_image_comes_back_from_its_data_address():
+    image = np.zeros((48, 64, 3), dtype=np.uint8)
+    image[:, 32:] = (200, 100, 50)
+    head, _, body = encode_jpeg(image).partition(",")
+    assert head == "data:image/jpeg;base64"
+    decoded = mpl_image.imread(io.BytesIO(base64.b64decode(body)), format="jpg")
+    assert decoded.shape == (48, 64, 3)
+    assert abs(decoded.astype(int) - image)[:, 40:].max() < 6

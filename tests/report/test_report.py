@@ -1,0 +1,207 @@
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from fixtures.chromium import needs_browser, open_browser
+from fixtures.report_inputs import CLASSES, SKILL, draw_galaxy, make_inputs
+
+from galaxy_tasks.config import RunConfig, parse_config
+from galaxy_tasks.errors import InputError
+from galaxy_tasks.evaluation.selection import choose_winner
+from galaxy_tasks.formatting import show_duration
+from galaxy_tasks.report.examples import ExampleGalaxy
+from galaxy_tasks.report.page import (
+    MissingModel,
+    RejectedFile,
+    describe_settings,
+    render_leaderboard,
+    render_report,
+)
+
+
+@pytest.fixture(scope="module")
+def inputs():
+    return make_inputs()
+
+
+@pytest.fixture(scope="module")
+def page(inputs):
+    return render_report(inputs)
+
+
+def test_the_page_names_every_model_class_and_reason(page, inputs):
+    for name in (*SKILL, "resnet18", *CLASSES, *inputs.dropped, "100008.jpg"):
+        assert name in page or name.replace("_", " ") in page, name
+    assert inputs.selection.reason in page
+    for key in ("9f31c0de22aa7b14", "NVIDIA H100 80GB HBM3", "12 min 34 s"):
+        assert key in page
+
+
+def test_the_page_shows_the_numbers_of_the_evaluation(page, inputs):
+    for candidate in inputs.candidates:
+        score = candidate.evaluation.macro_f1
+        assert f"{score.value:.3f}<small>{score.low:.3f}–{score.high:.3f}</small>" in page
+        for row in candidate.evaluation.confusion_matrix:
+            assert all(f">{count:,}<" in page for count in row)
+
+
+def test_the_page_loads_nothing_from_anywhere(page):
+    assert "http" not in page
+    loads = [one or two for one, two in re.findall(r'(?:src|href)="([^"]*)"|url\(([^)]*)\)', page)]
+    assert loads
+    assert [load for load in loads if not load.startswith(("data:", "#"))] == []
+    assert "<script" not in page
+    assert "@import" not in page
+
+
+def test_every_image_and_drawing_has_a_text_alternative(page, inputs):
+    images = re.findall(r"<img [^>]*>", page)
+    assert len(images) == len(inputs.examples)
+    assert all(re.search(r'alt="Galaxy \d+: [^"]+"', image) for image in images)
+    drawings = re.findall(r"<svg [^>]*>", page)
+    assert len(drawings) == 2 * len(SKILL)
+    assert all('role="img"' in one and "by epoch" in one for one in drawings)
+
+
+def test_simulated_data_is_said_to_be_simulated(page, inputs):
+    assert 'class="badge">Simulated data' in page
+    observed = parse_config({"release": "class_table", "source": "galaxies"})
+    assert 'class="badge"' not in render_report(replace(inputs, config=observed))
+
+
+def test_names_from_user_tables_cannot_inject_markup(inputs):
+    evil = "<script>alert(1)</script>"
+    galaxy = ExampleGalaxy('"><img src=x>', draw_galaxy(seed=1), evil, evil, 0.9)
+    candidates = tuple(
+        replace(one, evaluation=replace(one.evaluation, classes=(evil, *CLASSES[1:])))
+        for one in inputs.candidates
+    )
+    page = render_report(
+        replace(
+            inputs,
+            candidates=candidates,
+            examples=(galaxy,),
+            dropped={evil: 1},
+            rejected_images=(RejectedFile(evil, evil),),
+            missing_models=(MissingModel("resnet18", "failed", evil),),
+        )
+    )
+    assert "<script" not in page
+    assert "<img src=x" not in page
+    assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") > 10
+
+
+def test_changed_settings_are_told_from_defaults(inputs):
+    described = {one["name"]: one for one in describe_settings(inputs.config)}
+    assert list(described) == list(RunConfig.model_fields)
+    changed = {name for name, one in described.items() if one["is_changed"]}
+    assert changed == {"epochs", "image_size_px"}
+    assert (described["epochs"]["value"], described["epochs"]["default"]) == ("30", "60")
+
+
+def test_a_run_with_one_model_and_nothing_else_makes_a_page(inputs):
+    alone = inputs.candidates[:1]
+    selection = choose_winner(alone, compare=lambda first, second: pytest.fail("one model"))
+    bare = replace(
+        inputs,
+        candidates=alone,
+        selection=selection,
+        missing_models=(),
+        histories={"alexnet": [{"epoch": 1, "loss": float("nan")}]},
+        examples=(),
+        class_counts={},
+        dropped={},
+        rejected_images=(),
+        num_rows=0,
+        artifacts={},
+        hardware={},
+        times_s={},
+    )
+    page = render_report(bare)
+    assert "only trained model" in page
+    assert "None: every image was read." in page
+
+
+def test_an_example_that_is_no_image_is_refused(inputs):
+    grey = replace(inputs.examples[0], image=np.zeros((8, 8), dtype=np.uint8))
+    with pytest.raises(InputError, match=r"uint8 \(height, width, 3\).*\(8, 8\)"):
+        render_report(replace(inputs, examples=(grey,)))
+
+
+def test_the_leaderboard_marks_the_winner_and_lists_what_is_missing(inputs):
+    failed = MissingModel("resnet152", "failed", "out of memory")
+    table = render_leaderboard(inputs.selection, inputs.candidates, (failed,))
+    lines = table.splitlines()
+    assert lines[0].startswith("Leaderboard on 451 test galaxies")
+    marked = [line for line in lines if line.startswith("*")]
+    assert [line.split()[1] for line in marked] == [inputs.selection.winner]
+    assert "   resnet152: failed (out of memory)" in lines
+    scores = [float(re.findall(r"0\.\d{3}", line)[0]) for line in lines[2:5]]
+    assert scores == sorted(scores, reverse=True)
+    assert "23,600,000  12 min 34 s     1,480" in table
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(4.25, "4.2 s"), (125, "2 min 05 s"), (3599.6, "1 h 00 min"), (7260, "2 h 01 min")],
+)
+def test_durations_read_as_people_say_them(seconds, shown):
+    assert show_duration(seconds) == shown
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with open_browser() as browser:
+        yield browser
+
+
+def open_page(browser, page, folder, *, width, scheme):
+    """Return the page's width in pixels, its background, and what the console said."""
+    (folder / "report.html").write_text(page)
+    tab = browser.new_page(viewport={"width": width, "height": 844}, color_scheme=scheme)
+    messages = []
+    tab.on("console", lambda message: messages.append(message.text))
+    tab.goto((folder / "report.html").as_uri())
+    page_width = tab.evaluate("document.documentElement.scrollWidth")
+    background = tab.evaluate("getComputedStyle(document.body).backgroundColor")
+    tab.close()
+    return page_width, background, messages
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [320, 390, 768, 1280])
+def test_nothing_sticks_out_of_the_page(browser, page, tmp_path, width):
+    page_width, _, messages = open_page(browser, page, tmp_path, width=width, scheme="light")
+    assert page_width == width
+    assert messages == []
+
+
+@needs_browser
+def test_long_names_do_not_stick_out_of_a_phone(browser, inputs, tmp_path):
+    long = "averyverylongname" * 6
+    classes = tuple(f"{name}{long}" for name in CLASSES)
+    candidates = tuple(
+        replace(one, evaluation=replace(one.evaluation, classes=classes))
+        for one in inputs.candidates
+    )
+    changed = replace(
+        inputs,
+        candidates=candidates,
+        examples=(ExampleGalaxy(long, draw_galaxy(seed=1), long, long, 0.9),),
+        missing_models=(MissingModel("resnet18", "failed", long),),
+        dropped={long: 3},
+        artifacts={long: long},
+        hardware={"training": long},
+        times_s={long: 3.0},
+        written=long,
+    )
+    page = render_report(changed)
+    assert open_page(browser, page, tmp_path, width=390, scheme="light")[0] == 390
+
+
+@needs_browser
+def test_the_page_follows_the_readers_dark_scheme(browser, page, tmp_path):
+    light = open_page(browser, page, tmp_path, width=390, scheme="light")[1]
+    dark = open_page(browser, page, tmp_path, width=390, scheme="dark")[1]
+    assert (light, dark) == ("rgb(255, 255, 255)", "rgb(17, 21, 28)")

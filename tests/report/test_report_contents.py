@@ -1,0 +1,97 @@
+"""What the report shows comes from the artifacts of the run, and from the code that runs."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from galaxy_tasks.config import RunConfig
+from galaxy_tasks.evaluation.challenge import ChampionComparison
+from galaxy_tasks.evaluation.selection import CandidateModel, choose_winner, evaluate_candidate
+from galaxy_tasks.report.page import MissingModel, gather_report, render_report
+from galaxy_tasks.storage import artifacts
+from galaxy_tasks.storage.atomic_io import write_json
+from galaxy_tasks.training.saved_model import ModelRecord
+
+CLASSES = ("round", "edge_on")
+LABELS = np.arange(40) % 2
+
+
+def publish(kind, summary, write) -> artifacts.Artifact:
+    with artifacts.open_draft(kind, {"test": kind}) as draft:
+        write(draft.path)
+        return draft.publish(summary)
+
+
+def write_images(folder) -> None:
+    np.save(folder / "images.npy", np.zeros((40, 32, 32, 3), np.uint8))
+    rejected = {"galaxy_id": ["g40"], "source_file": ["g40.jpg"], "reason": ["empty"]}
+    pd.DataFrame({**rejected, "detail": ["no bytes"]}).to_parquet(folder / "rejected.parquet")
+
+
+@pytest.fixture
+def images(tmp_path, monkeypatch) -> artifacts.Artifact:
+    monkeypatch.setenv("GALAXY_HOME", str(tmp_path))
+    counts = {"train": 100, "validation": 30, "test": 20}
+    cleaned = {"rows_in": 350, "dropped": {"malformed": 50}}
+    classes = dict.fromkeys(CLASSES, counts)
+    cleaned |= {"classes": classes, "test_set": {"kept_from_earlier": 3}}
+    labels = publish("labels", cleaned, lambda folder: None)
+    return publish("images", {"labels": labels.key}, write_images)
+
+
+@pytest.fixture
+def candidate_model(images) -> CandidateModel:
+    """A network that is right but for one galaxy."""
+    history = [{"epoch": 1, "loss": 0.5, "val_loss": 0.6}]
+    model = publish("models", {}, lambda folder: write_json(folder / "history.json", history))
+    record = ModelRecord(
+        architecture="resnet18",
+        classes=CLASSES,
+        settings={},
+        num_parameters=11_000_000,
+        epochs=1,
+        best_epoch=1,
+        validation_macro_f1=0.9,
+        training_s=60.0,
+        images_per_s=100.0,
+        device="CPU (drawn)",
+    )
+    calls = np.where(np.arange(40) == 7, 1 - LABELS, LABELS)
+    galaxies = pd.DataFrame(
+        {"galaxy_id": [f"g{n}" for n in range(40)], "label_index": LABELS, "row": np.arange(40)}
+    )
+    return CandidateModel(model, record, np.eye(2)[calls] * 0.8 + 0.1, galaxies)
+
+
+def test_the_report_shows_what_the_artifacts_hold_and_which_code_made_it(
+    images, candidate_model, monkeypatch
+):
+    monkeypatch.setenv("GALAXY_COMMIT", "abc1234")
+    config = RunConfig(bootstrap_samples=100)
+    candidates = (evaluate_candidate(candidate_model, config),)
+    missing = (MissingModel("alexnet", "failed", "out of memory"),)
+
+    inputs = gather_report(
+        config,
+        images=images,
+        candidate_models=[candidate_model],
+        candidates=candidates,
+        selection=choose_winner(candidates, compare=lambda one, two: pytest.fail("one model")),
+        missing=missing,
+        winner=candidate_model,
+        champion=ChampionComparison(None, None),
+    )
+
+    assert inputs.num_rows == 350
+    assert inputs.class_counts["test"] == {"round": 20, "edge_on": 20}
+    assert inputs.dropped == {"malformed": 50}
+    assert [one.file for one in inputs.rejected_images] == ["g40.jpg"]
+    assert inputs.artifacts["test set"].endswith(
+        ", 3 of the labels' test kept there from earlier runs"
+    )
+    assert inputs.hardware["training"] == "CPU (drawn)"
+    assert inputs.times_s == {"training resnet18": 60.0}
+    wrong = [galaxy for galaxy in inputs.examples if galaxy.label != galaxy.prediction]
+    assert [galaxy.galaxy_id for galaxy in wrong] == ["g7"]
+    assert len(inputs.examples) == 13
+    assert "Made by galaxy-morphology 0.1.0+abc1234, " in render_report(inputs)

@@ -1,0 +1,224 @@
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from galaxy_tasks.errors import InputError
+from galaxy_tasks.standalone import server, sessions
+from galaxy_tasks.standalone.__main__ import count_gpu_slots
+from galaxy_tasks.standalone.environment import make_environment
+from galaxy_tasks.standalone.loopback import find_free_port
+from galaxy_tasks.standalone.paths import Place
+
+ROOT = Path(__file__).parents[2]
+# A program whose child leaves the process group, as Airflow's tasks do, and will not be told.
+STUBBORN = """
+import os, signal, time
+if os.fork() == 0:
+    os.setpgid(0, 0)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def stubborn(tmp_path):
+    """The leader of a session with two processes, each ready to be ended."""
+    with (tmp_path / "log").open("wb") as log:
+        leader = sessions.start_session(
+            [sys.executable, "-c", STUBBORN], folder=tmp_path, environment=os.environ, log=log
+        )
+    deadline = time.monotonic() + 30
+    while (tmp_path / "log").read_text().count("ready") < 2:
+        assert time.monotonic() < deadline, (tmp_path / "log").read_text()
+        time.sleep(0.05)
+    yield leader
+    sessions.end_sessions([leader.pid], grace_s=0)
+    leader.wait()
+
+
+def test_ending_a_session_ends_a_child_that_left_the_group_and_ignores_the_signal(stubborn):
+    family = [psutil.Process(stubborn.pid), *psutil.Process(stubborn.pid).children()]
+    assert len(family) == 2
+
+    assert sessions.end_sessions([stubborn.pid], grace_s=0.5) == 2
+
+    stubborn.wait()
+    assert [p for p in family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE] == []
+
+
+def test_ending_a_session_spares_all_others(stubborn):
+    own = {process.pid for process in sessions.list_processes()}
+    assert os.getpid() in own
+    assert sessions.end_sessions([2**22 + 1], grace_s=0) == 0
+    assert stubborn.poll() is None
+
+
+def test_next_start_ends_what_a_killed_one_left(stubborn, tmp_path, capsys):
+    place = Place(ROOT, tmp_path)
+    server._note_sessions(place, [stubborn])
+    server._end_leftovers(place)
+    assert "Ended 2 processes" in capsys.readouterr().out
+    stubborn.wait()
+
+
+def test_next_start_spares_a_stranger_with_the_number_of_a_leader_that_is_gone(stubborn, tmp_path):
+    place = Place(ROOT, tmp_path)
+    place.sessions.write_text(f'{{"{stubborn.pid}": "started long ago"}}')
+    server._end_leftovers(place)
+    assert stubborn.poll() is None
+
+
+def test_a_port_in_use_is_not_taken():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert find_free_port(port) != port
+    assert find_free_port(port) == port
+
+
+def test_a_second_start_in_the_same_folder_is_refused(tmp_path):
+    holder = (
+        "import fcntl, sys, time; file = open(sys.argv[1], 'w'); "
+        "fcntl.flock(file, fcntl.LOCK_EX); print('held', flush=True); time.sleep(600)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", holder, str(tmp_path / "lock")], stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with (
+            pytest.raises(InputError, match="already runs"),
+            server.run_server(Place(ROOT, tmp_path), port=0, preset="quick"),
+        ):
+            pass
+        other.send_signal(signal.SIGKILL)
+
+
+def test_airflow_gets_settings_of_its_own_and_none_of_the_callers(tmp_path, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
+    monkeypatch.setenv("AIRFLOW_CONN_SPARK_DEFAULT", "spark://cluster:7077")
+    monkeypatch.setenv("GALAXY_HOME", "results")
+    monkeypatch.setenv("SPARK_HOME", "/opt/an-older-spark")
+
+    environment = make_environment(Place(ROOT, tmp_path), port=8080, preset="quick")
+
+    assert environment["AIRFLOW__CORE__EXECUTOR"] == "LocalExecutor"
+    assert environment["AIRFLOW__API__HOST"] == "127.0.0.1"
+    assert environment["AIRFLOW_HOME"] == str(tmp_path)
+    assert environment["AIRFLOW_CONN_SPARK_DEFAULT"] == "spark://cluster:7077"
+    assert environment["GALAXY_HOME"] == str(Path.cwd() / "results")
+    assert "SPARK_HOME" not in environment
+
+
+def test_another_airflow_or_spark_has_no_say(tmp_path, monkeypatch):
+    for name in ("AIRFLOW_CONFIG", "SPARK_CONF_DIR", "PYSPARK_PYTHON"):
+        monkeypatch.setenv(name, "/opt/another")
+    monkeypatch.delenv("AIRFLOW_CONN_SPARK_DEFAULT", raising=False)
+
+    environment = make_environment(Place(ROOT, tmp_path), port=8080, preset="quick")
+
+    assert [name for name, value in environment.items() if value == "/opt/another"] == []
+    assert environment["PYSPARK_PYTHON"] == sys.executable
+
+    monkeypatch.setenv("AIRFLOW_CONN_SPARK_DEFAULT", "spark://cluster:7077")
+    environment = make_environment(Place(ROOT, tmp_path), port=8080, preset="quick")
+    assert environment["SPARK_CONF_DIR"] == "/opt/another"
+
+
+def test_this_machine_is_reached_without_a_proxy_however_the_variable_is_spelt(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("no_proxy", "lower.example, both.example")
+    monkeypatch.setenv("NO_PROXY", "both.example,upper.example")
+
+    environment = make_environment(Place(ROOT, tmp_path), port=8080, preset="quick")
+
+    for name in ("no_proxy", "NO_PROXY"):
+        assert set(environment[name].split(",")) == {
+            *("lower.example", "both.example", "upper.example", "127.0.0.1")
+        }
+
+
+def test_password_and_key_are_made_once_for_the_owner_alone(tmp_path):
+    place = Place(ROOT, tmp_path)
+    assert server._password(place) == server._password(place)
+    first = make_environment(place, port=1, preset="quick")["AIRFLOW__API__SECRET_KEY"]
+    assert make_environment(place, port=1, preset="quick")["AIRFLOW__API__SECRET_KEY"] == first
+    assert len(first) >= 64
+    for path in (place.passwords, place.signing_key):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_number_of_networks_that_train_at_once_can_be_set(monkeypatch):
+    monkeypatch.setenv("GALAXY_GPU_SLOTS", "7")
+    assert count_gpu_slots() == 7
+    monkeypatch.delenv("GALAXY_GPU_SLOTS")
+    assert count_gpu_slots() >= 1
+
+
+def test_a_wrong_number_of_networks_is_refused_before_anything_starts(tmp_path):
+    for wrong in ("0", "-1", "two", "1.5"):
+        answer = run_command(home=tmp_path / "airflow", GALAXY_GPU_SLOTS=wrong)
+        assert answer.returncode == 1
+        assert f"GALAXY_GPU_SLOTS must be a whole number of at least 1. Received: '{wrong}'" in (
+            answer.stderr
+        )
+        assert "Traceback" not in answer.stderr
+        assert not (tmp_path / "airflow").exists()
+
+
+@pytest.mark.parametrize(
+    ("preset", "defaults"),
+    [
+        ("quick", ["Default with preset quick: 64.", "alexnet,resnet18,densenet121."]),
+        ("full", ["Default with preset full: 224."]),
+        ("fast", ["Default with preset full: 224."]),
+    ],
+)
+def test_help_shows_the_defaults_of_the_preset_that_is_taken(preset, defaults, tmp_path):
+    answer = run_command("--help", home=tmp_path, GALAXY_PRESET=preset, COLUMNS="400")
+    assert answer.returncode == 0, answer.stderr
+    assert [words for words in defaults if words not in answer.stdout] == []
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--image-size-px", "16"], "image_size_px"),
+        (["--epochs", "many"], "epochs"),
+        (["--architectures", "alexnet,vgg16"], "vgg16"),
+        (["--release", "galaxy_zoo_desi"], "source"),
+    ],
+)
+def test_command_refuses_a_wrong_setting_before_it_starts_anything(options, named, tmp_path):
+    answer = run_command(*options, home=tmp_path / "airflow")
+    assert answer.returncode == 1
+    assert named in answer.stderr
+    assert "Traceback" not in answer.stderr
+    assert not (tmp_path / "airflow").exists()
+
+
+def test_command_names_an_option_that_does_not_exist(tmp_path):
+    answer = run_command("--image-size", "64", home=tmp_path / "airflow")
+    assert answer.returncode != 0
+    assert "--image-size" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def run_command(*options, home, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "galaxy_tasks.standalone", *options],
+        cwd=ROOT,
+        env={**os.environ, "GALAXY_AIRFLOW_HOME": str(home), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )

@@ -1,0 +1,90 @@
+"""Batches carry the right galaxies, with the right labels and weights, in a repeatable order."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from galaxy_tasks.errors import InputError
+from galaxy_tasks.training.dataset import class_weights, epoch_order, make_epoch, open_galaxies
+
+
+@pytest.fixture
+def images_folder(tmp_path):
+    """Eleven 4-pixel cutouts, each filled with its own row number; row 10 is a test galaxy."""
+    images = np.arange(11, dtype=np.uint8).reshape(11, 1, 1, 1) * np.ones((1, 4, 4, 3), np.uint8)
+    np.save(tmp_path / "images.npy", images)
+    pd.DataFrame(
+        {
+            "galaxy_id": [f"g{row}" for row in range(11)],
+            "label_index": [row % 2 for row in range(11)],
+            "split": ["train"] * 6 + ["validation"] * 4 + ["test"],
+        }
+    ).to_parquet(tmp_path / "manifest.parquet")
+    return tmp_path
+
+
+def test_a_split_has_its_own_galaxies(images_folder):
+    validation = open_galaxies(images_folder, "validation")
+    assert validation.galaxy_ids == ("g6", "g7", "g8", "g9")
+    assert [batch[:, 0, 0, 0].tolist() for batch in validation.image_batches(3)] == [[6, 7, 8], [9]]
+
+
+def test_an_epoch_visits_each_galaxy_once_with_its_label_and_weight(images_folder):
+    training = open_galaxies(images_folder, "train")
+    order = epoch_order(training.labels, seed=5, epoch=0, galaxy_weights=None)
+    seen = {}
+    for images, labels, weights in make_epoch(
+        training, order=order, batch_size=2, num_classes=2, loss_weights=np.array([1.0, 3.0])
+    ):
+        assert images.dtype == np.uint8
+        for image, label, weight in zip(
+            images.numpy(), labels.numpy(), weights.numpy(), strict=True
+        ):
+            seen[int(image[0, 0, 0])] = (label.tolist(), float(weight))
+    assert seen == {row: ([1, 0], 1.0) if row % 2 == 0 else ([0, 1], 3.0) for row in range(6)}
+
+
+def test_a_ragged_last_batch_is_left_out_but_a_small_set_is_not(images_folder):
+    training = open_galaxies(images_folder, "train")
+    order = np.arange(6)
+    options = {"order": order, "num_classes": 2, "loss_weights": np.ones(2)}
+    assert len(make_epoch(training, batch_size=4, **options)) == 1
+    assert len(make_epoch(training, batch_size=100, **options)) == 1
+
+
+def test_order_depends_on_seed_and_epoch_alone():
+    labels = np.zeros(50, dtype=np.int64)
+
+    def order(seed: int, epoch: int) -> list[int]:
+        return epoch_order(labels, seed=seed, epoch=epoch, galaxy_weights=None).tolist()
+
+    assert order(1, 2) == order(1, 2)
+    assert order(1, 2) != order(1, 3)
+    assert order(1, 2) != order(2, 2)
+
+
+def test_class_weights_by_hand():
+    labels = np.array([0] * 8 + [1] * 2)
+    np.testing.assert_allclose(class_weights(labels, 2, 0.0), [1, 1])
+    # Full balance: each class weighs half of all ten galaxies.
+    np.testing.assert_allclose(class_weights(labels, 2, 1.0), [10 / 16, 10 / 4])
+    halfway = class_weights(labels, 2, 0.5)
+    assert halfway[1] / halfway[0] == pytest.approx(2.0)
+    assert halfway[labels].mean() == pytest.approx(1.0)
+
+
+def test_balanced_sampling_evens_the_classes():
+    labels = np.array([0] * 900 + [1] * 100)
+    weights = class_weights(labels, 2, 1.0)[labels]
+    order = epoch_order(labels, seed=1, epoch=0, galaxy_weights=weights)
+    assert 430 < labels[order].sum() < 570
+
+
+def test_bad_inputs_are_named(images_folder):
+    with pytest.raises(InputError, match=r"\[3, 0\]"):
+        class_weights(np.zeros(3, dtype=np.int64), 2, 1.0)
+    with pytest.raises(InputError, match="no galaxy in the split 'dev'"):
+        open_galaxies(images_folder, "dev")
+    np.save(images_folder / "images.npy", np.zeros((3, 4, 4, 3), np.uint8))
+    with pytest.raises(InputError, match=r"11 rows but images\.npy 3 images"):
+        open_galaxies(images_folder, "train")

@@ -1,0 +1,233 @@
+"""Real trainings of small networks on drawn galaxies: they learn, resume, and are repeatable."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fixtures.training_inputs import draw_images
+
+from galaxy_tasks.config import RunConfig, parse_config
+from galaxy_tasks.errors import InputError
+
+PROGRAM = """
+import json, sys
+from pathlib import Path
+from galaxy_tasks.config import parse_config
+from galaxy_tasks.devices import set_up_device
+config = parse_config(json.loads(sys.argv[1]))
+device = set_up_device(config)
+from galaxy_tasks.training import train_classifier
+import numpy as np
+folder = Path(sys.argv[3])
+trained = train_classifier(
+    Path(sys.argv[2]), architecture=sys.argv[4], config=config,
+    classes=["round", "edge_on"], device=device, folder=folder,
+)
+np.savez(folder / "weights.npz", *[np.asarray(w) for w in trained.model.weights])
+np.save(folder / "probabilities.npy", trained.test_probabilities)
+(folder / "history.json").write_text(json.dumps(trained.state.history))
+"""
+SETTINGS = {
+    "image_size_px": 32,
+    "epochs": 4,
+    "batch_size": 16,
+    "warmup_epochs": 1.0,
+    "prediction_views": 4,
+    "deterministic": True,
+    "architectures": ["resnet18"],
+}
+
+
+@pytest.fixture(scope="module")
+def images_folder(tmp_path_factory) -> Path:
+    return draw_images(tmp_path_factory.mktemp("images"))
+
+
+def start(images_folder: Path, folder: Path, **settings) -> subprocess.Popen[str]:
+    folder.mkdir(exist_ok=True)
+    values = {**SETTINGS, **settings}
+    parse_config(values)
+    command = [sys.executable, "-c", PROGRAM, json.dumps(values), str(images_folder), str(folder)]
+    return subprocess.Popen(
+        [*command, values["architectures"][0]],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "TF_CPP_MIN_LOG_LEVEL": "2"},
+    )
+
+
+def train(images_folder: Path, folder: Path, **settings) -> str:
+    with start(images_folder, folder, **settings) as process:
+        log, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, log
+    return log
+
+
+@pytest.fixture(scope="module")
+def undisturbed(images_folder, tmp_path_factory) -> tuple[Path, str]:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    return folder, train(images_folder, folder)
+
+
+def test_the_log_tells_what_runs_and_each_epoch(undisturbed):
+    _, log = undisturbed
+    assert "Training resnet18: 11,1" in log
+    assert "64 training and 28 validation galaxies at 32 px" in log
+    assert "float32, XLA off, deterministic" in log
+    for epoch in range(1, 5):
+        assert f"epoch   {epoch}/4  train: loss" in log
+    assert "images/s" in log
+    assert "learning rate" in log
+
+
+def test_a_network_learns_to_tell_round_from_edge_on(undisturbed):
+    folder, _ = undisturbed
+    probabilities = np.load(folder / "probabilities.npy")
+    assert probabilities.shape == (28, 2)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+    assert (probabilities.argmax(axis=1) == np.arange(28) % 2).mean() > 0.9
+    history = json.loads((folder / "history.json").read_text())
+    assert history[-1]["loss"] < history[0]["loss"]
+
+
+def test_a_killed_training_ends_with_the_same_weights(images_folder, undisturbed, tmp_path):
+    with start(images_folder, tmp_path) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("epoch   2/4"):
+                break
+        os.kill(process.pid, signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    log = train(images_folder, tmp_path)
+    assert "Going on after epoch" in log
+    assert "epoch   1/4" not in log
+    with (
+        np.load(tmp_path / "weights.npz") as resumed,
+        np.load(undisturbed[0] / "weights.npz") as one,
+    ):
+        assert resumed.files == one.files
+        for name in one.files:
+            np.testing.assert_array_equal(resumed[name], one[name])
+    np.testing.assert_array_equal(
+        np.load(tmp_path / "probabilities.npy"), np.load(undisturbed[0] / "probabilities.npy")
+    )
+
+
+def test_a_loss_that_is_not_finite_is_a_clear_error(images_folder, tmp_path):
+    with start(
+        images_folder,
+        tmp_path,
+        learning_rate=1.0,
+        architectures=["alexnet"],
+        epochs=40,
+        label_smoothing=0.0,
+        weight_decay=1.0,
+        warmup_epochs=0.0,
+        precision="mixed_float16",
+    ) as process:
+        log, _ = process.communicate(timeout=300)
+    if process.returncode == 0:
+        pytest.fail(f"Expected the loss to diverge:\n{log}")
+    assert "Lower learning_rate (now 1)" in log
+
+
+def test_numbers_beyond_float16_are_a_clear_error(images_folder):
+    """Weights of 60,000 are finite, and so is the loss; a bright image's sum is not."""
+    import keras
+
+    from galaxy_tasks.training import loop
+    from galaxy_tasks.training.checkpoints import TrainingState
+    from galaxy_tasks.training.dataset import open_galaxies
+
+    images = keras.Input((32, 32, 3), dtype="uint8")
+    features = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(images))
+    large = keras.layers.Dense(2, kernel_initializer=keras.initializers.Constant(6e4))
+    large.dtype_policy = "mixed_float16"
+    model = keras.Model(images, large(features))
+    state = TrainingState(epoch=2, batch_size=16)
+    validation = open_galaxies(images_folder, "validation")
+    with pytest.raises(InputError, match=r"probabilities became nan in epoch 3\. Lower"):
+        loop._validate(model, state=state, config=RunConfig(), validation=validation)
+
+
+def build_greedy(*, doublings: int):
+    """A model of a layer that wants 2 ** (doublings * batch) numbers: 1 PiB for 48 doublings."""
+    import keras
+    import tensorflow as tf
+
+    class Greedy(keras.layers.Layer):
+        def call(self, images):
+            power = doublings * tf.shape(images, tf.int64)[0]
+            return images + tf.reduce_sum(
+                tf.random.uniform([tf.pow(tf.constant(2, tf.int64), power)])
+            )
+
+    keras.utils.set_random_seed(1)
+    images = keras.Input((32, 32, 3), dtype="uint8")
+    features = keras.layers.Flatten()(Greedy()(keras.layers.Rescaling(1 / 255)(images)))
+    return keras.Model(images, keras.layers.Dense(2)(features))
+
+
+def test_memory_that_runs_out_at_prediction_halves_the_batch(images_folder, capsys):
+    from galaxy_tasks.training.checkpoints import TrainingState
+    from galaxy_tasks.training.dataset import open_galaxies
+    from galaxy_tasks.training.loop import predict_test
+
+    probabilities = predict_test(
+        build_greedy(doublings=2),
+        state=TrainingState(epoch=1, batch_size=24),
+        config=RunConfig(prediction_views=1),
+        test=open_galaxies(images_folder, "test"),
+    )
+
+    assert "Out of memory with batches of 24: going on with 12." in capsys.readouterr().out
+    assert probabilities.shape == (28, 2)
+
+
+def test_memory_that_runs_out_halves_the_batch(images_folder, tmp_path, capsys):
+    """A real error of the allocator, in an epoch; what is saved goes on with the smaller batch."""
+    from galaxy_tasks.training import loop
+    from galaxy_tasks.training.checkpoints import load_checkpoint
+    from galaxy_tasks.training.dataset import open_galaxies
+    from galaxy_tasks.training.device import Device
+
+    model = build_greedy(doublings=1)
+    config = RunConfig(batch_size=48, epochs=2)
+    loop._compile(model, config=config, device=Device("CPU", "float32", is_xla=False))
+    training_split, validation = (
+        open_galaxies(images_folder, split) for split in ("train", "validation")
+    )
+    state = loop._restore(model, config=config, folder=tmp_path)
+
+    done = loop._run_epoch_safely(
+        model,
+        state=state,
+        config=config,
+        training=training_split,
+        validation=validation,
+        folder=tmp_path,
+    )
+
+    assert "Out of memory with batches of 48: going on with 24." in capsys.readouterr().out
+    assert (done.epoch, done.batch_size) == (1, 24)
+    saved = load_checkpoint(
+        tmp_path, model=loop._variables(model), optimizer=model.optimizer.variables
+    )
+    assert saved == done
+
+
+def test_the_learning_rate_warms_up_and_falls():
+    from galaxy_tasks.training.loop import learning_rate_at
+
+    config = RunConfig(epochs=10, warmup_epochs=2.0, learning_rate=0.1)
+    assert learning_rate_at(0.0, config) == pytest.approx(0.001)
+    assert learning_rate_at(1.0, config) == pytest.approx(0.05)
+    assert learning_rate_at(2.0, config) == pytest.approx(0.1)
+    assert learning_rate_at(6.0, config) == pytest.approx(0.1 * (0.01 + 0.99 * 0.5))
+    assert learning_rate_at(10.0, config) == pytest.approx(0.001)
