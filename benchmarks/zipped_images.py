@@ -24,7 +24,7 @@ from pathlib import Path
 from benchmarks.image_preparation import SETTINGS, draw_cutouts
 from galaxy_tasks.acquisition.archives import unpack_archive
 from galaxy_tasks.acquisition.downloads.records import DownloadSettings
-from galaxy_tasks.acquisition.zip_reader import MAX_RATIO, MAX_UNPACKED_BYTES, find_places, is_zip
+from galaxy_tasks.acquisition.zip_reader import MAX_RATIO, MAX_UNPACKED_BYTES, is_zip, list_entries
 from galaxy_tasks.images.prepare import prepare_image, use_one_thread
 from galaxy_tasks.images.workers import open_source
 
@@ -50,12 +50,12 @@ def pack(paths: list[Path], archive: Path, method: int) -> Path:
 
 def time_reading(images: Path, names: list[str]) -> tuple[float, float]:
     """Return images a second of CPU time: only read, and read and prepared."""
-    places = find_places(images) if is_zip(images) else None
+    entries = list_entries(images) if is_zip(images) else None
     rates = []
     for prepare in (len, lambda data: prepare_image(data, SETTINGS)):
         started_s = time.process_time()
         for first in range(0, len(names), CHUNK_IMAGES):
-            with open_source(images, places, max_side_px=SETTINGS.max_source_side_px) as read:
+            with open_source(images, entries, max_side_px=SETTINGS.max_source_side_px) as read:
                 for name in names[first : first + CHUNK_IMAGES]:
                     prepare(read(name))
         rates.append(len(names) / (time.process_time() - started_s))

@@ -12,7 +12,7 @@ from pathlib import Path
 from galaxy_tasks.acquisition.archives import check_members, iterate_members, name_damage
 from galaxy_tasks.acquisition.downloads.disk import name_disk_trouble
 from galaxy_tasks.acquisition.downloads.fetching import check_file
-from galaxy_tasks.acquisition.downloads.records import RemoteFile as Download
+from galaxy_tasks.acquisition.downloads.records import RemoteFile
 from galaxy_tasks.acquisition.downloads.verification import read_record
 from galaxy_tasks.acquisition.locate import (
     PlacedFile,
@@ -26,7 +26,7 @@ from galaxy_tasks.acquisition.tables import count_rows, is_image, list_file_name
 from galaxy_tasks.acquisition.zip_reader import MAX_RATIO, MAX_UNPACKED_BYTES
 from galaxy_tasks.config import RunConfig, parse_config
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.releases.schema import ImageKey, Release, RemoteFile
+from galaxy_tasks.releases.schema import ImageKey, PublishedFile, Release
 
 _CHUNK_BYTES = 1 << 18
 
@@ -57,7 +57,7 @@ def check_release(release: Release, *, folder: Path) -> list[CheckedFile]:
     for path in others:  # would be read, though the published file is there, too
         is_mapping = path.name in getattr(release.mapping, "file_names", ())
         role = "mapping" if is_mapping else "catalogue"
-        file = RemoteFile(name=path.name, addresses=(), role=role)
+        file = PublishedFile(name=path.name, addresses=(), role=role)
         checked.append(_check_file(release, file, folder))
     images = _check_images_folder(release, folder)
     return [*checked, images] if images else checked
@@ -78,9 +78,9 @@ def _check_placed(release: Release, placed: PlacedFile, folder: Path) -> Checked
     )
 
 
-def _check_file(release: Release, file: RemoteFile, folder: Path) -> CheckedFile:
+def _check_file(release: Release, file: PublishedFile, folder: Path) -> CheckedFile:
     path = folder / file.name
-    known = Download(file.name, size_bytes=file.size_bytes, md5=file.md5)
+    known = RemoteFile(file.name, size_bytes=file.size_bytes, md5=file.md5)
     try:
         with name_disk_trouble(folder):
             recorded = read_record(path)
@@ -98,7 +98,7 @@ def _check_file(release: Release, file: RemoteFile, folder: Path) -> CheckedFile
 
 
 def check_content(
-    release: Release, file: RemoteFile, path: Path, *, config: RunConfig | None = None
+    release: Release, file: PublishedFile, path: Path, *, config: RunConfig | None = None
 ) -> str:
     """Return what a file was found to hold; what has a published hash is not read to its end.
 

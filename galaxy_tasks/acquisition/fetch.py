@@ -14,19 +14,18 @@ from galaxy_tasks.acquisition.check import check_content
 from galaxy_tasks.acquisition.downloads.disk import check_free_space, name_disk_trouble
 from galaxy_tasks.acquisition.downloads.fetching import fetch_files
 from galaxy_tasks.acquisition.downloads.partial import part_path
-from galaxy_tasks.acquisition.downloads.records import DownloadSettings, FetchedFile
-from galaxy_tasks.acquisition.downloads.records import RemoteFile as Download
+from galaxy_tasks.acquisition.downloads.records import DownloadSettings, FetchedFile, RemoteFile
 from galaxy_tasks.acquisition.downloads.verification import record_path
 from galaxy_tasks.acquisition.links import link_known, link_source, name_source
 from galaxy_tasks.acquisition.locate import INCOMPLETE, PlacedFile, find_placed
 from galaxy_tasks.acquisition.stock import is_as_verified, note_verified
 from galaxy_tasks.acquisition.versions import complete_from_zenodo, take_version
-from galaxy_tasks.acquisition.zip_reader import MAX_RATIO, MAX_UNPACKED_BYTES, find_places
+from galaxy_tasks.acquisition.zip_reader import MAX_RATIO, MAX_UNPACKED_BYTES, list_entries
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.formatting import format_bytes
 from galaxy_tasks.releases import RELEASES
-from galaxy_tasks.releases.schema import Release, RemoteFile
+from galaxy_tasks.releases.schema import PublishedFile, Release
 from galaxy_tasks.storage.artifacts import home
 
 _DEFAULTS = DownloadSettings()
@@ -119,7 +118,9 @@ def fetch_release(
     _check_unhashed(release, folder, config)
     if is_read_packed:
         for archive in archives:
-            print(f"{archive.name}: {len(find_places(archive)):,} files, read in place", flush=True)
+            print(
+                f"{archive.name}: {len(list_entries(archive)):,} files, read in place", flush=True
+            )
     else:
         _unpack(archives, folder, images_folder=release.images_folders[0], settings=settings)
     return fetched
@@ -190,14 +191,14 @@ def _announce(
     print(f"{release.name}: fetching {', '.join(told)} into {folder}", flush=True)
 
 
-def _find_bytes(file: RemoteFile) -> int | None:
+def _find_bytes(file: PublishedFile) -> int | None:
     """Return a file's size as well as it is known."""
     if file.size_bytes is None and file.size_mb is not None:
         return round(1e6 * file.size_mb)
     return file.size_bytes
 
 
-def _estimate_bytes(release: Release, file: RemoteFile) -> int:
+def _estimate_bytes(release: Release, file: PublishedFile) -> int:
     """Return a file's size; of archives of which only the whole size is stated an equal share."""
     if (size_bytes := _find_bytes(file)) is not None:
         return size_bytes
@@ -228,7 +229,7 @@ def _check_unhashed(release: Release, folder: Path, config: RunConfig | None) ->
             ) from None
 
 
-def _is_right(release: Release, file: RemoteFile, path: Path) -> bool:
+def _is_right(release: Release, file: PublishedFile, path: Path) -> bool:
     """Return whether a file is what the release has, whatever a run's settings call for."""
     try:
         check_content(release, file, path, config=None)
@@ -237,5 +238,5 @@ def _is_right(release: Release, file: RemoteFile, path: Path) -> bool:
     return True
 
 
-def _as_download(file: RemoteFile) -> Download:
-    return Download(file.name, addresses=file.addresses, size_bytes=file.size_bytes, md5=file.md5)
+def _as_download(file: PublishedFile) -> RemoteFile:
+    return RemoteFile(file.name, addresses=file.addresses, size_bytes=file.size_bytes, md5=file.md5)

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from galaxy_tasks.acquisition.tables import list_file_names, open_bytes
-from galaxy_tasks.acquisition.zip_reader import find_places, is_zip
+from galaxy_tasks.acquisition.zip_reader import is_zip, list_entries
 from galaxy_tasks.errors import InputError, ResourceError
 from galaxy_tasks.storage.atomic_io import write_durably
 
@@ -58,11 +58,11 @@ def checksum_images(images: Path, *, cache: Path | None = None) -> Checksums:
         cache: folder of the tables with what was read before; None: read everything.
     """
     if is_zip(images):
-        places = find_places(images)
+        entries = list_entries(images)
         return Checksums(
-            list(places),
-            np.array([place.size_bytes for place in places.values()], dtype=np.int64),
-            np.array([place.crc32 for place in places.values()], dtype=np.int64),
+            list(entries),
+            np.array([entry.size_bytes for entry in entries.values()], dtype=np.int64),
+            np.array([entry.crc32 for entry in entries.values()], dtype=np.int64),
         )
     names = list_file_names(images)
     path = cache / f"{_name_table(images)}.parquet" if cache else None

@@ -11,7 +11,7 @@ from galaxy_tasks.acquisition.locate import INCOMPLETE, find_placed, locate_imag
 from galaxy_tasks.acquisition.stock import find_verified, is_images_untouched
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.releases.availability import find_record
+from galaxy_tasks.releases.availability import find_zenodo_record
 from galaxy_tasks.releases.schema import Release
 
 
@@ -38,9 +38,9 @@ def link_source(config: RunConfig, release: Release, folder: Path) -> None:
     targets = [
         each.path
         for each in find_placed(release, source)
-        if each.path and each.file.role != "images" and not find_record(each.file)
+        if each.path and each.file.role != "images" and not find_zenodo_record(each.file)
     ]
-    offered = [file for file in release.files if find_record(file)]
+    offered = [file for file in release.files if find_zenodo_record(file)]
     if all(file.role != "images" for file in offered):
         targets.append(locate_images(config, release, source))
     with name_disk_trouble(folder):

@@ -28,8 +28,8 @@ from galaxy_tasks.releases.schema import (
     GivenScheme,
     ImageKey,
     ImageMapping,
+    PublishedFile,
     Release,
-    RemoteFile,
     Scheme,
     VoteScheme,
 )
@@ -342,7 +342,7 @@ def _require_file(path: Path, what: str) -> Path:
 class PlacedFile:
     """A file of a release, and where it is."""
 
-    file: RemoteFile
+    file: PublishedFile
     path: Path | None
     """The file; or what stands for it: the same table in another format, another catalogue of the
     release, the folder that an archive unpacks to, a zip in place of it; None: nothing of all."""
@@ -365,7 +365,7 @@ def find_read_tables(release: Release, folder: Path) -> list[Path]:
     return [path for path in tables if path]
 
 
-def _find_file(release: Release, file: RemoteFile, folder: Path) -> Path | None:
+def _find_file(release: Release, file: PublishedFile, folder: Path) -> Path | None:
     own = folder / file.name
     if own.is_file():
         return own

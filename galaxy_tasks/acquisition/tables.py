@@ -25,7 +25,7 @@ from galaxy_tasks.acquisition.fits_headers import (
     open_fits,
     read_fits_header,
 )
-from galaxy_tasks.acquisition.zip_reader import find_places, is_zip
+from galaxy_tasks.acquisition.zip_reader import is_zip, list_entries
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.releases.schema import Release
 
@@ -231,7 +231,7 @@ def _rank_suffix(name: str) -> tuple[int, str]:
 def list_file_names(folder: Path) -> list[str]:
     """Return the names of a folder's or zip's files, in no order; hidden files are left out."""
     if is_zip(folder):
-        return list(find_places(folder))
+        return list(list_entries(folder))
     with os.scandir(folder) as entries:
         return [e.name for e in entries if e.is_file() and not e.name.startswith(".")]
 

@@ -8,8 +8,8 @@ from galaxy_tasks.acquisition import zenodo
 from galaxy_tasks.acquisition.locate import find_placed
 from galaxy_tasks.acquisition.tables import shorten
 from galaxy_tasks.errors import GalaxyMorphologyError, InputError
-from galaxy_tasks.releases.availability import find_record
-from galaxy_tasks.releases.schema import Release, RemoteFile
+from galaxy_tasks.releases.availability import find_zenodo_record
+from galaxy_tasks.releases.schema import PublishedFile, Release
 
 
 def complete_from_zenodo(release: Release, folder: Path) -> Release:
@@ -24,7 +24,7 @@ def complete_from_zenodo(release: Release, folder: Path) -> Release:
         for each in find_placed(release, folder)
         if not each.path or not (each.placeholder or each.file.md5)
     }
-    wanted = {file.name: find_record(file) for file in release.files if file.name in names}
+    wanted = {file.name: find_zenodo_record(file) for file in release.files if file.name in names}
     offered: dict[str, dict[str, zenodo.RecordFile]] = {}
     for record_id in dict.fromkeys(filter(None, wanted.values())):
         try:
@@ -44,7 +44,7 @@ def complete_from_zenodo(release: Release, folder: Path) -> Release:
     return replace(release, files=tuple(files))
 
 
-def _complete(file: RemoteFile, offered: zenodo.RecordFile | None) -> RemoteFile:
+def _complete(file: PublishedFile, offered: zenodo.RecordFile | None) -> PublishedFile:
     if offered is None:
         return file
     if file.md5 and offered.md5 and file.md5 != offered.md5:
@@ -67,7 +67,7 @@ def take_version(release: Release, record_id: str) -> Release:
     """
     record = zenodo.request_record(record_id, url=_zenodo_url())
     offered = {file.name: file for file in record.files}
-    known = [file.name for file in release.files if find_record(file)]
+    known = [file.name for file in release.files if find_zenodo_record(file)]
     missing = [name for name in known if name not in offered]
     if missing or not known:
         raise InputError(

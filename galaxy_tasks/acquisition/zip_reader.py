@@ -24,7 +24,7 @@ _LOCAL_HEADER = struct.Struct("<4s22xHH")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ZipEntry:
     """Where in a zip a file is, and what its content must be."""
 
     offset: int
@@ -34,33 +34,33 @@ class Place:
     is_packed: bool
 
 
-class ZippedMembers:
+class ZipReader:
     """The files of a zip by name, in the archive's order; use it as a context manager.
 
     Reading has no position that could be shared: threads, and processes forked after opening, may
     read at the same time.
     """
 
-    def __init__(self, archive: Path, places: Mapping[str, Place]) -> None:
-        """Open the archive; `open_members` checks it first, and finds the places."""
+    def __init__(self, archive: Path, entries: Mapping[str, ZipEntry]) -> None:
+        """Open the archive; `open_members` checks it first, and finds the entries."""
         self.archive = archive
-        self.places = places
+        self.entries = entries
         self._file = archive.open("rb", buffering=0)
 
-    def __enter__(self) -> "ZippedMembers":
+    def __enter__(self) -> "ZipReader":
         return self
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self.entries)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.places)
+        return iter(self.entries)
 
     def __contains__(self, name: object) -> bool:
-        return name in self.places
+        return name in self.entries
 
     def size_bytes(self, name: str) -> int:
         """Return the size of a file's content."""
@@ -72,26 +72,26 @@ class ZippedMembers:
         Raises:
             InputError: there is no such file, or its content is damaged.
         """
-        place = self._find(name)
+        entry = self._find(name)
         with name_disk_trouble(self.archive), name_damage(self.archive):
-            header = self._read_at(place.offset, _LOCAL_HEADER.size)
+            header = self._read_at(entry.offset, _LOCAL_HEADER.size)
             signature, name_bytes, extra_bytes = _LOCAL_HEADER.unpack(header)
             if signature != b"PK\3\4":
-                raise zipfile.BadZipFile(f"no member at byte {place.offset}")
-            start = place.offset + _LOCAL_HEADER.size + name_bytes + extra_bytes
-            content = self._read_at(start, place.packed_bytes)
-            if place.is_packed:
+                raise zipfile.BadZipFile(f"no member at byte {entry.offset}")
+            start = entry.offset + _LOCAL_HEADER.size + name_bytes + extra_bytes
+            content = self._read_at(start, entry.packed_bytes)
+            if entry.is_packed:
                 # One byte more than stated, so that more than stated is noticed and no more comes.
-                content = zlib.decompressobj(-15).decompress(content, place.size_bytes + 1)
-            if len(content) != place.size_bytes or zlib.crc32(content) != place.crc32:
+                content = zlib.decompressobj(-15).decompress(content, entry.size_bytes + 1)
+            if len(content) != entry.size_bytes or zlib.crc32(content) != entry.crc32:
                 raise zipfile.BadZipFile(f"wrong size or CRC-32 of {name!r}")
         return content
 
-    def _find(self, name: str) -> Place:
+    def _find(self, name: str) -> ZipEntry:
         try:
-            return self.places[name]
+            return self.entries[name]
         except KeyError:
-            some = ", ".join(list(self.places)[:3])
+            some = ", ".join(list(self.entries)[:3])
             raise InputError(
                 f"{self.archive} has no file {name!r}; it has {len(self)}, such as {some}."
             ) from None
@@ -110,7 +110,7 @@ def open_members(
     max_ratio: float,
     max_member_bytes: int = 2**28,
     layout: Layout = "as_archived",
-) -> ZippedMembers:
+) -> ZipReader:
     """Return the files of a zip, to be read by name; nothing is written.
 
     The names are the same and as safe, and the bounds the same, as in `unpack_archive`; a single
@@ -127,15 +127,17 @@ def open_members(
         with zipfile.ZipFile(archive) as opened:
             members = list(arrange(archive, iterate_zip(archive, opened), layout))
             check_members(archive, members, max_total_bytes=max_total_bytes, max_ratio=max_ratio)
-            places = {
-                member.name: _find_place(archive, member.entry, max_member_bytes=max_member_bytes)
+            entries = {
+                member.name: _describe_entry(
+                    archive, member.entry, max_member_bytes=max_member_bytes
+                )
                 for member in members
                 if member.entry and not member.is_folder
             }
-        return ZippedMembers(archive, places)
+        return ZipReader(archive, entries)
 
 
-def _find_place(archive: Path, info: zipfile.ZipInfo, *, max_member_bytes: int) -> Place:
+def _describe_entry(archive: Path, info: zipfile.ZipInfo, *, max_member_bytes: int) -> ZipEntry:
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise InputError(
             f"{archive}: {info.filename!r} is packed by method {info.compress_type}; only stored "
@@ -147,7 +149,7 @@ def _find_place(archive: Path, info: zipfile.ZipInfo, *, max_member_bytes: int) 
             f"{archive}: {info.filename!r} has {largest_bytes} bytes, more than the "
             f"{max_member_bytes} that are read into memory. Unpack the archive."
         )
-    return Place(
+    return ZipEntry(
         info.header_offset,
         info.compress_size,
         info.file_size,
@@ -172,7 +174,7 @@ def is_zip(path: Path) -> bool:
     return path.suffix.lower() == ".zip" and path.is_file()
 
 
-def find_places(archive: Path) -> Mapping[str, Place]:
+def list_entries(archive: Path) -> Mapping[str, ZipEntry]:
     """Return where in a zip each file is, by its name without folders; hidden files are left out.
 
     Raises:
@@ -180,12 +182,12 @@ def find_places(archive: Path) -> Mapping[str, Place]:
             says; or two images of one name in different folders.
     """
     status = archive.stat()
-    return _find_places(archive, status.st_size, status.st_mtime_ns)
+    return _list_entries(archive, status.st_size, status.st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=1)
-def _find_places(archive: Path, _size_bytes: int, _changed_ns: int) -> Mapping[str, Place]:
+def _list_entries(archive: Path, _size_bytes: int, _changed_ns: int) -> Mapping[str, ZipEntry]:
     """Read the directory, some seconds for a quarter of a million files, once for all who ask."""
     limits = {"max_total_bytes": MAX_UNPACKED_BYTES, "max_ratio": MAX_RATIO}
     with open_members(archive, layout="flat", **limits) as members:
-        return members.places
+        return members.entries

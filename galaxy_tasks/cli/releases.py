@@ -17,8 +17,8 @@ from galaxy_tasks.releases.schema import (
     Criterion,
     GivenScheme,
     ImageMapping,
+    PublishedFile,
     Release,
-    RemoteFile,
     Scheme,
     VoteScheme,
 )
@@ -207,7 +207,7 @@ def _describe_criterion(release: Release, criterion: Criterion) -> str:
     return f"{criterion.column} >= {criterion.minimum:g}{meaning}"
 
 
-def _describe_file(file: RemoteFile) -> str:
+def _describe_file(file: PublishedFile) -> str:
     size = f"{file.size_mb:,g} MB" if file.size_mb else "size not stated"
     md5 = f", md5 {file.md5}" if file.md5 else ""
     return f"{file.name} ({size}{md5}): {' or '.join(file.addresses) or 'only by hand'}"

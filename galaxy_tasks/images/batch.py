@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import csv
 
-from galaxy_tasks.acquisition.zip_reader import find_places, is_zip
+from galaxy_tasks.acquisition.zip_reader import is_zip, list_entries
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.images import prepare
 from galaxy_tasks.images.resume import HEADER_BYTES, Journal, SlotFile
@@ -309,16 +309,16 @@ def _is_complete(folder: Path, plan: str) -> bool:
 def _cut_into_chunks(table: pa.Table, folders: Sequence[Path]) -> list[Chunk]:
     """Return the table's images in chunks, each of one folder."""
     names, indices = table["image_name"].to_pylist(), table[FOLDER].to_numpy()
-    places = [find_places(folder) if is_zip(folder) else None for folder in folders]
+    entries = [list_entries(folder) if is_zip(folder) else None for folder in folders]
     turns = [0, *(np.flatnonzero(np.diff(indices)) + 1).tolist(), len(names)]
     chunks: list[Chunk] = []
     for start, stop in pairwise(turns):
         folder = int(indices[start])
-        inside = places[folder]
+        inside = entries[folder]
         for first in range(start, stop, _CHUNK_IMAGES):
             own = tuple(names[first : min(first + _CHUNK_IMAGES, stop)])
-            own_places = None if inside is None else {n: inside[n] for n in own if n in inside}
-            chunks.append(Chunk(len(chunks), first, own, folder, own_places))
+            own_entries = None if inside is None else {n: inside[n] for n in own if n in inside}
+            chunks.append(Chunk(len(chunks), first, own, folder, own_entries))
     return chunks
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from joblib import cpu_count
 
-from galaxy_tasks.acquisition.zip_reader import Place, ZippedMembers
+from galaxy_tasks.acquisition.zip_reader import ZipEntry, ZipReader
 from galaxy_tasks.errors import InputError, ResourceError
 from galaxy_tasks.images import prepare
 from galaxy_tasks.images.headers import RejectedImage, check_size, read_image_file
@@ -34,27 +34,27 @@ ReadImage = Callable[[str], bytes]
 
 @contextmanager
 def open_source(
-    images: Path, places: Mapping[str, Place] | None, *, max_side_px: int
+    images: Path, entries: Mapping[str, ZipEntry] | None, *, max_side_px: int
 ) -> Iterator[ReadImage]:
     """Yield what reads an image by its name; it raises RejectedImage as `read_image_file` does.
 
     Args:
         images: a folder, or a zip.
-        places: where in the zip the images are; None: it is a folder.
+        entries: where in the zip the images are; None: it is a folder.
         max_side_px: longest side that an image can have, which bounds the size of its file.
     """
-    if places is None:
+    if entries is None:
         yield lambda name: read_image_file(images / name, max_side_px=max_side_px)
         return
-    with ZippedMembers(images, places) as members:
+    with ZipReader(images, entries) as members:
         yield lambda name: _read_member(members, name, max_side_px=max_side_px)
 
 
-def _read_member(members: ZippedMembers, name: str, *, max_side_px: int) -> bytes:
+def _read_member(members: ZipReader, name: str, *, max_side_px: int) -> bytes:
     if name not in members:
         raise RejectedImage("missing", f"no such file in {members.archive.name}")
-    place = members.places[name]
-    check_size(max(place.size_bytes, place.packed_bytes), max_side_px=max_side_px)
+    entry = members.entries[name]
+    check_size(max(entry.size_bytes, entry.packed_bytes), max_side_px=max_side_px)
     try:
         return members.read(name)
     except InputError as error:
@@ -76,7 +76,7 @@ class Chunk:
     file_names: tuple[str, ...]
     folder: int
     """Where they are, as the position in WorkOrder.images_folders."""
-    places: Mapping[str, Place] | None = None
+    entries: Mapping[str, ZipEntry] | None = None
     """Where in the zip they are, so that no worker has to read its directory; None: a folder."""
 
 
@@ -188,7 +188,7 @@ def _prepare_chunk(chunk: Chunk) -> ChunkOutcome:
     try:
         folder = order.images_folders[chunk.folder]
         with (
-            open_source(folder, chunk.places, max_side_px=max_side_px) as read,
+            open_source(folder, chunk.entries, max_side_px=max_side_px) as read,
             order.output.open("r+b", buffering=0) as output,
         ):
             for slot, name in enumerate(chunk.file_names, chunk.first_slot):

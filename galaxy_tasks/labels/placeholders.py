@@ -20,7 +20,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from galaxy_tasks.acquisition.image_folder import UNREADABLE, checksum_images
-from galaxy_tasks.acquisition.zip_reader import ZippedMembers, find_places, is_zip
+from galaxy_tasks.acquisition.zip_reader import ZipReader, is_zip, list_entries
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.images.headers import RejectedImage, read_header
 from galaxy_tasks.labels import split
@@ -94,10 +94,10 @@ def _open(folder: Path) -> Callable[[str], bytes]:
     """Return what reads an image by its name."""
     if not is_zip(folder):
         return lambda name: (folder / name).read_bytes()
-    places = find_places(folder)
+    entries = list_entries(folder)
 
     def read(name: str) -> bytes:
-        with ZippedMembers(folder, places) as members:
+        with ZipReader(folder, entries) as members:
             return members.read(name)
 
     return read

@@ -3,10 +3,10 @@
 import re
 
 from galaxy_tasks.releases import RELEASES
-from galaxy_tasks.releases.schema import Release, RemoteFile
+from galaxy_tasks.releases.schema import PublishedFile, Release
 
 
-def find_record(file: RemoteFile) -> str | None:
+def find_zenodo_record(file: PublishedFile) -> str | None:
     """Return the number of the Zenodo record that a file is in, None if it is in none."""
     found = (re.search(r"//zenodo\.org/records/(\d+)/files/", each) for each in file.addresses)
     return next((match[1] for match in found if match), None)
@@ -24,14 +24,14 @@ def check_source(release: Release, *, source: str, zenodo_record: str = "") -> N
             f"'source' is given but 'release' is 'simulated', which is drawn. Name the release "
             f"that lies in {source!r}, such as 'class_table'"
         )
-    if zenodo_record and not is_drawn and not any(map(find_record, release.files)):
+    if zenodo_record and not is_drawn and not any(map(find_zenodo_record, release.files)):
         raise ValueError(_explain_unfollowed(release))
     if not (is_drawn or source or any(file.role == "images" for file in release.files)):
         raise ValueError(_explain_missing(release, zenodo_record=zenodo_record))
 
 
 def _explain_unfollowed(release: Release) -> str:
-    followed = [each.name for each in RELEASES.values() if any(map(find_record, each.files))]
+    followed = [each.name for each in RELEASES.values() if any(map(find_zenodo_record, each.files))]
     return (
         f"no file of release {release.name!r} is known to be on Zenodo, so no record there "
         "('zenodo_record', 'zenodo_concept') can be read as a version of it. Those with files on "

@@ -131,7 +131,7 @@ class ImageKey:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RemoteFile:
+class PublishedFile:
     """A file of the release as its publishers offer it; None is what they do not say."""
 
     name: str
@@ -194,7 +194,7 @@ class Release:
     """The paper to cite, and the table in it; empty: the reference."""
     licence: str | None = field(default=None, repr=False)
     """The licence of the catalogue as its publishers name it; None: none that we could confirm."""
-    files: tuple[RemoteFile, ...] = field(default=(), repr=False)
+    files: tuple[PublishedFile, ...] = field(default=(), repr=False)
     archives_mb: float | None = field(default=None, repr=False)
     """Size of all image archives together, where only that is stated."""
     votes: VoteKind | None = field(default=None, repr=False)

@@ -106,7 +106,7 @@ def stretch(colours: Light) -> Light:
     return np.clip(colours * (factor * gain).astype(np.float32), 0, 255)
 
 
-def encode_jpeg(cutout: NDArray[np.uint8]) -> bytes:
+def encode_cutout(cutout: NDArray[np.uint8]) -> bytes:
     """Return the cutout as a JPEG that says in its comment that it is simulated."""
     import cv2
 

@@ -13,7 +13,7 @@ from joblib import cpu_count
 
 from galaxy_tasks import __version__
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.simulation.camera import encode_jpeg, photograph
+from galaxy_tasks.simulation.camera import encode_cutout, photograph
 from galaxy_tasks.simulation.population import DIFFICULTY, Galaxy, draw_galaxy, random_generator
 from galaxy_tasks.simulation.rendering import render_galaxy
 from galaxy_tasks.simulation.surroundings import add_field
@@ -116,7 +116,7 @@ def draw_one(*, seed: int, index: int) -> DrawnGalaxy:
     votes = cast_votes(galaxy, random=random)
     light = render_galaxy(galaxy, random=random)
     add_field(light, galaxy=galaxy, random=random)
-    jpeg = encode_jpeg(photograph(light, galaxy=galaxy, random=random))
+    jpeg = encode_cutout(photograph(light, galaxy=galaxy, random=random))
     return DrawnGalaxy(FIRST_ID + index, tuple(votes.tolist()), galaxy, jpeg)
 
 

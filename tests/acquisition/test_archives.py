@@ -44,7 +44,7 @@ def test_only_what_is_missing_or_differs_is_written_again(make_archive, tmp_path
 UNPACK = """
 import sys
 from pathlib import Path
-from galaxy_tasks.downloads import unpack_archive
+from galaxy_tasks.acquisition.archives import unpack_archive
 unpack_archive(Path(sys.argv[1]), Path(sys.argv[2]), max_total_bytes=10**9, max_ratio=100)
 """
 

@@ -37,7 +37,7 @@ def test_a_zip_behind_other_bytes_is_read_too(tmp_path):
 READ_FORKED = """
 import multiprocessing, sys
 from pathlib import Path
-from galaxy_tasks.downloads import open_members
+from galaxy_tasks.acquisition.zip_reader import open_members
 
 def read_all(_):
     return {name: members.read(name) for name in members}

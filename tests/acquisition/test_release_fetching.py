@@ -16,7 +16,7 @@ from galaxy_tasks.cli.releases import find_files
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.releases import RELEASES
-from galaxy_tasks.releases.schema import RemoteFile
+from galaxy_tasks.releases.schema import PublishedFile
 
 CATALOGUE = b"dr7objid,gz2_class\n587722981741363294,Sb\n"
 MAPPING = b"objid,sample,asset_id\n587722981741363294,original,7\n"
@@ -46,7 +46,7 @@ def release(server):
     for name, (content, role) in contents.items():
         address = server.serve(f"/{name}", content)
         md5 = hashlib.md5(content).hexdigest()
-        files.append(RemoteFile(name=name, addresses=(address,), md5=md5, role=role))
+        files.append(PublishedFile(name=name, addresses=(address,), md5=md5, role=role))
     return replace(RELEASES["galaxy_zoo_2"], files=tuple(files))
 
 
@@ -126,7 +126,7 @@ def add_part(release, server, files):
     content = make_archive(files)
     address = server.serve("/part_2.zip", content)
     md5 = hashlib.md5(content).hexdigest()
-    part = RemoteFile(name="part_2.zip", addresses=(address,), md5=md5, role="images")
+    part = PublishedFile(name="part_2.zip", addresses=(address,), md5=md5, role="images")
     return replace(release, files=(*release.files, part))
 
 
@@ -136,7 +136,7 @@ def test_archives_that_share_an_image_come_into_one_folder(release, server, tmp_
     more = {"b/9.jpg": b"nine", "b/10.jpg": b"ten", "b/readme.txt": b"second"}
     content = make_archive(more)
     address = server.serve("/part_3.zip", content)
-    part = RemoteFile(name="part_3.zip", addresses=(address,), md5=None, role="images")
+    part = PublishedFile(name="part_3.zip", addresses=(address,), md5=None, role="images")
     both = replace(first, files=(*first.files, part))
     for _ in range(2):
         fetch_release(both, folder=tmp_path)
@@ -166,7 +166,7 @@ def test_a_damaged_image_is_not_taken_for_another_of_its_name(release, server, t
     content = bytearray(make_archive({"9.jpg": shared}))
     content[content.index(shared) + 800_000] ^= 1
     address = server.serve("/part_3.zip", bytes(content))
-    part = RemoteFile(name="part_3.zip", addresses=(address,), md5=None, role="images")
+    part = PublishedFile(name="part_3.zip", addresses=(address,), md5=None, role="images")
     with pytest.raises(InputError, match=r"part_3\.zip is damaged.*CRC-32"):
         fetch_release(replace(first, files=(*first.files, part)), folder=tmp_path)
     assert (tmp_path / "images" / "9.jpg").read_bytes() == shared

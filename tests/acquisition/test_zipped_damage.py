@@ -11,7 +11,7 @@ from fixtures.preparation_inputs import list_galaxies
 from fixtures.zip_inputs import encode, make_folder, pack, prepare
 
 from galaxy_tasks.acquisition import zip_reader
-from galaxy_tasks.acquisition.zip_reader import find_places
+from galaxy_tasks.acquisition.zip_reader import list_entries
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.images.prepare import ImageSettings
@@ -102,7 +102,7 @@ def test_an_archive_that_cannot_be_trusted_is_refused_as_a_whole(tmp_path, damag
         with zipfile.ZipFile(archive, "a", method) as opened:
             opened.writestr(name, bytes(5_000_000 if damage == "bomb" else 10))
     with pytest.raises(InputError, match=message):
-        find_places(archive)
+        list_entries(archive)
     with pytest.raises(InputError, match=message):
         prepare(tmp_path / "out", archive, list_galaxies(np.arange(6)))
 
@@ -117,9 +117,9 @@ def test_the_directory_is_read_once_until_the_zip_changes(tmp_path, monkeypatch)
     )
     folder = make_folder(tmp_path / "images", 3)
     archive = pack(folder, tmp_path / "images.zip")
-    assert len(find_places(archive)) == len(find_places(archive)) == 3
+    assert len(list_entries(archive)) == len(list_entries(archive)) == 3
     assert len(opened) == 1
     (folder / "3.jpg").write_bytes(encode(3))
     pack(folder, archive)
-    assert len(find_places(archive)) == 4
+    assert len(list_entries(archive)) == 4
     assert len(opened) == 2

@@ -9,8 +9,8 @@ from galaxy_tasks.releases.questions import Answer
 from galaxy_tasks.releases.schema import (
     Criterion,
     LabelRule,
+    PublishedFile,
     Release,
-    RemoteFile,
     VoteKind,
     VoteScheme,
 )
@@ -63,7 +63,7 @@ GALAXY_ZOO_1 = Release(
     # No licence: data.galaxyzoo.org asks to cite the paper and names none.
     citation="Lintott et al. 2011, MNRAS 410, 166, Table 2",
     files=(
-        RemoteFile(
+        PublishedFile(
             name=CATALOGUE,
             addresses=(
                 f"https://galaxy-zoo-1.s3.amazonaws.com/{CATALOGUE}",

@@ -11,8 +11,8 @@ from galaxy_tasks.releases.questions import name_answers
 from galaxy_tasks.releases.schema import (
     Criterion,
     ImageMapping,
+    PublishedFile,
     Release,
-    RemoteFile,
     ShorthandRule,
     ShorthandScheme,
     VoteKind,
@@ -138,14 +138,14 @@ GZ2_CLASS = ShorthandScheme(
 
 ZENODO = "https://zenodo.org/records/3565489/files"
 IMAGE_FILES = (
-    RemoteFile(
+    PublishedFile(
         name="gz2_filename_mapping.csv",
         addresses=(f"{ZENODO}/gz2_filename_mapping.csv",),
         size_mb=13,
         md5="7e28465e6dfbf96c0d828c595a5bbd80",
         role="mapping",
     ),
-    RemoteFile(
+    PublishedFile(
         name="images_gz2.zip",
         addresses=(f"{ZENODO}/images_gz2.zip",),
         size_mb=3400,
@@ -179,7 +179,7 @@ GALAXY_ZOO_2 = Release(
     # images' DOI, and name none. What the images' record on Zenodo shows is not confirmed here.
     citation="Hart et al. 2016, MNRAS 461, 3663; Willett et al. 2013, MNRAS 435, 2835",
     files=(
-        RemoteFile(
+        PublishedFile(
             name="gz2_hart16.csv.gz",
             addresses=("https://gz2hart.s3.amazonaws.com/gz2_hart16.csv.gz",),
         ),

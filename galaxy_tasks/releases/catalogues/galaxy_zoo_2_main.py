@@ -8,7 +8,7 @@ this one is for repeating older work. Its galaxies are those of `galaxy_zoo_2`, 
 from dataclasses import replace
 
 from galaxy_tasks.releases.catalogues.galaxy_zoo_2 import GALAXY_ZOO_2, IMAGE_FILES
-from galaxy_tasks.releases.schema import RemoteFile
+from galaxy_tasks.releases.schema import PublishedFile
 
 GALAXY_ZOO_2_MAIN = replace(
     GALAXY_ZOO_2,
@@ -17,7 +17,7 @@ GALAXY_ZOO_2_MAIN = replace(
     catalogue_names=("zoo2MainSpecz.csv", "zoo2MainSpecz.csv.gz"),
     citation="Willett et al. 2013, MNRAS 435, 2835, Table 5",
     files=(
-        RemoteFile(
+        PublishedFile(
             name="zoo2MainSpecz.csv.gz",
             addresses=(
                 "https://zooniverse-data.s3.amazonaws.com/galaxy-zoo-2/zoo2MainSpecz.csv.gz",

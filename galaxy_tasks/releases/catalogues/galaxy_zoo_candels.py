@@ -8,7 +8,13 @@ votes where this asks for 0.7 and `minimum_votes`. Featured galaxies are asked f
 
 from galaxy_tasks.releases.clean_samples import MAJORITY, NOT_CLUMPY, make_clean5
 from galaxy_tasks.releases.questions import name_answers
-from galaxy_tasks.releases.schema import BranchCriterion, Criterion, Release, RemoteFile, VoteKind
+from galaxy_tasks.releases.schema import (
+    BranchCriterion,
+    Criterion,
+    PublishedFile,
+    Release,
+    VoteKind,
+)
 
 YES_NO = {"a0_yes": "yes", "a1_no": "no"}
 FIRST = "t00_smooth_or_featured"
@@ -106,7 +112,7 @@ GALAXY_ZOO_CANDELS = Release(
     schemes={"clean5": CLEAN5},
     # No licence: the description of the table asks to cite the paper and names none.
     citation="Simmons et al. 2017, MNRAS 464, 4420, Table 2",
-    files=(RemoteFile(name=f"{CATALOGUE}.csv", addresses=(f"{ADDRESS}/{CATALOGUE}.csv",)),),
+    files=(PublishedFile(name=f"{CATALOGUE}.csv", addresses=(f"{ADDRESS}/{CATALOGUE}.csv",)),),
     votes=VoteKind(weighting="raw", base="conditional"),
     rows=49_555,
     image_source=(

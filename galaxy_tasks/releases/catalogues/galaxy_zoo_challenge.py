@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from galaxy_tasks.releases.catalogues.galaxy_zoo_2 import TREE as GALAXY_ZOO_2_TREE
 from galaxy_tasks.releases.clean_samples import make_clean5
 from galaxy_tasks.releases.questions import Answer
-from galaxy_tasks.releases.schema import Criterion, Release, RemoteFile, VoteKind
+from galaxy_tasks.releases.schema import Criterion, PublishedFile, Release, VoteKind
 
 # Willett et al. 2013 (MNRAS 435, 2835), Table 3: what the preceding answers must reach before an
 # answer counts, for at least 20 votes. The majority for the answer itself and the reuse of 0.602
@@ -65,8 +65,8 @@ GALAXY_ZOO_CHALLENGE = Release(
     # No licence: Kaggle gives the files under the rules of the competition.
     citation="Willett et al. 2013, MNRAS 435, 2835; Kaggle, The Galaxy Challenge, 2013",
     files=(
-        RemoteFile(name="training_solutions_rev1.csv", addresses=()),
-        RemoteFile(name="images_training_rev1.zip", addresses=(), role="images"),
+        PublishedFile(name="training_solutions_rev1.csv", addresses=()),
+        PublishedFile(name="images_training_rev1.zip", addresses=(), role="images"),
     ),
     votes=VoteKind(weighting="unstated", base="cumulative"),
     rows=61_578,  # as the winner counts them: Dieleman et al. 2015 (MNRAS 450, 1441)

@@ -19,7 +19,7 @@ from galaxy_tasks.releases.clean_samples import (
     make_modern_tree,
 )
 from galaxy_tasks.releases.questions import name_answers
-from galaxy_tasks.releases.schema import Release, RemoteFile, VoteKind
+from galaxy_tasks.releases.schema import PublishedFile, Release, VoteKind
 
 ZENODO = "https://zenodo.org/records/4573248/files"
 CLEAN5 = make_modern_clean5(count_suffix="_total-votes")
@@ -58,8 +58,8 @@ FIRST_TREE = name_answers(
 )
 
 
-def _file(name: str, size_mb: float, md5: str) -> RemoteFile:
-    return RemoteFile(name=name, addresses=(f"{ZENODO}/{name}",), size_mb=size_mb, md5=md5)
+def _file(name: str, size_mb: float, md5: str) -> PublishedFile:
+    return PublishedFile(name=name, addresses=(f"{ZENODO}/{name}",), size_mb=size_mb, md5=md5)
 
 
 GALAXY_ZOO_DECALS = Release(
@@ -86,7 +86,7 @@ GALAXY_ZOO_DECALS = Release(
         _file("gz_decals_volunteers_1_and_2.parquet", 18.7, "e9de511cbd5977e02c81cbdb5d21b7c2"),
         _file("gz_decals_volunteers_5.parquet", 40.5, "364d0b598b7d2958553350c5ce0ffc14"),
         *(
-            RemoteFile(name=name, addresses=(f"{ZENODO}/{name}",), role="images")
+            PublishedFile(name=name, addresses=(f"{ZENODO}/{name}",), role="images")
             for name in (f"gz_decals_dr5_png_part{part}.zip" for part in range(1, 5))
         ),
     ),

@@ -8,7 +8,7 @@ would have been asked; a rule whose question is blank is not met. There are no v
 """
 
 from galaxy_tasks.releases.clean_samples import make_modern_clean5, make_modern_tree
-from galaxy_tasks.releases.schema import Release, RemoteFile, VoteKind
+from galaxy_tasks.releases.schema import PublishedFile, Release, VoteKind
 
 CATALOGUE = "gz_desi_deep_learning_catalog_friendly.parquet"
 
@@ -23,7 +23,7 @@ GALAXY_ZOO_DESI = Release(
     citation="Walmsley et al. 2023, MNRAS 526, 4768",
     licence="CC BY 4.0",
     files=(
-        RemoteFile(
+        PublishedFile(
             name=CATALOGUE,
             addresses=(f"https://zenodo.org/records/8360385/files/{CATALOGUE}",),
             size_mb=658.8,

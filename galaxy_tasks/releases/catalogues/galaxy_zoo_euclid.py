@@ -6,7 +6,7 @@ to 1200 pixels are smaller than those it was tuned on (`warning_galaxy_fails_tra
 """
 
 from galaxy_tasks.releases.clean_samples import YES_NO, make_modern_clean5, make_modern_tree
-from galaxy_tasks.releases.schema import ImageKey, Release, RemoteFile, VoteKind
+from galaxy_tasks.releases.schema import ImageKey, PublishedFile, Release, VoteKind
 
 ZENODO = "https://zenodo.org/records/15106473/files"
 
@@ -26,13 +26,13 @@ GALAXY_ZOO_EUCLID = Release(
     # confirmed here.
     citation="Euclid Collaboration: Walmsley et al. 2025, arXiv:2503.15310",
     files=(
-        RemoteFile(
+        PublishedFile(
             name="morphology_catalogue.parquet",
             addresses=(f"{ZENODO}/morphology_catalogue.parquet",),
             size_mb=97.3,
             md5="79e7880d5989e05ec23205782c30025a",
         ),
-        RemoteFile(
+        PublishedFile(
             name="cutouts_jpg_gz_arcsinh_vis_y.tar",
             addresses=(f"{ZENODO}/cutouts_jpg_gz_arcsinh_vis_y.tar",),
             size_mb=3800,

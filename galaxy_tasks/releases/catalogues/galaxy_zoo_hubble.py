@@ -18,7 +18,13 @@ position keeps them together.
 from galaxy_tasks.releases import clean_samples
 from galaxy_tasks.releases.clean_samples import make_clean5
 from galaxy_tasks.releases.questions import name_answers
-from galaxy_tasks.releases.schema import BranchCriterion, Criterion, Release, RemoteFile, VoteKind
+from galaxy_tasks.releases.schema import (
+    BranchCriterion,
+    Criterion,
+    PublishedFile,
+    Release,
+    VoteKind,
+)
 
 YES_NO = {"a01_yes": "yes", "a02_no": "no"}
 FIRST = "t01_smooth_or_features"
@@ -142,7 +148,9 @@ GALAXY_ZOO_HUBBLE = Release(
     # No licence: data.galaxyzoo.org asks to cite the paper and names none.
     citation="Willett et al. 2017, MNRAS 464, 4176, Table 4",
     files=(
-        RemoteFile(name="gz_hubble_main.csv.gz", addresses=(f"{ADDRESS}/gz_hubble_main.csv.gz",)),
+        PublishedFile(
+            name="gz_hubble_main.csv.gz", addresses=(f"{ADDRESS}/gz_hubble_main.csv.gz",)
+        ),
     ),
     votes=VoteKind(weighting="recommended", base="conditional"),
     rows=113_705,
