@@ -1,6 +1,7 @@
 """A network with its input layers, from uint8 cutouts to logits, and the probabilities it gives."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -13,13 +14,17 @@ from galaxy_tasks.networks.registry import build_model
 
 
 def build_classifier(
-    architecture: Architecture, *, config: RunConfig, num_classes: int, is_restored: bool = False
+    architecture: Architecture,
+    *,
+    config: RunConfig,
+    num_classes: int,
+    weights_file: Path | None = None,
 ) -> keras.Model:
     """Return the uncompiled model that maps uint8 cutouts to logits.
 
     Input: (batch, image_size_px, image_size_px, 3) uint8 RGB. Output: (batch, num_classes) float32.
-    Scaling and augmentation are layers of it, so they run compiled and on the device. With
-    `is_restored` the weights are about to be loaded from a file, and none are fetched.
+    Scaling and augmentation are layers of it, so they run compiled and on the device.
+    `weights_file` holds the published weights to start from.
     """
     size = config.image_size_px
     images = keras.Input((size, size, 3), dtype="uint8", name="cutouts")
@@ -40,7 +45,7 @@ def build_classifier(
         num_classes=num_classes,
         weights=config.weights,
         seed=config.seed,
-        is_restored=is_restored,
+        weights_file=weights_file,
     )
     return keras.Model(images, network(oriented), name=architecture)
 

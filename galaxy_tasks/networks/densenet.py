@@ -17,13 +17,6 @@ NETWORKS: dict[str, Callable[..., keras.Model]] = {
     "densenet201": keras.applications.DenseNet201,
 }
 
-IMAGENET_MD5 = {
-    "densenet121": "30ee3e1110167f948a6b9946edeeb738",
-    "densenet169": "b8c4d4c20dd625c148057b9ff1c1176b",
-    "densenet201": "c13680b51ded0fb44dff2d8f86ac8bb1",
-}
-"""Networks with ImageNet weights, and the MD5 of the published file without the last layer."""
-
 _IMAGENET_MEAN_RGB = (0.485, 0.456, 0.406)
 _IMAGENET_DEVIATION_RGB = (0.229, 0.224, 0.225)
 

@@ -12,28 +12,18 @@ Common to all:
 Only Keras 3 is spoken here, so that the networks run on each of its backends.
 """
 
-import hashlib
-import http.client
-import os
-import shutil
-import urllib.request
 from pathlib import Path
 from typing import Any, Literal
 
 import keras
 
 from galaxy_tasks.config import ARCHITECTURES, Architecture
-from galaxy_tasks.errors import InputError, ResourceError
+from galaxy_tasks.errors import InputError
 from galaxy_tasks.networks import alexnet, densenet, resnet
 
 MINIMUM_SIZE_PX = 32
 """Smallest side that every network here can take."""
 
-IMAGENET_MD5 = resnet.IMAGENET_MD5 | densenet.IMAGENET_MD5
-"""Networks with ImageNet weights, and the MD5 of the published file."""
-
-_IMAGENET_URL = "https://storage.googleapis.com/tensorflow/keras-applications"
-_DOWNLOAD_TIMEOUT_S = 60.0
 _NORM_MOMENTUM = 0.9
 _LAST_DEVIATION = 0.01
 
@@ -48,26 +38,20 @@ def build_model(
     image_size_px: int,
     num_classes: int,
     weights: Literal["none", "imagenet"] = "none",
+    weights_file: Path | None = None,
     seed: int,
-    is_restored: bool = False,
 ) -> keras.Model:
     """Return an uncompiled model from images (batch, size, size, 3) in [0, 1] to logits.
 
-    The weights depend on the arguments only. With `weights="imagenet"` the seed is that of the
-    last layer, and the other weights come from Keras' cache folder or, once, from the network. A
-    model that is about to be restored from a file (`is_restored`) fetches none: it is only built
-    as the one that was trained, with the same normalisation.
+    The weights depend on the arguments only. With `weights="imagenet"` they come from
+    `weights_file`, as Keras publishes it without the last layer, whose weights the seed draws.
+    Without a file, as before weights are restored, only the normalisation is that of ImageNet.
 
     Raises:
-        InputError: unknown architecture, a size below 32 px, fewer than two classes, no ImageNet
-            weights for this architecture, or a damaged file in the cache folder.
-        ResourceError: the ImageNet weights could not be downloaded.
+        InputError: unknown architecture, a size below 32 px, or fewer than two classes.
     """
     _check(architecture, image_size_px, num_classes, weights)
     is_pretrained = weights == "imagenet"
-    weights_file = None
-    if is_pretrained and not is_restored:
-        weights_file = fetch_imagenet_weights(architecture)
     images: Any = keras.Input((image_size_px, image_size_px, 3), name="images")
     if architecture == "alexnet":
         features = alexnet.apply_alexnet(_standardise(images), seed=seed)
@@ -81,37 +65,6 @@ def build_model(
     model = keras.Model(images, logits, name=architecture)
     _initialise(model, seed=seed, is_pretrained=weights_file is not None)
     return model
-
-
-def fetch_imagenet_weights(architecture: Architecture) -> Path:
-    """Return the file of ImageNet weights, downloaded to Keras' cache folder where it is missing.
-
-    Keras' own download has no time limit, writes in place, and draws a progress bar.
-
-    Raises:
-        InputError: the file in the cache folder is not the published one.
-        ResourceError: the download failed.
-    """
-    name = f"{architecture}_weights_tf_dim_ordering_tf_kernels_notop.h5"
-    url = f"{_IMAGENET_URL}/{architecture.rstrip('0123456789')}/{name}"
-    path = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "models" / name
-    if not path.is_file():
-        print(f"Downloading ImageNet weights of {architecture} from {url}", flush=True)
-        try:
-            _download(url, path)
-        except (OSError, http.client.HTTPException) as error:
-            raise ResourceError(
-                f"ImageNet weights of {architecture} could not be downloaded from {url}: {error}. "
-                f"Without access to that host, place the file at {path} (the folder follows "
-                "KERAS_HOME) or choose weights 'none'."
-            ) from error
-    received = _md5_of(path)
-    if received != IMAGENET_MD5[architecture]:
-        raise InputError(
-            f"{path} is not the published file of ImageNet weights. Expected MD5: "
-            f"{IMAGENET_MD5[architecture]}. Received: {received}. Delete it and run again."
-        )
-    return path
 
 
 def _check(architecture: str, image_size_px: int, num_classes: int, weights: str) -> None:
@@ -128,11 +81,6 @@ def _check(architecture: str, image_size_px: int, num_classes: int, weights: str
         raise InputError(f"A classifier needs at least two classes. Received: {num_classes}")
     if weights not in ("none", "imagenet"):
         raise InputError(f"weights must be 'none' or 'imagenet'. Received: {weights!r}")
-    if weights == "imagenet" and architecture not in IMAGENET_MD5:
-        raise InputError(
-            f"There are no ImageNet weights for {architecture!r}. They exist for: "
-            f"{', '.join(IMAGENET_MD5)}. Choose one of these, or weights 'none'."
-        )
 
 
 def _standardise(images: keras.KerasTensor) -> keras.KerasTensor:
@@ -156,26 +104,3 @@ def _initialise(model: keras.Model, *, seed: int, is_pretrained: bool) -> None:
         ):
             kernel: Any = layer.kernel
             kernel.assign((small_normal if is_last else he_normal)(kernel.shape, kernel.dtype))
-
-
-def _download(url: str, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with (
-            urllib.request.urlopen(url, timeout=_DOWNLOAD_TIMEOUT_S) as response,
-            temporary.open("wb") as file,
-        ):
-            shutil.copyfileobj(response, file)
-            expected = response.headers.get("Content-Length")
-        if expected is not None and temporary.stat().st_size != int(expected):
-            raise OSError(f"only {temporary.stat().st_size} of {expected} bytes arrived")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _md5_of(path: Path) -> str:
-    with path.open("rb") as file:
-        # MD5 because that is what Keras publishes; it guards against damage, not against malice.
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

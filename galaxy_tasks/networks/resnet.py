@@ -27,13 +27,6 @@ BOTTLENECK_NETWORKS: dict[str, Callable[..., keras.Model]] = {
     "resnet152": keras.applications.ResNet152,
 }
 
-IMAGENET_MD5 = {
-    "resnet50": "4d473c1dd8becc155b73f8504c6f6626",
-    "resnet101": "88cf7a10940856eca736dc7b7e228a21",
-    "resnet152": "ee4c566cf9a93f14d82f913c2dc6dd0c",
-}
-"""Networks with ImageNet weights, and the MD5 of the published file without the last layer."""
-
 _IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)
 
 

@@ -34,6 +34,7 @@ from galaxy_tasks.training.dataset import (
     open_galaxies,
 )
 from galaxy_tasks.training.device import Device, is_out_of_memory
+from galaxy_tasks.training.published_weights import fetch_imagenet_weights
 
 # The learning rate over a training: linear warm-up, then a half cosine.
 
@@ -206,7 +207,14 @@ def train_classifier(
     training, validation, test = (
         open_galaxies(images_folder, split) for split in ("train", "validation", "test")
     )
-    model = build_classifier(architecture, config=config, num_classes=len(classes))
+    model = build_classifier(
+        architecture,
+        config=config,
+        num_classes=len(classes),
+        weights_file=(
+            fetch_imagenet_weights(architecture) if config.weights == "imagenet" else None
+        ),
+    )
     _compile(model, config=config, device=device)
     counts = f"{len(training):,} training and {len(validation):,} validation galaxies"
     print(

@@ -117,10 +117,7 @@ def load_classifier(folder: Path) -> "keras.Model":
     from galaxy_tasks.networks.classifier import build_classifier
 
     model = build_classifier(
-        record.architecture,
-        config=record.config,
-        num_classes=len(record.classes),
-        is_restored=True,
+        record.architecture, config=record.config, num_classes=len(record.classes)
     )
     model.load_weights(folder / WEIGHTS)
     return model
