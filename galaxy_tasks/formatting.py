@@ -2,7 +2,7 @@
 
 
 def format_bytes(size_bytes: float) -> str:
-    """Return a size in words, in decimal units as publishers state them: '3.4 GB'."""
+    """Return a size in decimal units, as publishers state them: '3.4 GB'."""
     for unit, divisor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if size_bytes >= divisor:
             return f"{size_bytes / divisor:.1f} {unit}"
@@ -10,23 +10,22 @@ def format_bytes(size_bytes: float) -> str:
 
 
 def format_duration(duration_s: float) -> str:
-    """Return a duration in words: '45 s', '12 min', '3 h 05 min'."""
-    if duration_s < 90:
-        return f"{duration_s:.0f} s"
-    minutes = round(duration_s / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def show_duration(seconds: float) -> str:
-    """Return a duration in the two largest units that matter, as in 4 min 05 s."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest_s = divmod(round(seconds), 60)
+    """Return a duration in its two largest units: '4.2 s', '45 s', '4 min 05 s', '3 h 05 min'."""
+    if duration_s < 9.95:
+        return f"{duration_s:.1f} s"
+    minutes, seconds = divmod(round(duration_s), 60)
+    if minutes < 1:
+        return f"{seconds} s"
     if minutes < 60:
-        return f"{minutes} min {rest_s:02d} s"
+        return f"{minutes} min {seconds:02d} s"
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def show_words(name: str) -> str:
-    """Return a name as prose has it: blanks for underscores."""
+def format_millions(count: int) -> str:
+    """Return a count of parameters in millions, as in '23.5 M'; a small one in full."""
+    return f"{count / 1e6:.1f} M" if count >= 100_000 else f"{count:,}"
+
+
+def format_name(name: str) -> str:
+    """Return a name as prose has it: spaces for underscores."""
     return name.replace("_", " ")

@@ -1,21 +1,21 @@
 """How loggers are set up: one line a record, with its level in front where that is not INFO.
 
 A step runs in a process of its own, and the label job inside Spark. Both write to standard output,
-whose lines Airflow's task takes over; the level in front lets it log each line at that level.
+and the task that started them logs each line anew, at the level that stands in front of it. The
+processes of Airflow have handlers of their own: `set_up_logging` is not for them.
 """
 
 import logging
 import re
 import sys
 
-_LEVELS = ("DEBUG", "WARNING", "ERROR", "CRITICAL")
-_LEVEL_IN_FRONT = re.compile(rf"({'|'.join(_LEVELS)}): ")
+_LEVEL_IN_FRONT = re.compile(r"(DEBUG|WARNING|ERROR|CRITICAL): ")
 
 
 class _LineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
-        return text if record.levelno == logging.INFO else f"{record.levelname}: {text}"
+        return text if record.levelno == logging.INFO else prefix_level(text, record.levelname)
 
 
 def set_up_logging() -> None:
@@ -28,10 +28,14 @@ def set_up_logging() -> None:
     logger.propagate = False
 
 
+def prefix_level(text: str, level: str) -> str:
+    """Return the text with the level in front of each of its lines, as in 'WARNING: disk full'."""
+    return "\n".join(f"{level}: {line}" for line in text.splitlines())
+
+
 def relog(line: str, logger: logging.Logger) -> None:
     """Log a line of a step's output at the level that stands in front of it, else at INFO."""
-    found = _LEVEL_IN_FRONT.match(line)
-    if found:
-        logger.log(logging.getLevelNamesMapping()[found[1]], line[found.end() :])
+    if found := _LEVEL_IN_FRONT.match(line):
+        logger.log(logging.getLevelNamesMapping()[found[1]], "%s", line[found.end() :])
     else:
-        logger.info(line)
+        logger.info("%s", line)

@@ -15,6 +15,7 @@ import pandas as pd
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.evaluation.metrics import Comparison, Evaluation, evaluate_probabilities
+from galaxy_tasks.formatting import format_millions
 from galaxy_tasks.labels.table import describe_test_set
 from galaxy_tasks.storage import artifacts
 from galaxy_tasks.storage.artifacts import Artifact
@@ -146,8 +147,8 @@ def _explain_tie(winner: Candidate, runner_up: Candidate, comparison: Comparison
     )
     if winner.num_parameters < runner_up.num_parameters:
         rule = (
-            f"has fewer parameters ({_millions(winner.num_parameters)} against "
-            f"{_millions(runner_up.num_parameters)})"
+            f"has fewer parameters ({format_millions(winner.num_parameters)} against "
+            f"{format_millions(runner_up.num_parameters)})"
         )
     else:
         rule = "has the higher macro-F1, both having as many parameters"
@@ -172,10 +173,6 @@ def _signed(number: float) -> str:
     """Three decimals and a true minus sign, with no sign on a rounded zero."""
     text = f"{number:.3f}".replace("-", "−")
     return text.removeprefix("−") if text == "−0.000" else text
-
-
-def _millions(count: int) -> str:
-    return f"{count / 1e6:.1f} M" if count >= 100_000 else f"{count:,}"
 
 
 # Trained models as they enter the comparison: their artifacts, test predictions and scores.

@@ -30,7 +30,7 @@ from galaxy_tasks.evaluation.selection import (
     describe_tested,
     rank,
 )
-from galaxy_tasks.formatting import show_duration, show_words
+from galaxy_tasks.formatting import format_duration, format_name
 from galaxy_tasks.report.examples import ExampleGalaxy, choose_examples
 from galaxy_tasks.report.figures import (
     LOSS_PANEL,
@@ -149,7 +149,7 @@ def render_report(inputs: ReportInputs) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        words=show_words, duration=show_duration, estimate=show_estimate, jpeg=encode_jpeg
+        words=format_name, duration=format_duration, estimate=show_estimate, jpeg=encode_jpeg
     )
     ranked = rank(inputs.candidates)
     by_name = {candidate.architecture: candidate for candidate in ranked}
@@ -181,7 +181,7 @@ def _leaderboard_row(candidate: Candidate, selection: Selection) -> tuple[str, .
         show_estimate(evaluation.loss),
         show_estimate(evaluation.weighted_f1),
         f"{candidate.num_parameters:,}",
-        show_duration(candidate.training_s),
+        format_duration(candidate.training_s),
         f"{candidate.images_per_s:,.0f}",
     )
 

@@ -13,7 +13,9 @@ from joblib import cpu_count
 from galaxy_tasks.cli.options import complete_settings, with_setting_options
 from galaxy_tasks.config import Preset, default_preset
 from galaxy_tasks.errors import GalaxyMorphologyError, InputError
-from galaxy_tasks.standalone.paths import USER, Place
+from galaxy_tasks.formatting import format_duration
+from galaxy_tasks.logs import set_up_logging
+from galaxy_tasks.standalone.paths import USER, Paths
 from galaxy_tasks.standalone.server import run_server
 from galaxy_tasks.standalone.workflow import Interrupted, Workflow
 
@@ -30,13 +32,15 @@ def run(
         Preset | None,
         typer.Option(help="Settings to start from. Default: full with a GPU, else quick."),
     ] = None,
-    port: Annotated[int, typer.Option(help="Port of the web page, if it is free.")] = 8080,
+    port: Annotated[
+        int, typer.Option(help="Port of the web page; another if it is in use.")
+    ] = 8080,
     once: Annotated[
-        bool, typer.Option("--once", help="Stop after the run, with its success as exit code.")
+        bool, typer.Option("--once", help="Stop after the run; the exit code is 0 if it succeeds.")
     ] = False,
     settings: dict[str, Any],
 ) -> None:
-    """Start Airflow on this machine, run the whole workflow in it and show the winner.
+    """Start Airflow on this machine, run the whole workflow and show the winner.
 
     The web page stays up until Ctrl-C, which ends every process.
     """
@@ -44,15 +48,15 @@ def run(
         settings["source"] = str(Path(settings["source"]).expanduser().absolute())
     chosen = preset or default_preset()
     values = complete_settings(settings, chosen)
-    place, gpu_slots = Place.of_this_project(), count_gpu_slots()
+    paths, gpu_slots = Paths.of_this_project(), count_gpu_slots()
     _announce(chosen, values, is_asked=preset is not None)
-    print(f"Starting Airflow; its log is {place.log}", flush=True)
+    typer.echo(f"Starting Airflow; its log is {paths.log}")
     started = time.monotonic()
-    with run_server(place, port=port, preset=chosen) as client:
-        print(f"Airflow is up after {time.monotonic() - started:.0f} s.", flush=True)
+    with run_server(paths, port=port, preset=chosen) as client:
+        typer.echo(f"Airflow is up after {format_duration(time.monotonic() - started)}.")
         workflow = Workflow(client, gpu_slots=gpu_slots)
         is_success = workflow.run(values)
-        print(f"Web page: {workflow.page}\nLogin:    {USER} / {client.password}", flush=True)
+        typer.echo(f"Web page: {workflow.page}\nLogin:    {USER} / {client.password}")
         if not once:
             _wait_for_interrupt()
     sys.exit(0 if is_success else 1)
@@ -60,48 +64,48 @@ def run(
 
 def count_gpu_slots() -> int:
     """Return how many networks train at once: GALAXY_GPU_SLOTS, else one a GPU or two cores."""
-    if named := os.environ.get("GALAXY_GPU_SLOTS"):
-        if not (named.isdecimal() and int(named) > 0):
+    if slots := os.environ.get("GALAXY_GPU_SLOTS"):
+        if not (slots.isdecimal() and int(slots) > 0):
             raise InputError(
-                f"GALAXY_GPU_SLOTS must be a whole number of at least 1. Received: {named!r}"
+                f"GALAXY_GPU_SLOTS must be a whole number of at least 1. Received: {slots!r}"
             )
-        return int(named)
+        return int(slots)
     gpus = len(list(Path("/dev").glob("nvidia[0-9]*")))
     return gpus or max(1, cpu_count() // 2)
 
 
 def main() -> None:
     """Run the command; what goes wrong becomes a message and an exit code, no traceback."""
+    set_up_logging()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
         app()
     except Interrupted:
-        print("Stopped; no process is left.", flush=True)
+        typer.echo("Stopped; no process is left.")
         sys.exit(EXIT_INTERRUPTED)
     except GalaxyMorphologyError as error:
-        print(f"ERROR: {error}", file=sys.stderr, flush=True)
+        typer.echo(f"ERROR: {error}", err=True)
         sys.exit(1)
 
 
 def _announce(preset: Preset, values: dict[str, Any], *, is_asked: bool) -> None:
     is_drawn = values["release"] == "simulated"
     why = "" if is_asked else " (no GPU was found)" if preset == "quick" else " (on a GPU)"
-    print(
+    galaxies = f", {values['simulated_galaxies']:,} galaxies" if is_drawn else ""
+    typer.echo(
         f"Preset '{preset}'{why}: {', '.join(values['architectures'])} at "
         f"{values['image_size_px']} px, at most {values['epochs']} epochs. "
-        f"Release: {values['release']}"
-        + (f", {values['simulated_galaxies']:,} galaxies." if is_drawn else "."),
-        flush=True,
+        f"Release: {values['release']}{galaxies}."
     )
 
 
 def _wait_for_interrupt() -> None:
-    print("The page stays up until Ctrl-C.", flush=True)
+    typer.echo("The page stays up until Ctrl-C.")
     try:
         signal.pause()
     except Interrupted:
-        print("Stopping Airflow …", flush=True)
+        typer.echo("Stopping Airflow …")
 
 
 def _interrupt(_number: int, _frame: object) -> NoReturn:

@@ -1,20 +1,22 @@
 """Airflow's REST API, as far as the standalone command needs it."""
 
-import http.client
 import json
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
+
+import httpx
+import tenacity
 
 from galaxy_tasks.errors import GalaxyMorphologyError, InputError
 
 Json = dict[str, Any]
 
-PATIENCE_S = 180.0
+RETRY_S = 180.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 5.0
+_logger = logging.getLogger(__name__)
 
 
 class ApiError(GalaxyMorphologyError):
@@ -26,12 +28,34 @@ class ApiError(GalaxyMorphologyError):
         self.status = status
 
 
-class NoAnswerError(GalaxyMorphologyError):
-    """Airflow cannot be reached, does not answer in time, or what it answers is cut off."""
+class UnreachableError(GalaxyMorphologyError):
+    """Airflow cannot be reached, does not answer in time, or its answer is cut off."""
+
+
+class _Login(httpx.Auth):
+    """Sends a token with each request; logs in for the first, and again when Airflow wants it."""
+
+    requires_response_body = True
+
+    def __init__(self, address: str, *, user: str, password: str) -> None:
+        self._url = f"{address}/auth/token"
+        self._credentials = {"username": user, "password": password}
+        self._token = ""
+
+    def auth_flow(self, request: httpx.Request) -> Iterator[httpx.Request]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        for _ in range(2):
+            if not self._token:
+                answer = yield httpx.Request("POST", self._url, json=self._credentials)
+                self._token = _read(answer)["access_token"]
+            request.headers["Authorization"] = f"Bearer {self._token}"
+            answer = yield request
+            if answer.status_code != HTTPStatus.UNAUTHORIZED:
+                return
+            self._token = ""
 
 
 class Client:
-    """Speaks to one Airflow as one user; logs in when it has to."""
+    """Talks to one Airflow as one user."""
 
     def __init__(
         self,
@@ -40,7 +64,7 @@ class Client:
         user: str,
         password: str,
         timeout_s: float = 30,
-        patience_s: float = PATIENCE_S,
+        retry_s: float = RETRY_S,
     ) -> None:
         """Keep how to reach Airflow; connects at the first call.
 
@@ -48,29 +72,33 @@ class Client:
             address: such as `http://127.0.0.1:8080`.
             user: who logs in.
             password: the user's.
-            timeout_s: how long one request may take.
-            patience_s: for how long a question (GET) is asked again when Airflow does not answer
-                it, or answers with an error of its own (HTTP 5xx).
+            timeout_s: how long Airflow may take to answer one request.
+            retry_s: for how long a GET is repeated that Airflow does not answer, or answers with
+                an error of its own (HTTP 5xx).
         """
         self.address = address
         self.password = password
-        self._login = {"username": user, "password": password}
-        self._timeout_s = timeout_s
-        self._patience_s = patience_s
-        self._token = ""
+        self._retry_s = retry_s
+        self._http = httpx.Client(
+            base_url=address,
+            auth=_Login(address, user=user, password=password),
+            timeout=timeout_s,
+            trust_env=False,  # no proxy: it is this machine
+            limits=httpx.Limits(max_keepalive_connections=0),
+        )
 
     def is_healthy(self) -> bool:
         """Return whether the API server, the scheduler and the DAG processor are at work."""
         try:
-            health = self._send("GET", "/api/v2/monitor/health")
-        except (NoAnswerError, ApiError):
+            health = self._send("GET", "monitor/health", auth=None)
+        except (UnreachableError, ApiError):
             return False
         parts = ("metadatabase", "scheduler", "dag_processor")
         return all((health.get(part) or {}).get("status") == "healthy" for part in parts)
 
-    def get(self, path: str, *, patience_s: float | None = None) -> Json:
-        """Return what `GET /api/v2/PATH` answers; `patience_s` replaces this client's."""
-        return self.call("GET", path, patience_s=patience_s)
+    def get(self, path: str, *, retry_s: float | None = None) -> Json:
+        """Return the answer to `GET /api/v2/PATH`; `retry_s` replaces this client's."""
+        return self.call("GET", path, retry_s=retry_s)
 
     def call(
         self,
@@ -78,20 +106,33 @@ class Client:
         path: str,
         body: Mapping[str, Any] | None = None,
         *,
-        patience_s: float | None = None,
+        retry_s: float | None = None,
     ) -> Json:
-        """Return what the API answers; log in first if there is no valid token.
+        """Return the answer to a request of the API.
 
-        A GET is repeated for `patience_s`, by default this client's. What changes something is sent
+        A GET is repeated for `retry_s`, by default this client's. What changes something is sent
         once: it may have been done although no answer came.
 
         Raises:
             ApiError: Airflow refused; the message is Airflow's.
-            NoAnswerError: there was no answer, or to a GET nothing but errors of the server's own.
+            UnreachableError: there was no answer, or to a GET nothing but errors of the server's.
         """
         if method != "GET":
-            return self._send_as_user(method, path, body)
-        return self._ask(path, self._patience_s if patience_s is None else patience_s)
+            return self._send(method, path, json=body)
+        retry_s = self._retry_s if retry_s is None else retry_s
+        attempts = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(_may_pass),
+            wait=tenacity.wait_exponential(multiplier=_FIRST_PAUSE_S, max=_LONGEST_PAUSE_S),
+            stop=tenacity.stop_before_delay(retry_s),
+            before_sleep=_warn_once,
+        )
+        try:
+            return attempts(self._send, method, path)
+        except tenacity.RetryError as error:
+            last = error.last_attempt.exception()
+            raise UnreachableError(
+                f"Airflow gave no answer for {retry_s:g} s. Last: {last}"
+            ) from None
 
     def set_pool(self, name: str, *, slots: int, description: str) -> None:
         """Make a pool, or give an existing one this many slots."""
@@ -99,7 +140,7 @@ class Client:
         try:
             self.call("POST", "pools", {"name": name, **pool})
         except ApiError as error:
-            if error.status != 409:
+            if error.status != HTTPStatus.CONFLICT:
                 raise
             self.call("PATCH", f"pools/{quote(name)}", {"pool": name, **pool})
 
@@ -109,73 +150,38 @@ class Client:
         try:
             return self.call("POST", f"dags/{quote(dag_id)}/dagRuns", body)["dag_run_id"]
         except ApiError as error:
-            if error.status != 400:
+            if error.status != HTTPStatus.BAD_REQUEST:
                 raise
             raise InputError(str(error)) from None
 
-    def _ask(self, path: str, patience_s: float) -> Json:
-        deadline, pause_s = time.monotonic() + patience_s, _FIRST_PAUSE_S
-        while True:
-            try:
-                return self._send_as_user("GET", path)
-            except (NoAnswerError, ApiError) as error:
-                if isinstance(error, ApiError) and error.status < 500:
-                    raise
-                failure = str(error)
-            if time.monotonic() + pause_s > deadline:
-                raise NoAnswerError(f"Airflow gave no answer for {patience_s:g} s. Last: {failure}")
-            time.sleep(pause_s)
-            if pause_s < _LONGEST_PAUSE_S <= 2 * pause_s:
-                print(f"Airflow gives no answer; still trying. {failure}", flush=True)
-            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-
-    def _send_as_user(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Json:
-        if not self._token:
-            self._log_in()
+    def _send(self, method: str, path: str, **options: Any) -> Json:
         try:
-            return self._send(method, f"/api/v2/{path}", body)
-        except ApiError as error:
-            if error.status != 401:
-                raise
-        self._log_in()
-        return self._send(method, f"/api/v2/{path}", body)
-
-    def _log_in(self) -> None:
-        self._token = ""
-        self._token = self._send("POST", "/auth/token", self._login)["access_token"]
-
-    def _send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Json:
-        headers = {"Accept": "application/json", "Content-Type": "application/json"}
-        if self._token:
-            headers["Authorization"] = f"Bearer {self._token}"
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(
-            self.address + path, data=data, headers=headers, method=method
-        )
-        try:
-            status, answer = self._exchange(request)
-            if status < 400:
-                return json.loads(answer or b"{}")
-        except (OSError, http.client.HTTPException, ValueError) as error:
+            return _read(self._http.request(method, f"/api/v2/{path}", **options))
+        except (httpx.HTTPError, ValueError) as error:
             cause = f"{type(error).__name__}: {error}"
-            raise NoAnswerError(f"{method} {self.address}{path}: {cause}") from None
-        raise ApiError(status, _read_detail(answer))
-
-    def _exchange(self, request: urllib.request.Request) -> tuple[int, bytes]:
-        """Return the status and the body of the answer, whatever the status."""
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # it is this machine
-        try:
-            with opener.open(request, timeout=self._timeout_s) as response:
-                return response.status, response.read()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read()
+            raise UnreachableError(f"{method} {self.address}/api/v2/{path}: {cause}") from None
 
 
-def _read_detail(answer: bytes) -> str:
-    text = answer.decode(errors="replace")
+def _may_pass(error: BaseException) -> bool:
+    """Return whether the same request may succeed a little later."""
+    return isinstance(error, UnreachableError) or (
+        isinstance(error, ApiError) and error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    )
+
+
+def _warn_once(state: tenacity.RetryCallState) -> None:
+    """Log the failure when the pauses have grown to the longest, and never again."""
+    pause_s = state.next_action.sleep if state.next_action else 0.0
+    if pause_s < _LONGEST_PAUSE_S <= 2 * pause_s and state.outcome:
+        _logger.warning("Airflow does not answer; still trying. %s", state.outcome.exception())
+
+
+def _read(answer: httpx.Response) -> Json:
+    """Return the JSON of an answer; raise ApiError, with Airflow's message, for an error."""
+    if answer.is_success:
+        return answer.json() if answer.content else {}
     try:
-        detail = json.loads(text)["detail"]
+        detail = answer.json()["detail"]
     except (ValueError, KeyError, TypeError):
-        return text
-    return detail if isinstance(detail, str) else json.dumps(detail)
+        raise ApiError(answer.status_code, answer.text) from None
+    raise ApiError(answer.status_code, detail if isinstance(detail, str) else json.dumps(detail))

@@ -8,16 +8,16 @@ from pathlib import Path
 from galaxy_tasks.config import Preset
 from galaxy_tasks.labels.spark_settings import spark_submit_environment
 from galaxy_tasks.standalone.loopback import HOST, find_free_port
-from galaxy_tasks.standalone.paths import USER, Place, keep
+from galaxy_tasks.standalone.paths import USER, Paths, read_or_write_secret
 
 SPARK_CONNECTION = "AIRFLOW_CONN_SPARK_DEFAULT"
 
 
-def make_environment(place: Place, *, port: int, preset: Preset) -> dict[str, str]:
+def make_environment(paths: Paths, *, port: int, preset: Preset) -> dict[str, str]:
     """Return the environment of all of Airflow's processes, and so of every task.
 
-    What the caller's environment says about Spark's connection, the artifacts' place and the
-    number of GPU slots stands; everything else about Airflow is this project's own.
+    Spark's connection, the artifacts' folder and the number of GPU slots are taken from the
+    caller's environment; everything else about Airflow is this project's own.
     """
     scripts = sysconfig.get_path("scripts")
     inherited = {
@@ -25,51 +25,51 @@ def make_environment(place: Place, *, port: int, preset: Preset) -> dict[str, st
         for name, value in spark_submit_environment().items()
         if not name.startswith("AIRFLOW__") and name not in _foreign()
     }
-    airflow = _airflow_settings(place, port=port)
+    airflow = _airflow_settings(paths, port=port)
     return {
         SPARK_CONNECTION: '{"conn_type": "spark", "host": "local[*]"}',
         "SPARK_LOCAL_IP": HOST,
         **inherited,
         **{f"AIRFLOW__{name}": str(value) for name, value in airflow.items()},
-        "AIRFLOW_HOME": str(place.home),
+        "AIRFLOW_HOME": str(paths.home),
         "GALAXY_HOME": str(
-            Path(os.environ.get("GALAXY_HOME") or place.project / "runs").absolute()
+            Path(os.environ.get("GALAXY_HOME") or paths.project / "runs").absolute()
         ),
         "GALAXY_PRESET": preset,
         # Clients differ in which of the two they read first.
         **dict.fromkeys(("NO_PROXY", "no_proxy"), _hosts_without_proxy()),
-        "PATH": os.pathsep.join([str(place.home / "bin"), scripts, os.environ.get("PATH", "")]),
-        "PYTHONPATH": str(place.project),
+        "PATH": os.pathsep.join([str(paths.home / "bin"), scripts, os.environ.get("PATH", "")]),
+        "PYTHONPATH": str(paths.project),
         "PYTHONUNBUFFERED": "1",
     }
 
 
 def _foreign() -> set[str]:
-    """Return the variables with which another Airflow or Spark would have a say in this one."""
+    """Return the variables that would configure this Airflow and Spark as another's."""
     # A Spark that the caller names may need the configuration that the caller has for it.
     return {"AIRFLOW_CONFIG"} | (set() if SPARK_CONNECTION in os.environ else {"SPARK_CONF_DIR"})
 
 
 def _hosts_without_proxy() -> str:
-    """Return what the caller reaches without a proxy, in either spelling, and this machine."""
+    """Return the hosts that the caller reaches without a proxy, and this machine."""
     named = (os.environ.get(name, "") for name in ("NO_PROXY", "no_proxy"))
     hosts = [host.strip() for text in named for host in text.split(",")]
     return ",".join(dict.fromkeys(host for host in (*hosts, HOST) if host))
 
 
-def _airflow_settings(place: Place, *, port: int) -> dict[str, object]:
+def _airflow_settings(paths: Paths, *, port: int) -> dict[str, object]:
     """Return Airflow's configuration by the names `SECTION__KEY`."""
-    signing_key = keep(place.signing_key, secrets.token_hex(64))
+    signing_key = read_or_write_secret(paths.signing_key, secrets.token_hex(64))
     return {
-        "CORE__DAGS_FOLDER": place.project / "dags",
+        "CORE__DAGS_FOLDER": paths.project / "dags",
         "CORE__LOAD_EXAMPLES": False,
-        "CORE__PLUGINS_FOLDER": place.project / "plugins",
+        "CORE__PLUGINS_FOLDER": paths.project / "plugins",
         "CORE__EXECUTOR": "LocalExecutor",
         "CORE__PARALLELISM": 4,
         "CORE__AUTH_MANAGER": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager"
         ".SimpleAuthManager",
         "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
-        "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": place.passwords,
+        "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": paths.passwords,
         "CORE__EXECUTION_API_SERVER_URL": f"http://{HOST}:{port}/execution/",
         "CORE__HOSTNAME_CALLABLE": "galaxy_tasks.standalone.loopback.hostname",
         "API_AUTH__JWT_SECRET": signing_key,
@@ -78,8 +78,8 @@ def _airflow_settings(place: Place, *, port: int) -> dict[str, object]:
         "API__PORT": port,
         "API__BASE_URL": f"http://{HOST}:{port}",
         "API__WORKERS": 1,
-        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{place.home / 'airflow.db'}",
-        "LOGGING__BASE_LOG_FOLDER": place.home / "logs",
+        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{paths.home / 'airflow.db'}",
+        "LOGGING__BASE_LOG_FOLDER": paths.home / "logs",
         "LOGGING__WORKER_LOG_SERVER_PORT": find_free_port(8793),
         "SCHEDULER__ENABLE_HEALTH_CHECK": False,
         "USAGE_DATA_COLLECTION__ENABLED": False,

@@ -8,8 +8,8 @@ HOST = "127.0.0.1"
 def hostname() -> str:
     """Return the name under which tasks are known: Airflow's `hostname_callable`.
 
-    The web page asks for the log of a running task under this name, where a log server listens
-    that nobody outside the machine can reach.
+    The web page asks this host for the log of a running task; the log server listens on loopback
+    only.
     """
     return HOST
 

@@ -8,19 +8,19 @@ USER = "admin"
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where this Airflow keeps its files, and what it runs."""
+class Paths:
+    """The project that an Airflow runs, and the files that Airflow keeps."""
 
     project: Path
     home: Path
     """Airflow's own folder."""
 
     @staticmethod
-    def of_this_project() -> "Place":
-        """Return this checkout's place; its folder is GALAXY_AIRFLOW_HOME if that is set."""
+    def of_this_project() -> "Paths":
+        """Return this checkout's paths; GALAXY_AIRFLOW_HOME names another folder for Airflow."""
         project = Path(__file__).parents[2]
-        named = os.environ.get("GALAXY_AIRFLOW_HOME")
-        return Place(project, Path(named).absolute() if named else project / ".airflow")
+        home = os.environ.get("GALAXY_AIRFLOW_HOME")
+        return Paths(project, Path(home).absolute() if home else project / ".airflow")
 
     @property
     def log(self) -> Path:
@@ -39,12 +39,12 @@ class Place:
 
     @property
     def sessions(self) -> Path:
-        """The sessions of the Airflow that runs now, or that was not ended."""
+        """The session leaders of the Airflow that runs now, or that was killed."""
         return self.home / "sessions.json"
 
 
-def keep(path: Path, value: str) -> str:
-    """Return what the file holds; write `value` first, for its owner alone, if it is not there."""
+def read_or_write_secret(path: Path, value: str) -> str:
+    """Return the file's text; if there is no file, write `value` first, for its owner alone."""
     if not path.exists():
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:

@@ -1,32 +1,39 @@
 """Follows a DAG run: a line for each task that changes its state, and what the tasks print."""
 
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from galaxy_tasks.standalone.client import ApiError, Client, NoAnswerError
+from typer import echo
+
+from galaxy_tasks.logs import prefix_level
+from galaxy_tasks.standalone.client import ApiError, Client, UnreachableError
 
 Json = dict[str, Any]
 
 UNFINISHED = ("queued", "running", "restarting")
 _POLL_S = 1.0
 _LOG_POLL_S = 4.0  # a log is read as a whole, and may be long
-_LOG_PATIENCE_S = 10.0  # progress goes on without it
+_LOG_RETRY_S = 10.0  # progress goes on without it
 _STATES_WITH_LOG = ("running", "success", "failed", "up_for_retry", "skipped")
 _PRINTED_BY_TASK = ("task.stdout", "task.stderr")
+_OWN_LOGGERS = "galaxy_"
+"""In the names of the loggers of this package and of the DAG's files."""
+_DESCRIBED = {"success": "has succeeded", "failed": "has FAILED"}
 _SOURCES_GROUP = "::group::Log message source details"
 _SPARK = "airflow.task.hooks.airflow.providers.apache.spark"
 
 
 @dataclass
-class _TaskView:
+class _Shown:
     """What has been shown of one task."""
 
     state: str | None = None
-    lines_shown: dict[int, int] = field(default_factory=dict)
-    """For each try, how many entries of its log have been read."""
+    num_entries: dict[int, int] = field(default_factory=dict)
+    """How many entries of its log have been read, by try."""
     next_log_at: float = 0.0
     """When the log of the running task is due, on the monotonic clock."""
 
@@ -41,13 +48,13 @@ def follow_run(client: Client, dag_id: str, run_id: str, *, last_task: str) -> s
 
     What the last task prints is the run's result: it comes at the end, as it stands.
     """
-    path, views = run_path(dag_id, run_id), dict[str, _TaskView]()
+    path, shown = run_path(dag_id, run_id), defaultdict[str, _Shown](_Shown)
     while True:
         state = client.get(path)["state"]
         tasks = client.get(f"{path}/taskInstances?limit=100&order_by=start_date")["task_instances"]
         for task in tasks:
-            view = views.setdefault(task["task_id"], _TaskView())
-            _show_changes(client, path, task, view, has_lines=task["task_id"] != last_task)
+            name = task["task_id"]
+            _show_changes(client, path, task, shown[name], has_lines=name != last_task)
         if state not in UNFINISHED:
             _print_result(client, path, last_task)
             return state
@@ -73,7 +80,7 @@ def read_log(client: Client, task_path: str, try_number: int) -> list[Json]:
     ends: it is left out.
     """
     query = f"{task_path}/logs/{try_number}?full_content=true"
-    entries = client.get(query, patience_s=_LOG_PATIENCE_S).get("content") or []
+    entries = client.get(query, retry_s=_LOG_RETRY_S).get("content") or []
     events = [entry["event"] for entry in entries]
     has_group = events[:1] == [_SOURCES_GROUP]
     return entries[events.index("::endgroup::") + 1 :] if has_group else entries
@@ -88,56 +95,54 @@ def _print_result(client: Client, path: str, task_id: str) -> None:
     try:
         try_number = client.get(task_path)["try_number"]
         entries = read_log(client, task_path, try_number) if try_number else []
-    except (ApiError, NoAnswerError) as error:
-        print(f"\nWhat {task_id} printed cannot be read: {error}", flush=True)
+    except (ApiError, UnreachableError) as error:
+        echo(f"\nThe output of {task_id} cannot be read: {error}")
         return
-    if lines := list(filter(None, map(_telling, entries))):
-        print("\n" + "\n".join(lines), flush=True)
+    if lines := list(filter(None, map(_describe_entry, entries))):
+        echo("\n" + "\n".join(lines))
 
 
-def _show_changes(
-    client: Client, path: str, task: Json, view: _TaskView, *, has_lines: bool
-) -> None:
+def _show_changes(client: Client, path: str, task: Json, shown: _Shown, *, has_lines: bool) -> None:
     name, state, try_number = task["task_id"], task["state"], task["try_number"]
-    has_changed, view.state = state != view.state, state
+    has_changed, shown.state = state != shown.state, state
     if has_changed and state == "running":
-        _print(name, "is running" + (f" (try {try_number})" if try_number > 1 else ""))
-    is_due = state == "running" and time.monotonic() >= view.next_log_at
+        _echo(name, "is running" + (f" (try {try_number})" if try_number > 1 else ""))
+    is_due = state == "running" and time.monotonic() >= shown.next_log_at
     if has_lines and try_number and (is_due or (has_changed and state in _STATES_WITH_LOG)):
-        for line in _read_new_lines(client, f"{path}/taskInstances/{name}", try_number, view):
-            _print(name, line)
-        view.next_log_at = time.monotonic() + _LOG_POLL_S
+        for line in _read_new_lines(client, f"{path}/taskInstances/{name}", try_number, shown):
+            _echo(name, line)
+        shown.next_log_at = time.monotonic() + _LOG_POLL_S
     if has_changed and state not in (None, "scheduled", "running"):
-        _print(name, f"is {state.replace('_', ' ')}")
+        _echo(name, _DESCRIBED.get(state, f"is {state.replace('_', ' ')}"))
 
 
 def _read_new_lines(
-    client: Client, task_path: str, try_number: int, view: _TaskView
+    client: Client, task_path: str, try_number: int, shown: _Shown
 ) -> Iterator[str]:
     try:
         entries = read_log(client, task_path, try_number)
-    except (ApiError, NoAnswerError):  # a task that has only just started has no log yet
+    except (ApiError, UnreachableError):  # a task that has only just started has no log yet
         return
-    shown = view.lines_shown.get(try_number, 0)
-    view.lines_shown[try_number] = max(shown, len(entries))
-    for entry in entries[shown:]:
-        if line := _telling(entry):
-            yield line
+    count = shown.num_entries.get(try_number, 0)
+    shown.num_entries[try_number] = max(count, len(entries))
+    yield from filter(None, map(_describe_entry, entries[count:]))
 
 
-def _telling(entry: Json) -> str:
-    """Return what a person at the terminal wants of a log entry; empty for Airflow's own notes."""
+def _describe_entry(entry: Json) -> str:
+    """Return a log entry as the terminal shows it; '' for what Airflow notes for itself."""
     logger, level, event = entry.get("logger") or "", entry.get("level"), entry["event"]
     if level in ("error", "critical"):
         details = entry.get("error_detail") or []
         causes = [f"{cause['exc_type']}: {cause['exc_value']}" for cause in details[-1:]]
-        return " ".join([event, *causes])
+        return prefix_level(" ".join([event, *causes]), "ERROR")
     if "reason" in entry:  # why a task is skipped, or not tried again
         return f"{event} {entry['reason']}"
+    if _OWN_LOGGERS in logger:
+        return prefix_level(event, "WARNING") if level == "warning" else event
     is_spark_output = logger.startswith(_SPARK) and not event.startswith("Spark-Submit cmd")
     return event if logger in _PRINTED_BY_TASK or is_spark_output else ""
 
 
-def _print(task: str, text: str) -> None:
+def _echo(task: str, text: str) -> None:
     for line in text.splitlines():
-        print(f"{time.strftime('%H:%M:%S')}  {task:<17}  {line}", flush=True)
+        echo(f"{time.strftime('%H:%M:%S')}  {task:<17}  {line}")

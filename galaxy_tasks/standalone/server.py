@@ -6,8 +6,8 @@ its owner alone.
 """
 
 import contextlib
-import fcntl
 import json
+import logging
 import secrets
 import shlex
 import subprocess
@@ -17,76 +17,113 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
+
 from galaxy_tasks.config import Preset
-from galaxy_tasks.errors import GalaxyMorphologyError, InputError
+from galaxy_tasks.errors import GalaxyMorphologyError, InputError, ResourceError
 from galaxy_tasks.standalone import sessions
 from galaxy_tasks.standalone.client import Client
 from galaxy_tasks.standalone.environment import make_environment
 from galaxy_tasks.standalone.loopback import HOST, find_free_port
-from galaxy_tasks.standalone.paths import USER, Place, keep
+from galaxy_tasks.standalone.paths import USER, Paths, read_or_write_secret
+from galaxy_tasks.storage.locks import hold_lock
 
 START_TIMEOUT_S = 600
 _LINES_SHOWN = 25
+_logger = logging.getLogger(__name__)
 
 
 class StartError(GalaxyMorphologyError):
-    """Airflow did not come up; the message ends with the last lines of its log."""
+    """Airflow did not start; the message ends with the last lines of its log."""
 
 
 @contextlib.contextmanager
-def run_server(place: Place, *, port: int, preset: Preset) -> Iterator[Client]:
+def run_server(paths: Paths, *, port: int, preset: Preset) -> Iterator[Client]:
     """Yield a client of a healthy Airflow, and end every one of its processes on leaving.
 
     Raises:
         InputError: another command already runs an Airflow here.
         StartError: it did not become healthy.
     """
-    place.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (place.home / "lock").open("w") as lock:
+    paths.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"An Airflow already runs in {place.home}; stop it first.") from None
-        _end_leftovers(place)
-        free_port = find_free_port(port)
-        client = Client(f"http://{HOST}:{free_port}", user=USER, password=_password(place))
-        with place.log.open("wb") as log:
-            environment = make_environment(place, port=free_port, preset=preset)
-            started: list[subprocess.Popen[bytes]] = []
-
-            def start(command: list[str]) -> subprocess.Popen[bytes]:
-                started.append(
-                    sessions.start_session(
-                        command, folder=place.project, environment=environment, log=log
-                    )
-                )
-                _note_sessions(place, started)
-                return started[-1]
-
-            try:
-                _wait_until_healthy(client, start(_server_command(place)), place.log)
-                start(_log_server_command(environment))
-                yield client
-            finally:
-                sessions.end_sessions(process.pid for process in started)
-                for process in started:
-                    process.wait()
-                place.sessions.unlink(missing_ok=True)
+            stack.enter_context(hold_lock(paths.home / "lock", timeout_s=0))
+        except ResourceError as error:
+            raise InputError(f"An Airflow already runs here; stop it first. {error}") from None
+        end_leftovers(paths)
+        paths.log.write_bytes(b"")
+        port = find_free_port(port)
+        environment = make_environment(paths, port=port, preset=preset)
+        client = Client(f"http://{HOST}:{port}", user=USER, password=read_password(paths))
+        server = stack.enter_context(_run(_server_command(paths), paths, environment))
+        _wait_until_healthy(client, server, paths.log)
+        stack.enter_context(_run(_log_server_command(environment), paths, environment))
+        yield client
 
 
-def read_last_lines(log: Path, count: int = _LINES_SHOWN) -> str:
-    """Return the last lines of a log."""
-    return "\n".join(log.read_text(errors="replace").splitlines()[-count:])
+def end_leftovers(paths: Paths) -> None:
+    """End what an earlier command left when it was killed before it could do so itself."""
+    left = [pid for pid, started in _read_sessions(paths).items() if _may_be_left(pid, started)]
+    if count := sessions.end_sessions(left):
+        _logger.warning("Ended %d processes that an earlier start had left.", count)
+    paths.sessions.unlink(missing_ok=True)
 
 
-def _server_command(place: Place) -> list[str]:
+def note_session(paths: Paths, leader: int) -> None:
+    """Write down whom the next start has to end, should this command be killed."""
+    noted = _read_sessions(paths) | {leader: psutil.Process(leader).create_time()}
+    paths.sessions.write_text(json.dumps(noted))
+
+
+def read_password(paths: Paths) -> str:
+    """Return the generated password, made at the first start."""
+    text = read_or_write_secret(paths.passwords, json.dumps({USER: secrets.token_urlsafe(12)}))
+    return json.loads(text)[USER]
+
+
+@contextlib.contextmanager
+def _run(
+    command: list[str], paths: Paths, environment: dict[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program in a session of its own, and end the whole session on leaving."""
+    with paths.log.open("ab") as log:
+        process = sessions.start_session(
+            command, folder=paths.project, environment=environment, log=log
+        )
+    try:
+        note_session(paths, process.pid)
+        yield process
+    finally:
+        sessions.end_sessions([process.pid])
+        process.wait()
+
+
+def _read_sessions(paths: Paths) -> dict[int, float]:
+    """Return the noted leaders of sessions, and when each was started."""
+    noted = json.loads(paths.sessions.read_text()) if paths.sessions.exists() else {}
+    return {int(pid): started for pid, started in noted.items()}
+
+
+def _may_be_left(leader: int, started: float) -> bool:
+    """Return whether the number is still this leader's, or no process's: its session may live on.
+
+    When a process was started is known to a second: the system counts from its own start.
+    """
+    try:
+        return abs(psutil.Process(leader).create_time() - started) < 2
+    except psutil.NoSuchProcess:
+        return True
+
+
+def _server_command(paths: Paths) -> list[str]:
     """Return the command that starts `airflow standalone` without its log servers.
 
     They would listen on every network. Airflow starts its parts through the PATH, where this puts
     an `airflow` that leaves the log servers out.
     """
     airflow = Path(sysconfig.get_path("scripts"), "airflow")
-    wrapper = place.home / "bin" / "airflow"
+    wrapper = paths.home / "bin" / "airflow"
     wrapper.parent.mkdir(exist_ok=True)
     wrapper.write_text(
         "#!/bin/sh\n"
@@ -107,35 +144,15 @@ def _log_server_command(environment: dict[str, str]) -> list[str]:
     ]
 
 
-def _password(place: Place) -> str:
-    """Return the generated password, made at the first start."""
-    text = keep(place.passwords, json.dumps({USER: secrets.token_urlsafe(12)}))
-    return json.loads(text)[USER]
-
-
 def _wait_until_healthy(client: Client, server: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
     while not client.is_healthy():
         if server.poll() is not None:
-            raise StartError(f"Airflow ended while starting ({log}):\n{read_last_lines(log)}")
-        if time.monotonic() > deadline:
-            waited = f"Airflow was not healthy after {START_TIMEOUT_S} s"
-            raise StartError(f"{waited} ({log}):\n{read_last_lines(log)}")
-        time.sleep(0.5)
-
-
-def _note_sessions(place: Place, started: list[subprocess.Popen[bytes]]) -> None:
-    numbers = {process.pid for process in started}
-    leaders = {p.pid: p.started for p in sessions.list_processes() if p.pid in numbers}
-    place.sessions.write_text(json.dumps(leaders))
-
-
-def _end_leftovers(place: Place) -> None:
-    """End what an earlier command left when it was killed before it could do so itself."""
-    if not place.sessions.exists():
-        return
-    alive = {process.pid: process.started for process in sessions.list_processes()}
-    noted = json.loads(place.sessions.read_text())
-    left = [int(pid) for pid, started in noted.items() if alive.get(int(pid), started) == started]
-    if count := sessions.end_sessions(left):
-        print(f"Ended {count} processes that an earlier start had left.", flush=True)
+            problem = "ended while starting"
+        elif time.monotonic() > deadline:
+            problem = f"was not healthy after {START_TIMEOUT_S} s"
+        else:
+            time.sleep(0.5)
+            continue
+        lines = log.read_text(errors="replace").splitlines()[-_LINES_SHOWN:]
+        raise StartError("\n".join([f"Airflow {problem}. The end of {log}:", *lines]))

@@ -4,9 +4,11 @@ import contextlib
 import time
 from typing import Any
 
+from typer import echo
+
 from galaxy_tasks.errors import GalaxyMorphologyError
 from galaxy_tasks.standalone import progress
-from galaxy_tasks.standalone.client import ApiError, Client, NoAnswerError
+from galaxy_tasks.standalone.client import ApiError, Client, UnreachableError
 
 DAG_ID = "galaxy_morphology"
 _DAG_TIMEOUT_S = 300
@@ -32,38 +34,40 @@ class Workflow:
         return f"{page}/runs/{self._run_id}" if self._run_id else page
 
     def run(self, settings: dict[str, Any]) -> bool:
-        """Run the DAG with these settings, print its progress and result; return its success."""
+        """Run the DAG with these settings, showing progress and result; return its success."""
         self._prepare()
         self._run_id = self._client.trigger(DAG_ID, settings)
-        print(f"Run {self._run_id}: {self.page}", flush=True)
+        echo(f"Run {self._run_id}: {self.page}")
         try:
             state = progress.follow_run(self._client, DAG_ID, self._run_id, last_task="evaluate")
         except Interrupted:
-            with contextlib.suppress(NoAnswerError, ApiError):
+            with contextlib.suppress(UnreachableError, ApiError):
                 progress.fail_run(self._client, DAG_ID, self._run_id)
             raise
         if state != "success":
-            print("The run FAILED; the lines above and the web page say where.", flush=True)
+            echo("The run FAILED; the lines above and the web page say where.")
         return state == "success"
 
     def _prepare(self) -> None:
-        """Make the pool, wait for the DAG, end what an earlier start left unfinished."""
+        """Make the pool, wait for the DAG, end the runs that an earlier start left unfinished."""
         client = self._client
         client.set_pool("gpu", slots=self._gpu_slots, description="Networks that train at once.")
         deadline = time.monotonic() + _DAG_TIMEOUT_S
         while not self._is_dag_there():
             if time.monotonic() > deadline:
-                raise GalaxyMorphologyError(f"Airflow did not read {DAG_ID} in {_DAG_TIMEOUT_S} s.")
+                raise GalaxyMorphologyError(
+                    f"Airflow did not load the DAG {DAG_ID} in {_DAG_TIMEOUT_S} s."
+                )
             time.sleep(0.5)
         for run_id in progress.list_unfinished_runs(client, DAG_ID):
             progress.fail_run(client, DAG_ID, run_id)
-            print(f"Ended the unfinished run {run_id}; clear it to go on with it.", flush=True)
+            echo(f"Ended the unfinished run {run_id}; clear it on its page to continue it.")
         client.call("PATCH", f"dags/{DAG_ID}", {"is_paused": False})
 
     def _is_dag_there(self) -> bool:
         errors = self._client.get("importErrors")["import_errors"]
         if errors:
-            raise GalaxyMorphologyError(f"The DAG cannot be read:\n{errors[0]['stack_trace']}")
+            raise GalaxyMorphologyError(f"Airflow cannot load the DAG:\n{errors[0]['stack_trace']}")
         try:
             self._client.get(f"dags/{DAG_ID}/details")
         except ApiError as error:

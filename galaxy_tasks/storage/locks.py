@@ -38,7 +38,7 @@ def hold_lock(
     is_announced = False
     with path.open("a+") as lock:
         while not _try_lock(lock):
-            if not is_announced:
+            if timeout_s and not is_announced:
                 # In one piece, as several threads may wait at a time.
                 text = f"waiting for {_read_holder(lock)}, which works on the same"
                 print(f"{path}: {text}\n", end="", flush=True)

@@ -11,7 +11,7 @@ from fixtures.download_inputs import CONTENT, FAST, MD5, OTHER, SHA256, fetch, v
 from fixtures.download_server import Manner
 
 from galaxy_tasks.acquisition.downloads.fetching import check_file, fetch_files
-from galaxy_tasks.acquisition.downloads.progress import Progress, format_bytes, format_duration
+from galaxy_tasks.acquisition.downloads.progress import Progress
 from galaxy_tasks.acquisition.downloads.records import RemoteFile
 from galaxy_tasks.errors import InputError
 
@@ -161,15 +161,6 @@ def test_progress_tells_bytes_share_rate_and_time_left(capsys):
         "a.zip: 20.0 MB of 100.0 MB (20 %), 2.5 MB/s, 32 s left",
         "a.zip: 30.0 MB, 1.9 MB/s, size unknown",
     ]
-
-
-def test_sizes_and_durations_read_as_words():
-    assert [format_bytes(size) for size in (0, 999, 1000, 3.4e9)] == [
-        "0 bytes", "999 bytes", "1.0 kB", "3.4 GB",
-    ]  # fmt: skip
-    assert [format_duration(s) for s in (45, 100, 5400, 11_100)] == [
-        "45 s", "2 min", "1 h 30 min", "3 h 05 min",
-    ]  # fmt: skip
 
 
 def test_progress_lines_come_at_most_every_so_often(server, tmp_path, capsys):

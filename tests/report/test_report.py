@@ -9,7 +9,6 @@ from fixtures.report_inputs import CLASSES, SKILL, draw_galaxy, make_inputs
 from galaxy_tasks.config import RunConfig, parse_config
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.evaluation.selection import choose_winner
-from galaxy_tasks.formatting import show_duration
 from galaxy_tasks.report.examples import ExampleGalaxy
 from galaxy_tasks.report.page import (
     MissingModel,
@@ -140,14 +139,6 @@ def test_the_leaderboard_marks_the_winner_and_lists_what_is_missing(inputs):
     scores = [float(re.findall(r"0\.\d{3}", line)[0]) for line in lines[2:5]]
     assert scores == sorted(scores, reverse=True)
     assert "23,600,000  12 min 34 s     1,480" in table
-
-
-@pytest.mark.parametrize(
-    ("seconds", "shown"),
-    [(4.25, "4.2 s"), (125, "2 min 05 s"), (3599.6, "1 h 00 min"), (7260, "2 h 01 min")],
-)
-def test_durations_read_as_people_say_them(seconds, shown):
-    assert show_duration(seconds) == shown
 
 
 @pytest.fixture(scope="module")

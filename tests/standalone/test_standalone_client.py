@@ -8,7 +8,7 @@ import pytest
 
 from galaxy_tasks.errors import GalaxyMorphologyError
 from galaxy_tasks.standalone import progress
-from galaxy_tasks.standalone.client import ApiError, Client, NoAnswerError
+from galaxy_tasks.standalone.client import ApiError, Client, UnreachableError
 from galaxy_tasks.standalone.loopback import find_free_port
 from galaxy_tasks.standalone.workflow import DAG_ID
 
@@ -85,9 +85,9 @@ def test_a_login_that_fails_is_tried_again_with_the_question(serve):
 
 def test_a_question_is_given_up_when_patience_ends_and_the_message_says_why(serve):
     api = serve({"/api/v2/dags": [503]})
-    client = api.client(patience_s=1)
+    client = api.client(retry_s=1)
     started = time.monotonic()
-    with pytest.raises(NoAnswerError, match=r"no answer for 1 s\. Last: HTTP 503: no") as raised:
+    with pytest.raises(UnreachableError, match=r"no answer for 1 s\. Last: HTTP 503: no") as raised:
         client.get("dags")
     assert 0.5 < time.monotonic() - started < 5
     assert isinstance(raised.value, GalaxyMorphologyError)
@@ -96,8 +96,8 @@ def test_a_question_is_given_up_when_patience_ends_and_the_message_says_why(serv
 
 def test_a_server_that_is_not_there_is_named():
     address = f"http://127.0.0.1:{find_free_port(0)}"
-    client = Client(address, user="admin", password="", patience_s=0.5)
-    with pytest.raises(NoAnswerError, match=rf"{address}/auth/token: URLError: .*refused"):
+    client = Client(address, user="admin", password="", retry_s=0.5)
+    with pytest.raises(UnreachableError, match=rf"{address}/api/v2/dags: ConnectError: .*refused"):
         client.get("dags")
     assert not client.is_healthy()
 
@@ -116,8 +116,11 @@ def task(name, state, *, try_number):
     return {"task_id": name, "state": state, "try_number": try_number}
 
 
-def printed(*lines):
-    return {"content": [{"event": line, "logger": "task.stdout"} for line in lines]}
+def logged(*lines, level="info", **more):
+    logger = "galaxy_tasks.pipeline.process"
+    return {
+        "content": [{"event": line, "logger": logger, "level": level, **more} for line in lines]
+    }
 
 
 def follow(api, **limits):
@@ -135,11 +138,11 @@ def test_following_a_run_survives_failures_and_shows_each_line_once(serve, capsy
                 {"task_instances": [trained, task("evaluate", "success", try_number=1)]},
             ],
             f"{RUN}/taskInstances/train_resnet/logs/1": [
-                printed("epoch 1/2"),
-                printed("epoch 1/2", "epoch 2/2"),
+                logged("epoch 1/2"),
+                logged("epoch 1/2", "epoch 2/2"),
             ],
             f"{RUN}/taskInstances/evaluate": [task("evaluate", "success", try_number=1)],
-            f"{RUN}/taskInstances/evaluate/logs/1": [printed("Winner: resnet18")],
+            f"{RUN}/taskInstances/evaluate/logs/1": [logged("Winner: resnet18")],
         }
     )
     assert follow(api) == "success"
@@ -148,10 +151,39 @@ def test_following_a_run_survives_failures_and_shows_each_line_once(serve, capsy
         "train_resnet       is running",
         "train_resnet       epoch 1/2",
         "train_resnet       epoch 2/2",
-        "train_resnet       is success",
-        "evaluate           is success",
+        "train_resnet       has succeeded",
+        "evaluate           has succeeded",
     ]
     assert lines[-2:] == ["", "Winner: resnet18"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "shown"),
+    [
+        (logged("disk nearly full", level="warning"), ["WARNING: disk nearly full"]),
+        (
+            logged(
+                "Task failed with exception",
+                level="error",
+                error_detail=[{"exc_type": "InputError", "exc_value": "no catalogue"}],
+            ),
+            ["ERROR: Task failed with exception InputError: no catalogue"],
+        ),
+        ({"content": [{"event": "Starting", "logger": "airflow.task", "level": "info"}]}, []),
+    ],
+)
+def test_a_line_shows_its_level_and_airflows_own_notes_are_left_out(serve, capsys, entry, shown):
+    api = serve(
+        {
+            RUN: [{"state": "failed"}],
+            f"{RUN}/taskInstances": [{"task_instances": [task("a", "failed", try_number=1)]}],
+            f"{RUN}/taskInstances/a/logs/1": [entry],
+            f"{RUN}/taskInstances/evaluate": [task("evaluate", None, try_number=0)],
+        }
+    )
+    follow(api)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(None, 2)[2] for line in lines] == [*shown, "has FAILED"]
 
 
 @pytest.mark.parametrize(
@@ -181,7 +213,7 @@ def test_the_log_of_a_running_task_is_read_less_often_than_its_state(serve):
         {
             RUN: [{"state": "running"}, {"state": "running"}, {"state": "failed"}],
             f"{RUN}/taskInstances": [running],
-            f"{RUN}/taskInstances/train_resnet/logs/1": [printed("epoch 1/2")],
+            f"{RUN}/taskInstances/train_resnet/logs/1": [logged("epoch 1/2")],
         }
     )
     follow(api)
