@@ -23,8 +23,9 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from galaxy_tasks.config import parse_config
-from galaxy_tasks.images.prepare import ImageSettings, prepare_image, use_one_thread
+from galaxy_tasks.images.prepare import prepare_image, use_one_thread
 from galaxy_tasks.images.resume import HEADER_BYTES, SlotFile
+from galaxy_tasks.images.settings import ImageSettings
 from galaxy_tasks.images.workers import Chunk, WorkOrder, prepare_chunks
 
 SIZE_PX = 224

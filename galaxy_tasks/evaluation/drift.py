@@ -12,7 +12,7 @@ from scipy.stats import ks_2samp
 
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.evaluation.champion import Champion, group_same, read_galaxies
-from galaxy_tasks.images.prepare import ImageSettings
+from galaxy_tasks.images.settings import ImageSettings
 from galaxy_tasks.storage.artifacts import Artifact
 
 MOST_MEASURED = 2000

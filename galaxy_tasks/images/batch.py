@@ -24,6 +24,7 @@ from galaxy_tasks.acquisition.zip_reader import is_zip, list_entries
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.images import prepare
 from galaxy_tasks.images.resume import HEADER_BYTES, Journal, SlotFile
+from galaxy_tasks.images.settings import ImageSettings
 from galaxy_tasks.images.workers import (
     Chunk,
     ChunkOutcome,
@@ -246,7 +247,7 @@ def prepare_cutouts(
     *,
     galaxies: "pd.DataFrame | pa.Table",
     images_folder: Path,
-    settings: prepare.ImageSettings,
+    settings: ImageSettings,
     max_rejected_fraction: float,
     workers: int,
     other_folders: Sequence[Path] = (),

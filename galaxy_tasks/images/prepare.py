@@ -11,19 +11,16 @@ Pixels are taken as stored: an EXIF orientation is not applied.
 
 import functools
 import math
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.images.decoder import hear_damage
 from galaxy_tasks.images.headers import ImageHeader, RejectedImage, read_header
-
-__all__ = ["ImageHeader", "ImageSettings", "RejectedImage", "prepare_image", "read_header"]
+from galaxy_tasks.images.settings import ImageSettings
 
 OPENCV_VERSION = cv2.__version__
 
@@ -42,27 +39,6 @@ _BILATERAL_SIZE_PX, _BILATERAL_SIGMA_PX = 5, 1.5
 _PATCH_AND_SEARCH_PX = (7, 21)
 """Non-local means compares patches within a search window: the sides that OpenCV recommends. It
 costs about a thousand times a Gaussian filter: 0.1 s for an image of 224 px."""
-
-
-@dataclass(frozen=True)
-class ImageSettings:
-    """The settings that determine what an image becomes; RunConfig describes each."""
-
-    image_size_px: int
-    crop_fraction: float
-    denoise_method: Literal["none", "gaussian", "median", "bilateral", "non_local_means"]
-    gaussian_sigma_px: float
-    median_size_px: int
-    bilateral_sigma_grey: float
-    non_local_means_strength_grey: float
-    opencv_device: Literal["cpu", "opencl"]
-    max_source_side_px: int
-
-    @staticmethod
-    def from_config(config: RunConfig) -> "ImageSettings":
-        """Return the part of a run's settings that concerns images."""
-        names = ImageSettings.__dataclass_fields__
-        return ImageSettings(**{name: getattr(config, name) for name in names})
 
 
 def prepare_image(data: bytes, settings: ImageSettings) -> NDArray[np.uint8]:

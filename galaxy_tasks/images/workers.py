@@ -24,7 +24,8 @@ from joblib import cpu_count
 from galaxy_tasks.acquisition.zip_reader import ZipEntry, ZipReader
 from galaxy_tasks.errors import InputError, ResourceError
 from galaxy_tasks.images import prepare
-from galaxy_tasks.images.headers import RejectedImage, check_size, read_image_file
+from galaxy_tasks.images.headers import RejectedImage, check_size, read_header, read_image_file
+from galaxy_tasks.images.settings import ImageSettings
 
 # Where image files are read from: a folder, or a zip in place.
 
@@ -100,7 +101,7 @@ class WorkOrder:
     """Folders, or zips."""
     output: Path
     first_byte: int
-    settings: prepare.ImageSettings
+    settings: ImageSettings
 
     @property
     def slot_bytes(self) -> int:
@@ -200,14 +201,14 @@ def _prepare_chunk(chunk: Chunk) -> ChunkOutcome:
 
 
 def _prepare_file(
-    name: str, read: ReadImage, settings: prepare.ImageSettings, output, outcome: ChunkOutcome
+    name: str, read: ReadImage, settings: ImageSettings, output, outcome: ChunkOutcome
 ) -> None:
     """Prepare one file, write it at the output's position, and add a row to the outcome."""
     sha256 = header = rejected = None
     try:
         data = read(name)
         sha256 = hashlib.sha256(data).hexdigest()
-        header = prepare.read_header(data, max_side_px=settings.max_source_side_px)
+        header = read_header(data, max_side_px=settings.max_source_side_px)
         pixels = prepare.prepare_image(data, settings)
     except RejectedImage as error:
         rejected = error

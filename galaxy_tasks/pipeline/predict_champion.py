@@ -23,7 +23,7 @@ from galaxy_tasks.evaluation.champion import (
     read_galaxies,
 )
 from galaxy_tasks.images.batch import prepare_cutouts
-from galaxy_tasks.images.prepare import ImageSettings
+from galaxy_tasks.images.settings import ImageSettings
 from galaxy_tasks.storage import artifacts, cache_keys
 from galaxy_tasks.storage.artifacts import Artifact
 from galaxy_tasks.storage.cache_keys import ReleaseFiles

@@ -9,7 +9,7 @@ import pandas as pd
 from galaxy_tasks.config import parse_config
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.images.batch import prepare_cutouts
-from galaxy_tasks.images.prepare import ImageSettings
+from galaxy_tasks.images.settings import ImageSettings
 from galaxy_tasks.labels.holdout import find_labels
 from galaxy_tasks.storage import artifacts, cache_keys
 from galaxy_tasks.storage.artifacts import Artifact

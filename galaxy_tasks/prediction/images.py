@@ -11,8 +11,9 @@ import numpy as np
 
 from galaxy_tasks.acquisition.tables import IMAGE_SUFFIXES, is_image
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.images.headers import read_image_file
-from galaxy_tasks.images.prepare import ImageSettings, RejectedImage, prepare_image
+from galaxy_tasks.images.headers import RejectedImage, read_image_file
+from galaxy_tasks.images.prepare import prepare_image
+from galaxy_tasks.images.settings import ImageSettings
 from galaxy_tasks.storage.atomic_io import write_durably
 from galaxy_tasks.training.saved_model import ModelRecord, load_classifier, read_record
 

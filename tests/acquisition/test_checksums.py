@@ -15,7 +15,7 @@ from galaxy_tasks.acquisition.image_folder import UNREADABLE, checksum_images
 from galaxy_tasks.acquisition.locate import locate_release
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import ResourceError
-from galaxy_tasks.pipeline import steps
+from galaxy_tasks.pipeline.prepare_release import prepare_release
 
 COUNT = 300
 
@@ -141,10 +141,10 @@ def test_another_image_of_the_same_size_is_another_content(tmp_path, monkeypatch
     let_time_pass(monkeypatch)
     source = write_release(tmp_path / "source")
     settings = class_table(source).model_dump(mode="json")
-    first = steps.prepare_release(settings)
-    assert steps.prepare_release(settings) == first
+    first = prepare_release(settings)
+    assert prepare_release(settings) == first
     (source / "pictures" / "1.jpg").write_bytes(b"two")
-    second = steps.prepare_release(settings)
+    second = prepare_release(settings)
     assert {**second, "content": first["content"]} == first
     assert second["content"] != first["content"]
 

@@ -14,7 +14,7 @@ from galaxy_tasks.acquisition import zip_reader
 from galaxy_tasks.acquisition.zip_reader import list_entries
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.images.prepare import ImageSettings
+from galaxy_tasks.images.settings import ImageSettings
 
 
 def find_member(content: bytes, name: bytes) -> tuple[int, int]:

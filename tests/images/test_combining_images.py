@@ -10,8 +10,9 @@ import pandas as pd
 from fixtures.combining_inputs import draw_galaxies, write_release
 
 from galaxy_tasks.config import parse_config
-from galaxy_tasks.pipeline import steps
 from galaxy_tasks.pipeline.clean_labels import clean_labels
+from galaxy_tasks.pipeline.prepare_release import prepare_release
+from galaxy_tasks.pipeline.preprocess_images import preprocess_images
 from galaxy_tasks.storage.cache_keys import ReleaseFiles
 
 
@@ -35,10 +36,10 @@ def test_images_of_all_releases_are_prepared_from_a_folder_and_a_zip(spark, tmp_
             "image_workers": 1,
         }
     ).model_dump(mode="json")
-    files = steps.prepare_release(values)
+    files = prepare_release(values)
     assert files["combined"][0]["images"].endswith("images.zip")
     clean_labels(parse_config(values), ReleaseFiles(**files), spark=spark)
-    reference = steps.preprocess_images(values, files)
+    reference = preprocess_images(values, files)
     pixels = np.load(Path(reference["path"]) / "images.npy")
     manifest = pd.read_parquet(Path(reference["path"]) / "manifest.parquet")
     assert len(manifest) == len(pixels) == 120

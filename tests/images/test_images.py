@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from fixtures.image_inputs import REAL, draw_galaxy, encode, settings_with
 
-from galaxy_tasks.images.prepare import prepare_image, read_header
+from galaxy_tasks.images.headers import read_header
+from galaxy_tasks.images.prepare import prepare_image
 
 
 def measure(pixels: np.ndarray) -> tuple[float, float, float, float]:

@@ -9,7 +9,8 @@ OPENCL_SCRIPT = """
     import cv2, numpy as np
     from dataclasses import replace
     from galaxy_tasks.config import RunConfig
-    from galaxy_tasks.images import ImageSettings, prepare_image
+    from galaxy_tasks.images.prepare import prepare_image
+    from galaxy_tasks.images.settings import ImageSettings
     if not cv2.ocl.haveOpenCL():
         raise SystemExit("no OpenCL")
     rng = np.random.default_rng(5)
@@ -54,7 +55,8 @@ def test_opencl_that_is_not_there_is_an_error_that_says_so():
         """
         from galaxy_tasks.config import RunConfig
         from galaxy_tasks.errors import InputError
-        from galaxy_tasks.images import ImageSettings, require_opencl
+        from galaxy_tasks.images.prepare import require_opencl
+        from galaxy_tasks.images.settings import ImageSettings
         try:
             require_opencl()
         except InputError as error:

@@ -9,7 +9,8 @@ import pytest
 from fixtures.image_inputs import REAL, draw_galaxy, encode, run_python, settings_with
 
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.images.prepare import RejectedImage, prepare_image, read_header
+from galaxy_tasks.images.headers import RejectedImage, read_header
+from galaxy_tasks.images.prepare import prepare_image
 
 
 def png_claiming(width_px: int, height_px: int, *, bits: int = 8, colours: int = 2) -> bytes:
@@ -141,7 +142,9 @@ def test_refusing_a_bomb_allocates_nothing(tmp_path):
         import resource
         from pathlib import Path
         from galaxy_tasks.config import RunConfig
-        from galaxy_tasks.images import ImageSettings, RejectedImage, prepare_image
+        from galaxy_tasks.images.headers import RejectedImage
+        from galaxy_tasks.images.prepare import prepare_image
+        from galaxy_tasks.images.settings import ImageSettings
         data = Path({str(tmp_path / "bomb.jpg")!r}).read_bytes()
         settings = ImageSettings.from_config(RunConfig())
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

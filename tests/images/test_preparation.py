@@ -112,8 +112,8 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
     from pathlib import Path
     import pandas as pd
     from galaxy_tasks.config import RunConfig
-    from galaxy_tasks.images import ImageSettings
-    from galaxy_tasks.preparation import prepare_cutouts
+    from galaxy_tasks.images.settings import ImageSettings
+    from galaxy_tasks.images.batch import prepare_cutouts
     table = pd.read_parquet({str(tmp_path / "galaxies.parquet")!r})
     settings = ImageSettings.from_config(RunConfig(image_size_px=384, denoise_method="none"))
     for count in (120, 600):

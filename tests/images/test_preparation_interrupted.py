@@ -26,8 +26,8 @@ SCRIPT = """
     from pathlib import Path
     import pandas as pd
     from galaxy_tasks.config import RunConfig
-    from galaxy_tasks.images import ImageSettings
-    from galaxy_tasks.preparation import prepare_cutouts
+    from galaxy_tasks.images.settings import ImageSettings
+    from galaxy_tasks.images.batch import prepare_cutouts
     if __name__ == "__main__":
         folder = Path(sys.argv[1])
         (folder / "out").mkdir(exist_ok=True)
@@ -131,7 +131,7 @@ def test_a_killed_worker_is_an_error_that_says_so(interrupted):
 
 @pytest.mark.parametrize("stop_after", [1, 2, 3, 7])
 def test_moving_the_kept_images_can_be_interrupted_anywhere(tmp_path, monkeypatch, stop_after):
-    monkeypatch.setattr("galaxy_tasks.preparation.slots._BLOCK_BYTES", 32 * 32 * 3 * 4)
+    monkeypatch.setattr("galaxy_tasks.images.resume._BLOCK_BYTES", 32 * 32 * 3 * 4)
     slots = SlotFile(tmp_path / "slots.npy", count=23, size_px=32)
     slots.reserve()
     with (tmp_path / "slots.npy").open("r+b") as file:
