@@ -14,7 +14,8 @@ import pytest
 from sklearn.metrics import f1_score
 
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.pipeline import steps
+from galaxy_tasks.pipeline.evaluate import evaluate
+from galaxy_tasks.pipeline.preprocess_images import preprocess_images
 from galaxy_tasks.storage.artifacts import Artifact
 from galaxy_tasks.storage.atomic_io import read_json
 
@@ -166,10 +167,10 @@ def test_predict_refuses_what_it_cannot_trust(results, tmp_path):
         assert not output.exists()
 
 
-def evaluate(home, trainings, architectures) -> dict:
+def evaluate_models(home, trainings, architectures) -> dict:
     alexnet = only(home, "models", architecture="alexnet")
     settings = read_json(alexnet.path / "model.json")["settings"]
-    return steps.evaluate(
+    return evaluate(
         settings={**settings, "architectures": architectures},
         release_files={"catalogue": "", "images": "", "mapping": "", "content": ""},
         images=only(home, "images").as_reference(),
@@ -181,20 +182,20 @@ def evaluate(home, trainings, architectures) -> dict:
 def test_one_failed_family_does_not_spoil_the_others(home, results):
     alexnet = only(home, "models", architecture="alexnet").as_reference()
     trainings = [{"models": [alexnet], "failed": {}}, None, None]
-    outcome = evaluate(home, trainings, ["alexnet", "resnet34"])
+    outcome = evaluate_models(home, trainings, ["alexnet", "resnet34"])
     assert outcome["winner"] == "alexnet"
     missing = read_json(Path(outcome["results"]))["missing"]
     assert [m["architecture"] for m in missing if m["status"] == "failed"] == ["resnet34"]
 
 
 def test_a_network_that_finished_before_its_task_failed_is_compared(home, results):
-    outcome = evaluate(home, [None, None], ["alexnet", "resnet18", "resnet34"])
+    outcome = evaluate_models(home, [None, None], ["alexnet", "resnet18", "resnet34"])
     assert {row["model"] for row in outcome["leaderboard"]} == {"alexnet", "resnet18"}
 
 
 def test_no_model_at_all_is_a_clear_failure(home, results):
     with pytest.raises(InputError, match="No model was trained"):
-        evaluate(home, [None, None], ["resnet34"])
+        evaluate_models(home, [None, None], ["resnet34"])
 
 
 def test_wrong_settings_end_with_one_clear_line():
@@ -208,4 +209,4 @@ def test_a_step_without_what_it_needs_names_the_task_to_run(home):
     settings = json.loads(json.dumps({"release": "simulated"}))
     files = {"catalogue": "", "images": "", "mapping": "", "content": "other"}
     with pytest.raises(InputError, match="Run or clear the task 'clean_labels' first"):
-        steps.preprocess_images(settings=settings, release_files=files)
+        preprocess_images(settings=settings, release_files=files)

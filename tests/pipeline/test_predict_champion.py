@@ -11,8 +11,12 @@ import pytest
 
 from galaxy_tasks.config import parse_config
 from galaxy_tasks.evaluation.champion import find_champion
-from galaxy_tasks.pipeline import steps
 from galaxy_tasks.pipeline.clean_labels import clean_labels
+from galaxy_tasks.pipeline.evaluate import evaluate
+from galaxy_tasks.pipeline.predict_champion import predict_champion
+from galaxy_tasks.pipeline.prepare_release import prepare_release
+from galaxy_tasks.pipeline.preprocess_images import preprocess_images
+from galaxy_tasks.pipeline.train import train_network
 from galaxy_tasks.storage.cache_keys import ReleaseFiles
 
 # Keras hands NumPy a variable whose __array__ knows no 'copy' yet.
@@ -65,13 +69,13 @@ def write_release(
 def run(spark, settings):
     """Run every step as the workflow does, in this process."""
     values = parse_config({**SETTINGS, **settings}).model_dump(mode="json")
-    files = steps.prepare_release(values)
+    files = prepare_release(values)
     clean_labels(parse_config(values), ReleaseFiles(**files), spark=spark)
-    images = steps.preprocess_images(values, files)
-    champion = steps.predict_champion(values, files, images)
-    model = steps.train_network(values, images, "alexnet")
+    images = preprocess_images(values, files)
+    champion = predict_champion(values, files, images)
+    model = train_network(values, images, "alexnet")
     trainings = [{"models": [model], "failed": {}}]
-    outcome = steps.evaluate(values, files, images, trainings, "test", champion)
+    outcome = evaluate(values, files, images, trainings, "test", champion)
     results = json.loads(Path(outcome["results"]).read_text())
     return {**outcome, "champion": champion, "results": results}
 
