@@ -74,8 +74,8 @@ def test_a_release_needs_no_folder_where_its_images_are_among_its_files(name):
         assert parse_config({"release": name}).source == ""
 
 
-def test_an_architecture_stands_once():
-    with pytest.raises(InputError, match="names one twice"):
+def test_an_architecture_is_listed_once():
+    with pytest.raises(InputError, match="lists a network twice"):
         parse_config({"architectures": ["alexnet", "alexnet"]})
 
 
@@ -122,7 +122,7 @@ def test_a_changed_rule_gives_other_labels_a_name_of_their_own(monkeypatch):
 
 
 def test_imagenet_weights_are_refused_before_anything_runs():
-    with pytest.raises(InputError, match="not published for alexnet, resnet18"):
+    with pytest.raises(InputError, match="no such weights are published for alexnet, resnet18"):
         parse_config({"weights": "imagenet", "architectures": ["alexnet", "resnet18", "resnet50"]})
     assert parse_config({"weights": "imagenet", "architectures": ["resnet50", "densenet121"]})
 

@@ -61,7 +61,7 @@ def test_releases_that_hide_that_they_are_the_same_galaxies_are_not_combined(oth
             parse_config(settings)
     placed = {**challenge, "ra_column": "ra", "dec_column": "dec"}
     assert parse_config({**placed, "combine": [second]})
-    with pytest.raises(InputError, match="into training and test both"):
+    with pytest.raises(InputError, match="into both training and test"):
         parse_config({**placed, "combine": [second, challenge]})
 
 

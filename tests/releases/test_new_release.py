@@ -24,13 +24,15 @@ TEXT = (ROOT / "docs" / "releases.md").read_text()
 # The function to call, its arguments, and where its result goes: as the command line does it.
 PROGRAM = """
 import json, sys
-from galaxy_tasks import cli, steps
-from galaxy_tasks.presets import form_schemas
+from galaxy_tasks.cli import main
+from galaxy_tasks.config import form_schemas
+from galaxy_tasks.pipeline.prepare_release import prepare_release
+from galaxy_tasks.pipeline.preprocess_images import preprocess_images
 
 settings = json.loads(sys.argv[1])
-files = steps.prepare_release(settings)
-cli.clean_labels(settings, files)
-images = steps.preprocess_images(settings, files)
+files = prepare_release(settings)
+main.clean_labels(settings, files)
+images = preprocess_images(settings, files)
 print(json.dumps({"images": images["path"], "form": form_schemas("full")["release"]["enum"]}))
 """
 
@@ -63,10 +65,10 @@ def copy(tmp_path_factory) -> Path:
     shutil.copytree(ROOT / "galaxy_tasks", package, ignore=shutil.ignore_patterns("__pycache__"))
     section = read_section("Add a release in ten lines")
     (file_content,), (line,) = read_blocks(section, "python"), read_blocks(section, "text")
-    new_file, old_file = re.findall(r"`(galaxy_tasks/releases/\w+\.py)`", section)
-    assert old_file == "galaxy_tasks/releases/__init__.py"
-    assert not (folder / new_file).exists()
-    (folder / new_file).write_text(file_content)
+    (new_file,) = re.findall(r"`(galaxy_zoo_example\.py)`", section)
+    (catalogues,) = re.findall(r"`(galaxy_tasks/releases/catalogues/)`", section)
+    (old_file,) = re.findall(r"`(galaxy_tasks/releases/__init__\.py)`", section)
+    (folder / catalogues / new_file).write_text(file_content)
     old = (folder / old_file).read_text()
     assert count_lines(line) == 1
     (folder / old_file).write_text(old.replace("NAMES = (\n", f"NAMES = (\n{line}", 1))

@@ -172,7 +172,7 @@ def test_a_wrong_number_of_networks_is_refused(wrong, monkeypatch):
 @pytest.mark.parametrize(
     ("preset", "defaults"),
     [
-        ("quick", ["Default with preset quick: 64.", "alexnet,resnet18,densenet121."]),
+        ("quick", ["Default with preset quick: 72.", "alexnet,resnet18,densenet121."]),
         ("full", ["Default with preset full: 224."]),
         ("fast", ["Default with preset full: 224."]),
     ],
