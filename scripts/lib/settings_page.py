@@ -67,7 +67,7 @@ def describe_allowed(schema: dict[str, Any]) -> str:
         return "list of objects" if item["type"] == "object" else "list of names"
     if "minimum" in schema:
         return f"{schema['minimum']} to {schema['maximum']}"
-    return {"string": "text", "boolean": "`true`, `false`"}.get(schema["type"], schema["type"])
+    return {"string": "text", "boolean": "`true`, `false`"}.get(schema["type"]) or "object"
 
 
 def show(value: Any) -> str:
