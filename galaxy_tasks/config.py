@@ -246,9 +246,6 @@ class RunConfig(ReleaseSettings):
     max_zoom_fraction: float = training_setting(
         0.1, "Augment with zooms up to this fraction.", ge=0, le=0.5
     )
-    prediction_views: Literal[1, 4, 8] = training_setting(
-        8, "Orientations averaged at prediction: 1, 4 quarter turns, or those and their mirrors."
-    )
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = training_setting(
         "auto", "Arithmetic; 'auto' is mixed_bfloat16 on a GPU and float32 elsewhere."
     )
@@ -260,6 +257,11 @@ class RunConfig(ReleaseSettings):
     )
 
     # Evaluation
+    test_time_augmentation: Literal[1, 4, 8] = evaluation_setting(
+        8,
+        "Orientations whose probabilities are averaged: 1, the 4 quarter turns, or those and their "
+        "mirror images.",
+    )
     bootstrap_samples: int = evaluation_setting(
         2000, "Bootstrap samples behind each interval.", ge=100, le=100_000
     )

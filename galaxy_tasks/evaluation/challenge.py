@@ -205,10 +205,8 @@ def _explain(
     which = _describe_unseen(doubt)
     own = f"This run's winner, {winner.record.architecture},"
     who = f"the last one, {champion.record.architecture} of {champion.published[:10]}"
-    if (winner.record.weights_from or winner.artifact.key) == (
-        champion.record.weights_from or champion.model.key
-    ):
-        who += " (the same network, asked in other views)"
+    if winner.artifact.key == champion.model.key:
+        who += " (the same model)"
     if comparison is None:
         return (
             f"{own} cannot be compared with {who}: there are "

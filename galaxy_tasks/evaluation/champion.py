@@ -46,6 +46,8 @@ class Champion:
     images: Artifact
     labels: Artifact
     record: ModelRecord
+    test_time_augmentation: int
+    """Orientations averaged in the evaluation that it won."""
 
     @property
     def published(self) -> str:
@@ -112,7 +114,14 @@ def _open(evaluation: Artifact, summary: dict[str, Any]) -> Champion | None:
         artifacts.verify(model)
         images = artifacts.get("images", model.manifest["made_from"]["images"])
         labels = artifacts.get("labels", images.manifest["summary"]["labels"])
-        champion = Champion(evaluation, model, images, labels, read_record(model.path))
+        champion = Champion(
+            evaluation=evaluation,
+            model=model,
+            images=images,
+            labels=labels,
+            record=read_record(model.path),
+            test_time_augmentation=evaluation.manifest["made_from"]["test_time_augmentation"],
+        )
         _ = champion.record.config  # settings of another version may be refused
     except (InputError, ValueError, KeyError, TypeError) as error:
         print(f"Note: the winner of {evaluation.path} is passed over. {error}", flush=True)

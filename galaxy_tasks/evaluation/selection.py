@@ -203,11 +203,16 @@ def describe_tested(candidate_model: CandidateModel, labels: Artifact) -> dict[s
     return {**described, "kept_from_earlier": kept}
 
 
-def read_candidate_model(reference: Mapping[str, str]) -> CandidateModel:
-    """Return the model of an artifact's reference, its files checked against the manifest."""
+def read_candidate_model(reference: Mapping[str, str], config: RunConfig) -> CandidateModel:
+    """Return the model of an artifact's reference, its files checked against the manifest.
+
+    Its probabilities are averaged over the orientations that the settings ask for.
+    """
     artifact = Artifact.from_reference(reference)
     artifacts.verify(artifact)
-    probabilities, galaxies = read_test_predictions(artifact.path)
+    probabilities, galaxies = read_test_predictions(
+        artifact.path, test_time_augmentation=config.test_time_augmentation
+    )
     return CandidateModel(artifact, read_record(artifact.path), probabilities, galaxies)
 
 

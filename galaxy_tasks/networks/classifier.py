@@ -51,19 +51,24 @@ def build_classifier(
 
 
 def predict_probabilities(
-    model: keras.Model, batches: Iterable[NDArray[np.uint8]], *, views: int
+    model: keras.Model, batches: Iterable[NDArray[np.uint8]], *, orientations: int
 ) -> NDArray[np.float32]:
-    """Return class probabilities, (n, classes) float32, averaged over `views` orientations.
+    """Return class probabilities for each orientation, (orientations, n, classes) float32.
 
-    `batches` yields (batch, size, size, 3) uint8. Views are the quarter turns and, for 8, their
-    mirror images: a galaxy has no up. 1 takes the image as it is.
+    `batches` yields (batch, size, size, 3) uint8. The first orientation is the image as it is, the
+    first four are its quarter turns, and all eight include their mirror images.
     """
     results = []
     for images in batches:
-        total = np.zeros(())
-        for view in range(views):
-            seen = np.rot90(images if view < 4 else images[:, :, ::-1], view % 4, axes=(1, 2))
-            logits = model.predict_on_batch(np.ascontiguousarray(seen))
-            total = total + np.asarray(ops.softmax(logits, axis=-1))
-        results.append(total / views)
-    return np.concatenate(results).astype(np.float32)
+        logits = [
+            model.predict_on_batch(np.ascontiguousarray(turn_images(images, orientation)))
+            for orientation in range(orientations)
+        ]
+        results.append(ops.convert_to_numpy(ops.softmax(np.stack(logits), axis=-1)))
+    return np.concatenate(results, axis=1)
+
+
+def turn_images(images: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Return images (batch, size, size, 3) in one of eight orientations: turned, mirrored."""
+    is_mirrored, quarter_turns = divmod(orientation, 4)
+    return np.rot90(images[:, :, ::-1] if is_mirrored else images, quarter_turns, axes=(1, 2))

@@ -68,7 +68,7 @@ def judge_models(
         InputError: no model was trained, or the models' test galaxies differ.
     """
     references = _find_models(config, images, trainings)
-    candidate_models = [read_candidate_model(reference) for reference in references]
+    candidate_models = [read_candidate_model(reference, config) for reference in references]
     missing = _list_missing(config, trainings, [c.record.architecture for c in candidate_models])
     if not candidate_models:
         reasons = "\n".join(f"  {m.architecture}: {m.status} ({m.reason})" for m in missing)

@@ -28,7 +28,7 @@ from galaxy_tasks.storage import artifacts, cache_keys
 from galaxy_tasks.storage.artifacts import Artifact
 from galaxy_tasks.storage.cache_keys import ReleaseFiles
 from galaxy_tasks.training.device import set_up_device
-from galaxy_tasks.training.saved_model import load_classifier
+from galaxy_tasks.training.saved_model import average_orientations, load_classifier
 
 _BATCH = 64
 
@@ -50,6 +50,7 @@ def predict_champion(
         images_key=prepared.key,
         evaluation_key=champion.evaluation.key,
         model_key=champion.model.key,
+        test_time_augmentation=champion.test_time_augmentation,
     )
     with artifacts.open_draft("predictions", made_from) as draft:
         if draft.published:
@@ -159,4 +160,6 @@ def _predict(champion: Champion, pixels: np.ndarray) -> np.ndarray:
 
     model = load_classifier(champion.model.path)
     batches = (pixels[start : start + _BATCH] for start in range(0, len(pixels), _BATCH))
-    return predict_probabilities(model, batches, views=champion.record.config.prediction_views)
+    orientations = min(champion.test_time_augmentation, champion.record.orientations)
+    probabilities = predict_probabilities(model, batches, orientations=orientations)
+    return average_orientations(probabilities, orientations)

@@ -1,20 +1,19 @@
 """Trains the chosen networks of a family, each in a process of its own, and publishes them."""
 
+import logging
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from galaxy_tasks.config import Architecture, Family, RunConfig, parse_config
 from galaxy_tasks.errors import GalaxyMorphologyError, InputError
+from galaxy_tasks.formatting import format_duration
 from galaxy_tasks.pipeline.process import run_step
 from galaxy_tasks.releases.morphology import is_handed
 from galaxy_tasks.storage import artifacts, cache_keys
 from galaxy_tasks.storage.artifacts import Artifact
 
-if TYPE_CHECKING:
-    from galaxy_tasks.training.device import Device
-    from galaxy_tasks.training.loop import TrainedModel
-
+_logger = logging.getLogger(__name__)
 _TRAINING_TIMEOUT_S = 2 * 24 * 3600
 
 
@@ -37,7 +36,7 @@ def train_networks(
         except (GalaxyMorphologyError, ChildProcessError) as error:
             errors.append(error)
             failed[architecture] = str(error)
-            print(f"ERROR: {architecture}: {error}", flush=True)
+            _logger.error("%s: %s", architecture, error)
         else:
             models.append(reference)
     worth_another_try = [error for error in errors if not isinstance(error, InputError)]
@@ -64,8 +63,8 @@ def train_network(
 
         started = time.monotonic()
         classes = prepared.manifest["summary"]["classes"]
-        config = _keep_handedness(config, classes)
-        trained = _ask_anew(made_from, config, prepared, device) or train_classifier(
+        config = keep_handedness(config, classes)
+        trained = train_classifier(
             prepared.path,
             architecture=architecture,
             config=config,
@@ -80,54 +79,19 @@ def train_network(
             architecture=architecture,
             classes=classes,
         )
-        print(
-            f"{architecture}: best epoch {trained.state.best_epoch} with validation macro-F1 "
-            f"{trained.state.best_macro_f1:.4f}; this attempt took "
-            f"{time.monotonic() - started:.0f} s.",
-            flush=True,
+        _logger.info(
+            "%s: best epoch %d with validation macro-F1 %.4f; this attempt took %s.",
+            architecture,
+            trained.state.best_epoch,
+            trained.state.best_macro_f1,
+            format_duration(time.monotonic() - started),
         )
         return artifacts.publish_and_tell(draft, summary, discard=CHECKPOINT_FILES)
 
 
-def _ask_anew(
-    made_from: dict[str, Any], config: RunConfig, prepared: Artifact, device: "Device"
-) -> "TrainedModel | None":
-    """Return the model that only other views keep from being this one, asked in this one's.
-
-    None where there is none, or none that can be read: the network is trained then.
-    """
-    from galaxy_tasks.training.dataset import open_galaxies
-    from galaxy_tasks.training.loop import TrainedModel, predict_test
-    from galaxy_tasks.training.saved_model import load_classifier, read_record, read_state
-
-    found = (artifacts.find("models", other) for other in cache_keys.other_views(made_from))
-    for there in filter(None, found):
-        told = f"Trained before, with other 'prediction_views': {there.path}."
-        try:
-            model = load_classifier(there.path)
-            record, state = read_record(there.path), read_state(there.path)
-        except (InputError, ValueError, KeyError, TypeError, OSError) as error:
-            print(f"{told} It cannot be used: {error!r}", flush=True)
-            continue
-        print(f"{told} It is asked anew, with {config.prediction_views}.", flush=True)
-        model.jit_compile = device.is_xla
-        test = open_galaxies(prepared.path, "test")
-        return TrainedModel(
-            model=model,
-            state=state,
-            test_probabilities=predict_test(model, state=state, config=config, test=test),
-            test=test,
-            images_per_s=record.images_per_s,
-            device=record.device,
-            weights_from=record.weights_from or there.key,
-        )
-    return None
-
-
-def _keep_handedness(config: RunConfig, classes: Sequence[str]) -> RunConfig:
+def keep_handedness(config: RunConfig, classes: Sequence[str]) -> RunConfig:
     """Return the settings without mirror images where these would turn one class into another."""
     if not is_handed(classes):
         return config
-    print("Classes tell clockwise from anticlockwise: no mirror images are used.", flush=True)
-    views = min(config.prediction_views, 4)
-    return config.model_copy(update={"has_flips": False, "prediction_views": views})
+    _logger.info("Classes tell clockwise from anticlockwise: no mirror images are used.")
+    return config.model_copy(update={"has_flips": False})

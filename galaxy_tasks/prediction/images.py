@@ -1,26 +1,35 @@
-"""Any images through the preparation and a trained model, to class probabilities."""
+"""Image files through the preparation and a trained model, to class probabilities."""
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from galaxy_tasks.acquisition.tables import IMAGE_SUFFIXES, is_image
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.images.headers import RejectedImage, read_image_file
 from galaxy_tasks.images.prepare import prepare_image
 from galaxy_tasks.images.settings import ImageSettings
+from galaxy_tasks.storage import artifacts
 from galaxy_tasks.storage.atomic_io import write_durably
-from galaxy_tasks.training.saved_model import ModelRecord, load_classifier, read_record
+from galaxy_tasks.training.saved_model import (
+    ModelRecord,
+    average_orientations,
+    load_classifier,
+    read_record,
+)
 
-if TYPE_CHECKING:
-    import keras
+Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""From images (n, size, size, 3) to probabilities (n, classes)."""
 
 _GROUP = 256
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -64,7 +73,7 @@ def predict_to_csv(images: Sequence[Path], *, model_folder: Path, output: Path) 
 
     record = read_record(model_folder)
     set_up_device(record.config)
-    model = load_classifier(model_folder)
+    predict = _make_predict(model_folder, record)
     counts = {"classified": 0, "rejected": 0}
 
     def write(file: IO[bytes]) -> None:
@@ -72,7 +81,7 @@ def predict_to_csv(images: Sequence[Path], *, model_folder: Path, output: Path) 
         writer = csv.writer(text)
         columns = [f"p_{name}" for name in record.classes]
         writer.writerow(["id", "path", "class", *columns, "rejected"])
-        for row in _classify(images, model=model, record=record):
+        for row in _classify(images, predict=predict, record=record):
             counts["rejected" if row[-1] else "classified"] += 1
             writer.writerow(row)
         text.detach()
@@ -83,18 +92,39 @@ def predict_to_csv(images: Sequence[Path], *, model_folder: Path, output: Path) 
     return PredictionCount(**counts)
 
 
-def _classify(
-    images: Sequence[Path], *, model: "keras.Model", record: ModelRecord
-) -> Iterator[list[str]]:
-    """Yield the row of each image, in order."""
+def _make_predict(model_folder: Path, record: ModelRecord) -> Predict:
     from galaxy_tasks.networks.classifier import predict_probabilities
 
-    settings, views = ImageSettings.from_config(record.config), record.config.prediction_views
+    model = load_classifier(model_folder)
+    orientations = min(_find_augmentation(model_folder.name, record), record.orientations)
+
+    def predict(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        found = predict_probabilities(model, [images], orientations=orientations)
+        return average_orientations(found, orientations)
+
+    return predict
+
+
+def _find_augmentation(model_key: str, record: ModelRecord) -> int:
+    """Return the test-time augmentation of the model's newest evaluation, else of its own run."""
+    manifests = (artifact.manifest for artifact in artifacts.list_published("evaluations"))
+    found = [one for one in manifests if model_key in one["made_from"]["models"]]
+    if not found:
+        return record.config.test_time_augmentation
+    newest = max(found, key=lambda one: one["published"])
+    return newest["made_from"]["test_time_augmentation"]
+
+
+def _classify(
+    images: Sequence[Path], *, predict: Predict, record: ModelRecord
+) -> Iterator[list[str]]:
+    """Yield the row of each image, in order."""
+    settings = ImageSettings.from_config(record.config)
     for start in range(0, len(images), _GROUP):
         group = images[start : start + _GROUP]
         prepared = [_prepare(path, settings) for path in group]
         good = [item for item in prepared if isinstance(item, np.ndarray)]
-        found = iter(predict_probabilities(model, [np.stack(good)], views=views) if good else ())
+        found = iter(predict(np.stack(good)) if good else ())
         for path, item in zip(group, prepared, strict=True):
             if isinstance(item, str):
                 yield [path.stem, str(path), "", *([""] * len(record.classes)), item]
@@ -102,7 +132,7 @@ def _classify(
             probabilities = next(found)
             name = record.classes[int(probabilities.argmax())]
             yield [path.stem, str(path), name, *(f"{p:.6f}" for p in probabilities), ""]
-        print(f"classified {start + len(group):,} / {len(images):,} images", flush=True)
+        _logger.info("Classified %s / %s images", f"{start + len(group):,}", f"{len(images):,}")
 
 
 def _prepare(path: Path, settings: ImageSettings) -> np.ndarray | str:

@@ -11,7 +11,7 @@ Left out on purpose: where a step ran. A model trained on a CPU is the same mode
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, get_args
+from typing import Any
 
 from galaxy_tasks.config import Architecture, RunConfig
 from galaxy_tasks.releases import RELEASES
@@ -19,7 +19,7 @@ from galaxy_tasks.releases import RELEASES
 RELEASE_FORMAT = 1
 LABELS_FORMAT = 3
 IMAGES_FORMAT = 1
-MODEL_FORMAT = 3
+MODEL_FORMAT = 4
 PREDICTIONS_FORMAT = 2
 EVALUATION_FORMAT = 3
 
@@ -73,7 +73,6 @@ _TRAINING_SETTINGS = [
     "max_rotation_degrees",
     "max_shift_fraction",
     "max_zoom_fraction",
-    "prediction_views",
     "precision",
     "xla",
     "deterministic",
@@ -155,25 +154,24 @@ def model_made_from(
     }
 
 
-def other_views(made_from: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return what determines the models that were trained alike and are asked in other views.
-
-    Their weights are the same: 'prediction_views' counts for what a model says of the test, only.
-    """
-    allowed = get_args(RunConfig.model_fields["prediction_views"].annotation)
-    others = [views for views in allowed if views != made_from["prediction_views"]]
-    return [{**made_from, "prediction_views": views} for views in others]
-
-
 def predictions_made_from(
-    config: RunConfig, *, images_key: str, evaluation_key: str, model_key: str
+    config: RunConfig,
+    *,
+    images_key: str,
+    evaluation_key: str,
+    model_key: str,
+    test_time_augmentation: int,
 ) -> dict[str, Any]:
-    """Return what determines a champion's predictions for a run's test galaxies."""
+    """Return what determines a champion's predictions for a run's test galaxies.
+
+    `test_time_augmentation` is that of the evaluation that the champion won.
+    """
     return {
         "format": PREDICTIONS_FORMAT,
         "images": images_key,
         "evaluation": evaluation_key,
         "model": model_key,
+        "test_time_augmentation": test_time_augmentation,
         **_pick(config, ["match_radius_arcsec"]),
     }
 
@@ -190,7 +188,7 @@ def evaluation_made_from(
         "models": sorted(model_keys),
         "missing": missing,
         "predictions": predictions_key,
-        **_pick(config, ["bootstrap_samples", "seed"]),
+        **_pick(config, ["bootstrap_samples", "seed", "test_time_augmentation"]),
     }
 
 

@@ -20,6 +20,7 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss
 from galaxy_tasks.config import Architecture, RunConfig
 from galaxy_tasks.errors import InputError, ResourceError
 from galaxy_tasks.networks.classifier import build_classifier, predict_probabilities
+from galaxy_tasks.releases.morphology import is_handed
 from galaxy_tasks.training.checkpoints import (
     TrainingState,
     load_best,
@@ -151,7 +152,7 @@ def _validate(
 ) -> dict[str, float]:
     """Return val_loss (nats, without smoothing or weights), val_accuracy and val_macro_f1."""
     batches = validation.image_batches(state.batch_size)
-    probabilities = predict_probabilities(model, batches, views=1).astype(np.float64)
+    probabilities = predict_probabilities(model, batches, orientations=1)[0].astype(np.float64)
     # Finite weights can give more than float16 holds, and so no probabilities.
     total = float(probabilities.sum())
     check_finite(total, what="The sum of the probabilities", epoch=state.epoch + 1, config=config)
@@ -175,12 +176,11 @@ class TrainedModel:
     model: keras.Model
     state: TrainingState
     test_probabilities: NDArray[np.float32]
+    """(orientations, galaxies, classes)."""
     test: Galaxies
     images_per_s: float
     device: str
     """What it was trained on, and how."""
-    weights_from: str = ""
-    """Key of the model that was trained, where this is that one, asked in other views."""
 
 
 def train_classifier(
@@ -237,7 +237,13 @@ def train_classifier(
         print(_describe_epoch(state, config), flush=True)
     _tell_early_stop(state, config)
     load_best(folder, model=_variables(model))
-    probabilities = predict_test(model, state=state, config=config, test=test)
+    probabilities = predict_test(
+        model,
+        state=state,
+        config=config,
+        test=test,
+        orientations=4 if is_handed(classes) else 8,
+    )
     fit_s = sum(record["fit_seconds"] for record in state.history)
     images_per_s = sum(record["images"] for record in state.history) / fit_s
     return TrainedModel(model, state, probabilities, test, images_per_s, device.describe())
@@ -311,9 +317,14 @@ def _tell_early_stop(state: TrainingState, config: RunConfig) -> None:
 
 
 def predict_test(
-    model: keras.Model, *, state: TrainingState, config: RunConfig, test: Galaxies
+    model: keras.Model,
+    *,
+    state: TrainingState,
+    config: RunConfig,
+    test: Galaxies,
+    orientations: int,
 ) -> NDArray[np.float32]:
-    """Return the probabilities of the test galaxies, (n, classes) float32.
+    """Return the probabilities of the test galaxies, (orientations, n, classes) float32.
 
     The batch is halved where the device's memory does not hold it.
 
@@ -325,7 +336,7 @@ def predict_test(
     while True:
         try:
             batches = test.image_batches(batch_size)
-            probabilities = predict_probabilities(model, batches, views=config.prediction_views)
+            probabilities = predict_probabilities(model, batches, orientations=orientations)
             break
         except Exception as error:
             batch_size = _halve(batch_size, error)

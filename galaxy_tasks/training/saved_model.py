@@ -4,7 +4,7 @@ weights.weights.h5        weights alone; the architecture is rebuilt from code, 
 model.json                settings, classes, input size, device, scores: see `ModelRecord`
 architecture.json         the layers, as Keras describes them, for other programs
 history.json              one record an epoch
-test_probabilities.npy    (galaxies, classes) float32
+test_probabilities.npy    (orientations, galaxies, classes) float32
 test_galaxies.parquet     galaxy_id, label_index, row (in the images artifact), same order
 """
 
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from galaxy_tasks.config import Architecture, RunConfig, parse_config
 from galaxy_tasks.errors import InputError
@@ -24,7 +25,6 @@ from galaxy_tasks.storage.atomic_io import read_json, write_json
 if TYPE_CHECKING:
     import keras
 
-    from galaxy_tasks.training.checkpoints import TrainingState
     from galaxy_tasks.training.loop import TrainedModel
 
 WEIGHTS = "weights.weights.h5"
@@ -47,8 +47,8 @@ class ModelRecord:
     training_s: float
     images_per_s: float
     device: str
-    weights_from: str = ""
-    """Key of the model that was trained, where this is that one, asked in other views."""
+    orientations: int
+    """Orientations that test-time augmentation may average: 8, or 4 where classes are handed."""
 
     @property
     def config(self) -> RunConfig:
@@ -76,7 +76,7 @@ def write_model(
         training_s=trained.state.seconds,
         images_per_s=trained.images_per_s,
         device=trained.device,
-        weights_from=trained.weights_from,
+        orientations=len(trained.test_probabilities),
     )
     trained.model.save_weights(folder / WEIGHTS)
     (folder / "architecture.json").write_text(trained.model.to_json())
@@ -123,24 +123,19 @@ def load_classifier(folder: Path) -> "keras.Model":
     return model
 
 
-def read_state(folder: Path) -> "TrainingState":
-    """Return how the training of the model in a folder has ended."""
-    from galaxy_tasks.training.checkpoints import TrainingState
-
-    record = read_record(folder)
-    return TrainingState(
-        epoch=record.epochs,
-        batch_size=record.config.batch_size,
-        best_epoch=record.best_epoch,
-        best_macro_f1=record.validation_macro_f1,
-        seconds=record.training_s,
-        history=tuple(read_json(folder / HISTORY)),
-    )
-
-
-def read_test_predictions(folder: Path) -> tuple[np.ndarray, pd.DataFrame]:
-    """Return the test split's probabilities and galaxies, in the same order."""
+def read_test_predictions(
+    folder: Path, *, test_time_augmentation: int
+) -> tuple[NDArray[np.float32], pd.DataFrame]:
+    """Return the test split's probabilities, (n, classes), and galaxies, in the same order."""
     return (
-        np.load(folder / "test_probabilities.npy"),
+        average_orientations(np.load(folder / "test_probabilities.npy"), test_time_augmentation),
         pd.read_parquet(folder / "test_galaxies.parquet"),
     )
+
+
+def average_orientations(probabilities: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """Return the mean over the first `count` orientations, or over all where there are fewer.
+
+    Shape: (orientations, n, classes) to (n, classes).
+    """
+    return probabilities[:count].mean(axis=0, dtype=np.float64).astype(np.float32)

@@ -182,9 +182,13 @@ def test_without_common_ground_the_verdict_says_how_much_there_was():
     )
     assert ground.classes == ()
     assert len(ground.labels) < LEAST_GALAXIES
-    record = SimpleNamespace(architecture="alexnet", weights_from="one")
-    champion = SimpleNamespace(record=record, published="2026-11-24T03:00:00Z")
-    winner = SimpleNamespace(record=SimpleNamespace(architecture="resnet18", weights_from="other"))
+    record = SimpleNamespace(architecture="alexnet")
+    champion = SimpleNamespace(
+        record=record, published="2026-11-24T03:00:00Z", model=SimpleNamespace(key="one")
+    )
+    winner = SimpleNamespace(
+        record=SimpleNamespace(architecture="resnet18"), artifact=SimpleNamespace(key="other")
+    )
     text = _explain(champion, winner, ground, None, Doubt(0, ""))  # pyright: ignore[reportArgumentType]
     assert text == (
         "This run's winner, resnet18, cannot be compared with the last one, alexnet of 2026-11-24: "

@@ -75,10 +75,13 @@ def test_releases_with_positions_or_the_same_ids_hide_nothing():
 
 def explain(doubt: Doubt, value: float | None) -> str:
     champion = SimpleNamespace(
-        record=SimpleNamespace(architecture="alexnet", weights_from="one"),
+        record=SimpleNamespace(architecture="alexnet"),
         published="2026-11-24T03:00:00Z",
+        model=SimpleNamespace(key="one"),
     )
-    winner = SimpleNamespace(record=SimpleNamespace(architecture="resnet18", weights_from="other"))
+    winner = SimpleNamespace(
+        record=SimpleNamespace(architecture="resnet18"), artifact=SimpleNamespace(key="other")
+    )
     labels, none = np.array([0, 1, 1]), np.zeros((0, 2))
     comparison = value is not None and SimpleNamespace(
         difference=SimpleNamespace(value=value, low=value - 0.01, high=value + 0.01),

@@ -34,7 +34,7 @@ SETTINGS = {
     "batch_size": 16,
     "warmup_epochs": 0.5,
     "bootstrap_samples": 100,
-    "prediction_views": 1,
+    "test_time_augmentation": 1,
     "image_workers": 1,
 }
 
@@ -218,16 +218,3 @@ def test_the_first_run_once_more_still_meets_no_champion(runs):
     settings = json.loads((model / "model.json").read_text())["settings"]
     assert path.is_dir()
     assert find_champion(parse_config(settings), made_from["images"]) is None
-
-
-def test_a_champion_that_is_the_same_network_is_told(spark, runs):
-    """The second release once more, in other views: its network is asked anew, and compared."""
-    trained = Path(runs[2]["results"]["models"][0]["path"])
-    settings = json.loads((trained / "model.json").read_text())["settings"]
-
-    again = run(spark, settings | {"prediction_views": 4})
-
-    found = again["results"]["champion"]
-    assert found["champion_evaluation"] == Path(runs[2]["report"]).parent.name
-    assert "(the same network, asked in other views)" in found["verdict"]
-    assert "same network" not in runs[2]["results"]["champion"]["verdict"]

@@ -55,6 +55,7 @@ def candidate_model(images) -> CandidateModel:
         training_s=60.0,
         images_per_s=100.0,
         device="CPU (drawn)",
+        orientations=8,
     )
     calls = np.where(np.arange(40) == 7, 1 - LABELS, LABELS)
     galaxies = pd.DataFrame(

@@ -16,7 +16,7 @@ from galaxy_tasks.training.device import gpu_memory_limit_mib, is_out_of_memory,
 
 def hold_slot(folder) -> subprocess.Popen[str]:
     program = (
-        "import sys, pathlib; from galaxy_tasks.devices import reserve_slot\n"
+        "import sys, pathlib; from galaxy_tasks.training.device import reserve_slot\n"
         f"print(reserve_slot(pathlib.Path({str(folder)!r}), count=2), flush=True)\n"
         "sys.stdin.read()"
     )
@@ -59,7 +59,7 @@ def test_a_wrong_memory_limit_is_refused(monkeypatch, named):
 SET_UP = """
 import json, sys
 from galaxy_tasks.config import parse_config
-from galaxy_tasks.devices import set_up_device
+from galaxy_tasks.training.device import set_up_device
 device = set_up_device(parse_config(json.loads(sys.argv[1])))
 import keras
 policy = keras.mixed_precision.global_policy()

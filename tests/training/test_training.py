@@ -18,10 +18,10 @@ PROGRAM = """
 import json, sys
 from pathlib import Path
 from galaxy_tasks.config import parse_config
-from galaxy_tasks.devices import set_up_device
+from galaxy_tasks.training.device import set_up_device
 config = parse_config(json.loads(sys.argv[1]))
 device = set_up_device(config)
-from galaxy_tasks.training import train_classifier
+from galaxy_tasks.training.loop import train_classifier
 import numpy as np
 folder = Path(sys.argv[3])
 trained = train_classifier(
@@ -37,7 +37,6 @@ SETTINGS = {
     "epochs": 4,
     "batch_size": 16,
     "warmup_epochs": 1.0,
-    "prediction_views": 4,
     "deterministic": True,
     "architectures": ["resnet18"],
 }
@@ -89,9 +88,9 @@ def test_the_log_tells_what_runs_and_each_epoch(undisturbed):
 def test_a_network_learns_to_tell_round_from_edge_on(undisturbed):
     folder, _ = undisturbed
     probabilities = np.load(folder / "probabilities.npy")
-    assert probabilities.shape == (28, 2)
-    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
-    assert (probabilities.argmax(axis=1) == np.arange(28) % 2).mean() > 0.9
+    assert probabilities.shape == (8, 28, 2)
+    np.testing.assert_allclose(probabilities.sum(axis=2), 1, atol=1e-5)
+    assert (probabilities.mean(axis=0).argmax(axis=1) == np.arange(28) % 2).mean() > 0.9
     history = json.loads((folder / "history.json").read_text())
     assert history[-1]["loss"] < history[0]["loss"]
 
@@ -182,12 +181,13 @@ def test_memory_that_runs_out_at_prediction_halves_the_batch(images_folder, caps
     probabilities = predict_test(
         build_greedy(doublings=2),
         state=TrainingState(epoch=1, batch_size=24),
-        config=RunConfig(prediction_views=1),
+        config=RunConfig(),
         test=open_galaxies(images_folder, "test"),
+        orientations=1,
     )
 
     assert "Out of memory with batches of 24: going on with 12." in capsys.readouterr().out
-    assert probabilities.shape == (28, 2)
+    assert probabilities.shape == (1, 28, 2)
 
 
 def test_memory_that_runs_out_halves_the_batch(images_folder, tmp_path, capsys):

@@ -54,7 +54,7 @@ def test_a_trainer_that_lost_its_gpu_is_not_healthy():
 def test_a_training_that_needs_a_gpu_does_not_run_on_the_processor(gpu_stack):
     program = (
         "from galaxy_tasks.config import RunConfig\n"
-        "from galaxy_tasks.devices import set_up_device\n"
+        "from galaxy_tasks.training.device import set_up_device\n"
         "set_up_device(RunConfig())"
     )
     told = gpu_stack.compose(
