@@ -1,62 +1,92 @@
-"""Brings a published release to this disk: fetched, verified, its images unpacked.
+"""Bring a published release onto this disk: fetched, verified, its images unpacked.
 
-GALAXY_MIRROR, where it is set, is asked before the publishers: a server with a folder for each
+Where a hash is published, a file is that file or another one. Where none is, a table must have the
+release's columns and an archive its images, both must be readable to their end, and neither may
+change after it first came.
+
+GALAXY_MIRROR, if set, is a server that is tried before the publishers; it has a folder for each
 release, by its name.
 """
 
+import hashlib
+import logging
 import os
-from dataclasses import replace
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from galaxy_tasks.acquisition.archives import unpack_archive
-from galaxy_tasks.acquisition.check import check_content
+from galaxy_tasks.acquisition.archives import unpack_archives, verify_archive
 from galaxy_tasks.acquisition.downloads.disk import check_free_space, name_disk_trouble
-from galaxy_tasks.acquisition.downloads.fetching import fetch_files
+from galaxy_tasks.acquisition.downloads.fetching import check_file, fetch_files
 from galaxy_tasks.acquisition.downloads.partial import part_path
 from galaxy_tasks.acquisition.downloads.records import DownloadSettings, FetchedFile, RemoteFile
-from galaxy_tasks.acquisition.downloads.verification import record_path
-from galaxy_tasks.acquisition.links import link_known, link_source, name_source
-from galaxy_tasks.acquisition.locate import INCOMPLETE, PlacedFile, find_placed
-from galaxy_tasks.acquisition.stock import is_as_verified, note_verified
+from galaxy_tasks.acquisition.downloads.verification import read_record, record_path
+from galaxy_tasks.acquisition.locate import (
+    INCOMPLETE,
+    PlacedFile,
+    find_images,
+    find_placed,
+    find_read_tables,
+    locate_images,
+    match_catalogue,
+    require_image_names,
+)
+from galaxy_tasks.acquisition.tables import count_rows, is_image, list_file_names, read_table_header
 from galaxy_tasks.acquisition.versions import complete_from_zenodo, take_version
-from galaxy_tasks.acquisition.zip_reader import MAX_RATIO, MAX_UNPACKED_BYTES, list_entries
+from galaxy_tasks.acquisition.zip_reader import list_entries
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.formatting import format_bytes
 from galaxy_tasks.releases import RELEASES
-from galaxy_tasks.releases.schema import PublishedFile, Release
+from galaxy_tasks.releases.availability import find_zenodo_record
+from galaxy_tasks.releases.schema import ImageKey, ImageMapping, PublishedFile, Release
 from galaxy_tasks.storage.artifacts import home
+from galaxy_tasks.storage.atomic_io import read_json, write_durably, write_json
 
+_logger = logging.getLogger(__name__)
+
+VERIFIED = ".verified.json"
+"""Beside a release's files: their state when all of them had been verified and unpacked."""
 _DEFAULTS = DownloadSettings()
 
 
 def provide_source(config: RunConfig) -> Path:
-    """Return the folder of the release's files: that of the settings, else where they are fetched.
+    """Return the folder with the release's files: `config.source`, or where they are fetched to.
 
-    They come into `downloads`, beside the results. Files that were verified there and have not
-    been touched since cost no more than a look; others are verified, completed or fetched. Of a
-    Zenodo record its files are fetched, and the settings' folder gives what it lacks.
+    They are fetched into `downloads`, beside the results. Files that were verified there and have
+    not changed since are only looked at. With a Zenodo record its files are fetched, and what it
+    lacks comes from `config.source`.
 
     Raises:
         InputError, ResourceError: see `fetch_release`.
     """
-    record = config.zenodo_record
-    if config.source and not record:
+    version = config.zenodo_record
+    if config.source and not version:
         return Path(config.source)
     release = RELEASES[config.release]
-    name = "-".join(filter(None, (release.name, record)))
-    folder = home() / "downloads" / (name + name_source(config))
+    name = "-".join(filter(None, (release.name, version)))
+    folder = home() / "downloads" / name
     if config.source:
-        link_source(config, release, folder)
-    if is_as_verified(release, folder, images_folder=config.images_folder):
-        print(f"Fetched and verified before: {folder}", flush=True)
+        source = Path(config.source).expanduser().resolve()
+        text = os.fsencode(f"{source}\0{config.images_folder}")
+        folder = folder.with_name(f"{name}-{hashlib.sha256(text).hexdigest()[:8]}")
+        _link_source(config, release, source, folder)
+    state = _read_state(folder)
+    current = _describe_state(release, folder, images_folder=config.images_folder)
+    if current and current.items() <= state.items():
+        _logger.info("Fetched and verified before: %s", folder)
         return folder
-    fetched = take_version(release, record) if record else release
+    fetched = take_version(release, version) if version else release
     fetched = complete_from_zenodo(fetched, folder)
-    link_known(fetched, folder)
-    fetch_release(fetched, folder=folder, mirror_folder=name, config=config)
-    note_verified(release, folder, fetched=fetched, images_folder=config.images_folder)
+    _reuse_files(fetched, folder)
+    fetch_release(fetched, folder=folder, mirror_folder=name)
+    current = _describe_state(release, folder, images_folder=config.images_folder)
+    if current:
+        verified_md5 = {file.name: file.md5 for file in fetched.files if file.md5}
+        with name_disk_trouble(folder):
+            write_json(folder / VERIFIED, {**current, "verified_md5": verified_md5})
     return folder
 
 
@@ -67,35 +97,31 @@ def fetch_release(
     zip_images: Literal["unpacked", "in_place"] = "unpacked",
     settings: DownloadSettings = _DEFAULTS,
     mirror_folder: str = "",
-    config: RunConfig | None = None,
 ) -> list[FetchedFile]:
-    """Fetch every file of a release into the folder and unpack its images; return the files.
+    """Fetch every file of a release into a folder and unpack its images; return the files.
 
-    A zip that has all images stays packed if they are to be read 'in_place'.
-
-    A file that nobody offers for download must have been placed there by hand. What is there and
-    right stays, also under another name that is read, and what an interrupted call left is gone on
-    from. All images of the archives come into one folder, the first of `release.images_folders`,
-    without the archives' own folders.
+    Files that are there and right are kept, also under another name or in another format that can
+    be read, and an interrupted call is continued. Images of all archives go into the first of
+    `release.images_folders`.
 
     Args:
         release: what to fetch, and from where.
-        folder: created where it is missing.
-        settings: how patiently.
-        mirror_folder: its folder on GALAXY_MIRROR, if that is not its name.
-        config: settings that name the tables' columns, where they are not the release's own.
+        folder: created if it does not exist.
+        zip_images: 'in_place' leaves a zip that has all images packed.
+        settings: timeouts, retries and disk reserve.
+        mirror_folder: the release's folder on GALAXY_MIRROR, if it is not the release's name.
 
     Raises:
-        InputError: a file must be placed by hand and is not there, or a file is another one.
-        ResourceError: network or disk failed; a later call goes on.
+        InputError: a file that must be placed by hand is missing, or a file is not the right one.
+        ResourceError: network or disk failed; a later call continues.
     """
     if not release.files:
         raise InputError(
-            f"Of {release.name} there is nothing to fetch. Images: {release.image_source or 'none'}"
+            f"{release.name} has no files to fetch. Images: {release.image_source or 'none'}"
         )
     release = _add_mirror(release, mirror_folder or release.name)
     placed = find_placed(release, folder)
-    missing = [p.file.name for p in placed if not (p.path or p.file.addresses)]
+    missing = [each.file.name for each in placed if not (each.path or each.file.addresses)]
     if missing:
         raise InputError(
             f"{release.name}: {', '.join(missing)} cannot be fetched by a program. "
@@ -103,51 +129,58 @@ def fetch_release(
         )
     own = [each.file for each in placed if not each.placeholder]
     archives = [folder / file.name for file in own if file.role == "images"]
-    is_whole = sum(file.role == "images" for file in release.files) == 1
-    is_read_packed = (
-        zip_images == "in_place" and is_whole and all(a.suffix == ".zip" for a in archives)
-    )
-    _announce(
-        release,
-        placed,
-        folder,
-        reserve_bytes=settings.reserve_bytes,
-        unpacks=not is_read_packed and not (folder / release.images_folders[0]).is_dir(),
-    )
-    fetched = fetch_files(map(_as_download, own), folder=folder, settings=settings)
-    _check_unhashed(release, folder, config)
-    if is_read_packed:
-        for archive in archives:
-            print(
-                f"{archive.name}: {len(list_entries(archive)):,} files, read in place", flush=True
-            )
-    else:
-        _unpack(archives, folder, images_folder=release.images_folders[0], settings=settings)
+    images = folder / release.images_folders[0]
+    is_only = sum(file.role == "images" for file in release.files) == 1
+    is_zip = all(archive.suffix == ".zip" for archive in archives)
+    is_kept_packed = zip_images == "in_place" and is_only and is_zip
+    is_to_unpack = not is_kept_packed and not images.is_dir()
+    _announce(release, placed, folder, is_to_unpack=is_to_unpack, settings=settings)
+    fetched = fetch_files(map(_as_remote, own), folder=folder, settings=settings)
+    for file in own:
+        if file.role != "images" and not file.md5:
+            _require_content(release, file, folder / file.name)
+    if not is_kept_packed:
+        _unpack(archives, images, settings=settings)
+    elif archives:
+        files = len(list_entries(archives[0]))
+        _logger.info("%s: %d files, read in place", archives[0].name, files)
     return fetched
 
 
-def _unpack(
-    archives: list[Path], folder: Path, *, images_folder: str, settings: DownloadSettings
-) -> None:
-    if not archives:
-        return
-    # Until all of them are out, the folder must not be taken for what they hold.
-    incomplete = folder / INCOMPLETE
-    with name_disk_trouble(folder):
-        incomplete.touch()
-    archive_of: dict[str, Path] = {}
-    for archive in archives:
-        unpacked = unpack_archive(
-            archive,
-            folder / images_folder,
-            max_total_bytes=MAX_UNPACKED_BYTES,
-            max_ratio=MAX_RATIO,
-            layout="flat",
-            others=archive_of,
-            settings=settings,
-        )
-        archive_of |= dict.fromkeys(unpacked.names, archive)
-    incomplete.unlink(missing_ok=True)  # by another process that did the same
+@dataclass(frozen=True, kw_only=True)
+class CheckedFile:
+    """A file or image folder of a release on disk, compared with what is known of it."""
+
+    name: str
+    finding: str
+    """What was verified, or why it is missing or not what it should be."""
+    is_right: bool = True
+
+
+def check_release(release: Release, *, folder: Path) -> list[CheckedFile]:
+    """Compare the release's files and images in a folder with what is known; change nothing.
+
+    A table or image folder that is read in place of a published file is checked as well.
+
+    Raises:
+        ResourceError: the disk fails.
+    """
+    placed = find_placed(release, folder)
+    checked = [_check_placed(release, each, folder) for each in placed]
+    seen = {each.path for each in placed}
+    mapping = release.mapping.file_names if isinstance(release.mapping, ImageMapping) else ()
+    for path in find_read_tables(release, folder):
+        if path not in seen:  # it would be read, though the published file is there, too
+            role = "mapping" if path.name in mapping else "catalogue"
+            file = PublishedFile(name=path.name, addresses=(), role=role)
+            checked.append(_check_file(release, file, folder))
+    images = find_images(release, folder)
+    if images and images.is_dir():
+        with name_disk_trouble(folder):
+            count = sum(map(is_image, list_file_names(images)))
+        finding = f"{count:,} images, counted and not read"
+        checked.append(CheckedFile(name=images.name, finding=finding, is_right=count > 0))
+    return checked
 
 
 def _add_mirror(release: Release, folder: str) -> Release:
@@ -166,77 +199,218 @@ def _announce(
     placed: list[PlacedFile],
     folder: Path,
     *,
-    unpacks: bool,
-    reserve_bytes: int,
+    is_to_unpack: bool,
+    settings: DownloadSettings,
 ) -> None:
-    """Say what is fetched; raise ResourceError if what is known of its sizes has no room."""
+    """Log what is fetched; raise ResourceError if the disk has no room for it, as far as known."""
     for each in placed:
         if each.placeholder:
-            print(f"{each.file.name}: {each.placeholder.name} is in its place", flush=True)
+            _logger.info("%s: %s is used in its place", each.file.name, each.placeholder.name)
     missing = [each.file for each in placed if not each.path]
     if not missing:
-        print(f"{release.name}: all files are in {folder}; verifying them.", flush=True)
+        _logger.info("%s: all files are in %s; verifying them", release.name, folder)
         return
-    images = [file for file in missing if file.role == "images"]
-    # Photographs in an archive are hardly smaller than out of it.
-    to_write = [*missing, *(images if unpacks else [])]
+    to_write = list(missing)
+    if is_to_unpack:  # images take about as much room unpacked as in their archive
+        to_write += [file for file in missing if file.role == "images"]
     with name_disk_trouble(folder):
         folder.mkdir(parents=True, exist_ok=True)
         parts = (part_path(folder / file.name) for file in missing)
-        there_bytes = sum(part.stat().st_size for part in parts if part.is_file())
-        needed_bytes = sum(_estimate_bytes(release, file) for file in to_write) - there_bytes
-        check_free_space(folder, max(0, needed_bytes), reserve_bytes=reserve_bytes)
-    sizes = ((file.name, _find_bytes(file)) for file in missing)
-    told = (f"{name} ({format_bytes(size)})" if size else name for name, size in sizes)
-    print(f"{release.name}: fetching {', '.join(told)} into {folder}", flush=True)
-
-
-def _find_bytes(file: PublishedFile) -> int | None:
-    """Return a file's size as well as it is known."""
-    if file.size_bytes is None and file.size_mb is not None:
-        return round(1e6 * file.size_mb)
-    return file.size_bytes
+        present_bytes = sum(part.stat().st_size for part in parts if part.is_file())
+        needed_bytes = sum(_estimate_bytes(release, file) for file in to_write) - present_bytes
+        check_free_space(folder, max(0, needed_bytes), reserve_bytes=settings.reserve_bytes)
+    sizes = {file.name: _estimate_bytes(release, file) for file in missing}
+    names = (f"{name} ({format_bytes(size)})" if size else name for name, size in sizes.items())
+    _logger.info("%s: fetching %s into %s", release.name, ", ".join(names), folder)
 
 
 def _estimate_bytes(release: Release, file: PublishedFile) -> int:
-    """Return a file's size; of archives of which only the whole size is stated an equal share."""
-    if (size_bytes := _find_bytes(file)) is not None:
-        return size_bytes
-    archives = sum(each.role == "images" for each in release.files)
-    share_mb = (release.archives_mb or 0) / archives if file.role == "images" else 0
-    return round(1e6 * share_mb)
+    """Return a file's size as well as it is known; 0 if it is not known at all."""
+    if file.size_bytes is not None:
+        return file.size_bytes
+    size_mb = file.size_mb
+    if size_mb is None and file.role == "images" and release.archives_mb:
+        size_mb = release.archives_mb / sum(each.role == "images" for each in release.files)
+    return round(1e6 * (size_mb or 0))
 
 
-def _check_unhashed(release: Release, folder: Path, config: RunConfig | None) -> None:
+def _as_remote(file: PublishedFile) -> RemoteFile:
+    return RemoteFile(file.name, addresses=file.addresses, size_bytes=file.size_bytes, md5=file.md5)
+
+
+def _unpack(archives: list[Path], images: Path, *, settings: DownloadSettings) -> None:
+    if not archives:
+        return
+    # Until all archives are unpacked, the folder stands for none of them.
+    incomplete = images.with_name(INCOMPLETE)
+    with name_disk_trouble(images):
+        incomplete.touch()
+        unpack_archives(archives, images, settings=settings)
+        incomplete.unlink(missing_ok=True)  # another process may have done the same
+
+
+def _require_content(release: Release, file: PublishedFile, path: Path) -> None:
     """Raise InputError for a table without a published hash that is not what the release needs.
 
-    Its SHA-256 is not kept then: a server's page of excuses must not be held against the file.
+    Its SHA-256 is forgotten, so that a server's error page is not held against the right file.
     """
-    for each in find_placed(release, folder):
-        path, file = each.path, replace(each.file, md5=None)
-        if path is None or file.role == "images" or (each.file.md5 and not each.placeholder):
-            continue
-        try:
-            with name_disk_trouble(folder):
-                check_content(release, file, path, config=config)
-        except InputError as error:
-            if config is not None and _is_right(release, file, path):
-                raise  # the settings name columns that the release does not have
-            record_path(path).unlink(missing_ok=True)
-            raise InputError(
-                f"{str(error).rstrip('.')}. No hash of {path.name} is published, and this is not "
-                "what it should hold. Move it away to have it fetched again."
-            ) from None
-
-
-def _is_right(release: Release, file: PublishedFile, path: Path) -> bool:
-    """Return whether a file is what the release has, whatever a run's settings call for."""
     try:
-        check_content(release, file, path, config=None)
-    except InputError:
-        return False
-    return True
+        with name_disk_trouble(path):
+            _describe_table(release, file, path)
+    except InputError as error:
+        record_path(path).unlink(missing_ok=True)
+        raise InputError(
+            f"{str(error).rstrip('.')}. No hash of {path.name} is published, and this is not what "
+            "it should hold. Move it away to have it fetched again."
+        ) from None
 
 
-def _as_download(file: PublishedFile) -> RemoteFile:
-    return RemoteFile(file.name, addresses=file.addresses, size_bytes=file.size_bytes, md5=file.md5)
+def _describe_table(release: Release, file: PublishedFile, path: Path) -> str:
+    """Return what a table was found to hold, after reading it to its end.
+
+    Raises:
+        InputError: it lacks columns, has no row, is damaged or cut short.
+    """
+    if file.role == "catalogue":
+        _require_columns(release, path)
+    if file.role == "mapping" or isinstance(release.mapping, ImageKey):
+        require_image_names(release, path)
+    rows = count_rows(read_table_header(path))
+    return f"columns as expected, readable to the end, {rows:,} rows"
+
+
+def _require_columns(release: Release, path: Path) -> None:
+    """Raise InputError unless a table has the columns of one of the release's schemes."""
+    errors = []
+    for scheme in release.schemes.values():
+        try:
+            match_catalogue(release, scheme, path)
+            return
+        except InputError as error:
+            errors.append(error)
+    raise errors[0]
+
+
+def _check_placed(release: Release, placed: PlacedFile, folder: Path) -> CheckedFile:
+    if not placed.placeholder:
+        return _check_file(release, placed.file, folder)
+    path, name = placed.placeholder, placed.file.name
+    text = f"{path.name} is used in its place"
+    if path.is_dir():
+        return CheckedFile(name=name, finding=text)
+    file = replace(placed.file, name=path.name, md5=None, size_bytes=None)
+    found = _check_file(release, file, folder)
+    return replace(found, name=name, finding=f"{text}. {found.finding}")
+
+
+def _check_file(release: Release, file: PublishedFile, folder: Path) -> CheckedFile:
+    path = folder / file.name
+    try:
+        with name_disk_trouble(folder):
+            recorded = read_record(path)
+            found = check_file(_as_remote(file), folder=folder)
+            if file.md5:
+                content = "right, MD5 as published"
+            elif file.role == "images":
+                content = f"no published hash: {_describe_archive(path)}"
+            else:
+                content = f"no published hash: {_describe_table(release, file, path)}"
+    except InputError as error:
+        return CheckedFile(name=file.name, finding=str(error), is_right=False)
+    since = "as when it first came" if recorded else "not recorded before"
+    details = f"{found.size_bytes:,} bytes, SHA-256 {found.sha256} ({since})"
+    return CheckedFile(name=file.name, finding=f"{content}, {details}")
+
+
+def _describe_archive(archive: Path) -> str:
+    names = verify_archive(archive)
+    images = sum(map(is_image, names))
+    if not images:
+        raise InputError(f"{archive} holds {len(names)} files and no image. Fetch it again.")
+    return f"{images:,} images, each readable to its end"
+
+
+def _link_source(config: RunConfig, release: Release, source: Path, folder: Path) -> None:
+    """Make symbolic links in the folder to what a source has and the Zenodo record does not offer.
+
+    These are the images, if their archive is not on Zenodo, and tables published elsewhere.
+
+    Raises:
+        InputError: there is no such source folder, or it lacks the images.
+    """
+    if not source.is_dir():
+        raise InputError(f"The source folder {source} does not exist or is no folder.")
+    targets = [
+        each.path
+        for each in find_placed(release, source)
+        if each.path and each.file.role != "images" and not find_zenodo_record(each.file)
+    ]
+    offered = {file.role for file in release.files if find_zenodo_record(file)}
+    if "images" not in offered:
+        targets.append(locate_images(config, release, source))
+    with name_disk_trouble(folder):
+        for target in targets:
+            link = folder / target.relative_to(source)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            if not (link.is_symlink() or link.exists()):
+                link.symlink_to(target)
+
+
+def _reuse_files(release: Release, folder: Path) -> None:
+    """Take missing files of known MD5 from other versions' folders, where they lie verified."""
+    missing = [
+        each.file for each in find_placed(release, folder) if not each.path and each.file.md5
+    ]
+    with name_disk_trouble(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        verified = dict(
+            known for other in sorted(folder.parent.iterdir()) for known in _find_verified(other)
+        )
+        for file in missing:
+            if file.md5 in verified:
+                _reuse_file(verified[file.md5], folder / file.name)
+
+
+def _reuse_file(path: Path, target: Path) -> None:
+    _logger.info("%s: the same as %s, taken from there", target.name, path)
+    try:
+        target.hardlink_to(path)
+    except OSError:  # a disk without hard links
+        with path.open("rb") as file:
+            write_durably(target, lambda copy: shutil.copyfileobj(file, copy))
+
+
+def _find_verified(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield MD5 and path of each file of a folder that has not changed since it was verified."""
+    state = _read_state(folder)
+    for name, md5 in state.get("verified_md5", {}).items():
+        path = folder / name
+        if path.is_file() and state["files"].get(name) == _measure(path):
+            yield md5, path
+
+
+def _read_state(folder: Path) -> dict[str, Any]:
+    path = folder / VERIFIED
+    return read_json(path) if path.is_file() else {}
+
+
+def _describe_state(release: Release, folder: Path, *, images_folder: str) -> dict[str, Any] | None:
+    """Return what shows whether the release has changed; None if something is missing.
+
+    The time of the image folder changes with each name in it. The images themselves, whose bytes
+    were verified when they were unpacked, are not looked at.
+    """
+    paths = [each.path for each in find_placed(release, folder)]
+    images = find_images(release, folder, named=images_folder)
+    if images is None or None in paths or (folder / INCOMPLETE).exists():
+        return None
+    return {
+        "files": {path.name: _measure(path) for path in paths if path},
+        "published_md5": {file.name: file.md5 for file in release.files},
+        "images_changed_ns": images.stat().st_mtime_ns,
+    }
+
+
+def _measure(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]

@@ -234,20 +234,47 @@ def choose_scheme(config: RunConfig, release: Release) -> Scheme:
 
 
 def plan_catalogue(config: RunConfig, catalogue: Path) -> CataloguePlan:
-    """Return how to read the catalogue.
+    """Return how to read the catalogue with these settings; see `match_catalogue`."""
+    release = adapt_release(config)
+    return match_catalogue(
+        release,
+        choose_scheme(config, release),
+        catalogue,
+        minimum_votes=config.minimum_votes,
+        ra_column=config.ra_column,
+        dec_column=config.dec_column,
+    )
+
+
+def match_catalogue(
+    release: Release,
+    scheme: Scheme,
+    catalogue: Path,
+    *,
+    minimum_votes: int = 1,
+    ra_column: str = "",
+    dec_column: str = "",
+) -> CataloguePlan:
+    """Return how to read a catalogue for one of a release's schemes.
+
+    Args:
+        release: names the columns.
+        scheme: says which of them are read.
+        catalogue: the table.
+        minimum_votes: above 0, the columns that count votes are read as well.
+        ra_column: column that must hold right ascension, if not the release's own.
+        dec_column: the same for declination.
 
     Raises:
         InputError: a column is missing, or the id's column cannot hold ids exactly.
     """
-    release = adapt_release(config)
-    scheme = choose_scheme(config, release)
     table = read_table_header(catalogue)
     wanted = {ID: release.id_columns}
-    given = {RA: config.ra_column, DEC: config.dec_column}
+    given = {RA: ra_column, DEC: dec_column}
     for position, own in ((RA, release.ra_column), (DEC, release.dec_column)):
         known = (own, *release.aliases.get(own, ()))
         wanted[position] = (given[position],) if given[position] else known
-    for column in scheme_columns(scheme, minimum_votes=config.minimum_votes):
+    for column in scheme_columns(scheme, minimum_votes=minimum_votes):
         wanted[column] = (column, *release.aliases.get(column, ()))
     try:
         columns = match_columns(table, wanted, optional=[n for n in given if not given[n]])

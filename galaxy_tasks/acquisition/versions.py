@@ -1,5 +1,6 @@
-"""What Zenodo knows of a release: sizes and MD5 of its files, and other versions of them."""
+"""What Zenodo states about a release: sizes and MD5 of its files, and other versions of them."""
 
+import logging
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -11,13 +12,15 @@ from galaxy_tasks.errors import GalaxyMorphologyError, InputError
 from galaxy_tasks.releases.availability import find_zenodo_record
 from galaxy_tasks.releases.schema import PublishedFile, Release
 
+_logger = logging.getLogger(__name__)
+
 
 def complete_from_zenodo(release: Release, folder: Path) -> Release:
-    """Return the release with exact sizes and MD5, as Zenodo's records say, of what needs them.
+    """Return the release with the exact sizes and MD5 that Zenodo states for files that need them.
 
-    These are the files that are missing from the folder, or there without a known MD5. Where Zenodo
-    does not answer, or does not know a file, it stays as it is known here; this is told. An MD5
-    that is known here has the last word.
+    These are the files that are missing from the folder, or there without a known MD5. A file that
+    Zenodo does not know, or about which it does not answer, stays as it is known here. An MD5 that
+    is known here takes precedence.
     """
     names = {
         each.file.name
@@ -25,21 +28,20 @@ def complete_from_zenodo(release: Release, folder: Path) -> Release:
         if not each.path or not (each.placeholder or each.file.md5)
     }
     wanted = {file.name: find_zenodo_record(file) for file in release.files if file.name in names}
-    offered: dict[str, dict[str, zenodo.RecordFile]] = {}
+    offered: dict[tuple[str | None, str], zenodo.RecordFile] = {}
     for record_id in dict.fromkeys(filter(None, wanted.values())):
         try:
             record = zenodo.request_record(record_id, url=_zenodo_url())
         except GalaxyMorphologyError as error:
-            print(
-                f"Zenodo says nothing of sizes and MD5 in record {record_id} ({error}). "
-                "Going on with what is known here.",
-                flush=True,
+            _logger.warning(
+                "Zenodo gives no sizes and MD5 of record %s (%s). Continuing without them.",
+                record_id,
+                error,
             )
             continue
-        offered[record_id] = {file.name: file for file in record.files}
+        offered |= {(record_id, file.name): file for file in record.files}
     files = (
-        _complete(file, offered.get(wanted.get(file.name) or "", {}).get(file.name))
-        for file in release.files
+        _complete(file, offered.get((wanted.get(file.name), file.name))) for file in release.files
     )
     return replace(release, files=tuple(files))
 
@@ -48,9 +50,11 @@ def _complete(file: PublishedFile, offered: zenodo.RecordFile | None) -> Publish
     if offered is None:
         return file
     if file.md5 and offered.md5 and file.md5 != offered.md5:
-        print(
-            f"{file.name}: Zenodo says MD5 {offered.md5}, known here is {file.md5}, which counts.",
-            flush=True,
+        _logger.warning(
+            "%s: Zenodo states MD5 %s, expected here is %s, which counts.",
+            file.name,
+            offered.md5,
+            file.md5,
         )
         return file
     return replace(file, md5=file.md5 or offered.md5, size_bytes=offered.size_bytes)
@@ -59,7 +63,7 @@ def _complete(file: PublishedFile, offered: zenodo.RecordFile | None) -> Publish
 def take_version(release: Release, record_id: str) -> Release:
     """Return the release with the files of a Zenodo record in place of those it knows.
 
-    What the release has from elsewhere stays.
+    Files that the release has from elsewhere stay.
 
     Raises:
         InputError: the record lacks a file that the release has from Zenodo.
@@ -77,11 +81,7 @@ def take_version(release: Release, record_id: str) -> Release:
         )
     files = (
         replace(
-            file,
-            addresses=(new.address,),
-            md5=new.md5,
-            size_mb=None,
-            size_bytes=new.size_bytes,
+            file, addresses=(new.address,), md5=new.md5, size_mb=None, size_bytes=new.size_bytes
         )
         if (new := offered.get(file.name))
         else file

@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from galaxy_tasks.acquisition.check import CheckedFile, check_release
-from galaxy_tasks.acquisition.fetch import fetch_release
+from galaxy_tasks.acquisition.fetch import CheckedFile, check_release, fetch_release
 from galaxy_tasks.acquisition.locate import find_images, find_read_tables
 from galaxy_tasks.acquisition.tables import is_image, list_file_names
 from galaxy_tasks.acquisition.versions import complete_from_zenodo
@@ -144,8 +143,8 @@ def check(name: str, *, folder: Target) -> None:
 
 def _tell_checked(checked: list[CheckedFile]) -> None:
     for file in checked:
-        print(f"{file.name}: {file.problem or file.finding}")
-    if any(file.problem for file in checked):
+        print(f"{file.name}: {file.finding}")
+    if not all(file.is_right for file in checked):
         raise typer.Exit(1)
 
 

@@ -52,7 +52,7 @@ def open_source(
 
 
 def _read_member(members: ZipReader, name: str, *, max_side_px: int) -> bytes:
-    if name not in members:
+    if name not in members.entries:
         raise RejectedImage("missing", f"no such file in {members.archive.name}")
     entry = members.entries[name]
     check_size(max(entry.size_bytes, entry.packed_bytes), max_side_px=max_side_px)

@@ -11,12 +11,11 @@ import pytest
 from fixtures.release_inputs import build_source
 from typer.testing import CliRunner
 
-from galaxy_tasks.acquisition.fetch import fetch_release
-from galaxy_tasks.acquisition.locate import INCOMPLETE, find_placed, locate_images
+from galaxy_tasks.acquisition.fetch import fetch_release, provide_source
+from galaxy_tasks.acquisition.locate import INCOMPLETE, find_placed, locate_images, locate_release
 from galaxy_tasks.cli.main import app
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.pipeline import steps
 from galaxy_tasks.releases import RELEASES
 
 NAME = "galaxy_zoo_2"
@@ -55,25 +54,26 @@ def write_mapping_hash(monkeypatch, place):
     monkeypatch.setitem(RELEASES, NAME, replace(release, files=tuple(files)))
 
 
-def test_the_readmes_own_layout_is_all_there(nobody, tmp_path, monkeypatch):
+def test_the_readmes_own_layout_is_all_there(nobody, tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO", "galaxy_tasks")
     place = tmp_path / NAME
     build_source(place, NAME, galaxies=5)
     write_mapping_hash(monkeypatch, place)
     fetched = command("fetch", NAME, "--folder", tmp_path)
     assert fetched.exit_code == 0, fetched.output
-    assert "gz2_hart16.csv.gz: gz2_hart16.csv is in its place" in fetched.output
-    assert "images_gz2.zip: images is in its place" in fetched.output
+    assert "gz2_hart16.csv.gz: gz2_hart16.csv is used in its place" in caplog.text
+    assert "images_gz2.zip: images is used in its place" in caplog.text
     assert f"scripts/run --release {NAME} --source {place}" in fetched.output
     checked = command("check", NAME, "--folder", tmp_path)
     assert checked.exit_code == 0, checked.output
     assert "gz2_filename_mapping.csv: right, MD5 as published" in checked.output
-    assert "gz2_hart16.csv is in its place. no published hash: header as" in checked.output
+    assert "gz2_hart16.csv is used in its place. no published hash: columns" in checked.output
     assert "images: 5 images, counted and not read" in checked.output
     assert nobody.requests == []
 
 
 @pytest.mark.parametrize("images", ["folder", "images.zip", "images_gz2.zip"])
-def test_the_first_task_takes_what_was_placed_for_it(nobody, tmp_path, monkeypatch, images):
+def test_what_was_placed_for_the_first_task_is_taken(nobody, tmp_path, monkeypatch, images):
     monkeypatch.setenv("GALAXY_HOME", str(tmp_path))
     place = tmp_path / "downloads" / NAME
     build_source(place, NAME, galaxies=5)
@@ -85,10 +85,11 @@ def test_the_first_task_takes_what_was_placed_for_it(nobody, tmp_path, monkeypat
         files = (replace(f, md5=None) if f.name == images else f for f in RELEASES[NAME].files)
         monkeypatch.setitem(RELEASES, NAME, replace(RELEASES[NAME], files=tuple(files)))
     for _ in range(2):
-        found = steps.prepare_release({"release": NAME})
-        assert found["catalogue"] == str(place / "gz2_hart16.csv")
+        assert provide_source(RunConfig(release=NAME)) == place
+        found = locate_release(RunConfig(release=NAME), source=place)
+        assert found.catalogue == str(place / "gz2_hart16.csv")
         expected = "images.zip" if images == "images.zip" else "images"
-        assert found["images"] == str(place / expected)
+        assert found.images == str(place / expected)
     assert nobody.requests == []
 
 
@@ -157,6 +158,6 @@ def test_a_table_that_would_be_read_first_is_checked_beside_the_published_one(tm
     table.to_csv(tmp_path / "gz2_hart16.csv.gz", index=False)
     (tmp_path / "gz2_hart16.csv").write_text("hello\n")
     output = command("check", NAME, "--folder", tmp_path).output
-    assert "gz2_hart16.csv.gz: no published hash: header as expected" in output
+    assert "gz2_hart16.csv.gz: no published hash: columns as expected" in output
     assert "gz2_hart16.csv: " in output
     assert "lacks" in output
