@@ -1,10 +1,11 @@
-"""This run's winner against the last one, on test galaxies that neither has learned from.
+"""The challenger, this run's winner, against the champion, on galaxies new to both of them.
 
-Where that is not certain, every sentence about them says so.
+Where that is not certain, every sentence about them says so. Beside the two models stand the two
+releases that they were trained on.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from galaxy_tasks.evaluation.champion import (
     Doubt,
     open_champion,
 )
-from galaxy_tasks.evaluation.drift import ReleaseDrift, describe_drift
+from galaxy_tasks.evaluation.drift import ReleaseDrift, measure_drift
 from galaxy_tasks.evaluation.metrics import (
     Comparison,
     Evaluation,
@@ -37,7 +38,7 @@ LEAST_GALAXIES = 20
 
 @dataclass(frozen=True)
 class Challenge:
-    """The champion and this run's, or why they cannot be compared."""
+    """The champion and the challenger, or why they cannot be compared."""
 
     champion_architecture: str
     champion_release: str
@@ -49,28 +50,46 @@ class Challenge:
     num_unseen: int
     """Those of them that the champion has not learned from."""
     num_without_place: int
-    """Those whose place on the sky is unknown, so that only id and image can tell them."""
+    """Those of the unseen whose position is unknown: only id and image identify them."""
     num_uncertain: int
-    """Those of the unseen of which only id and image could tell, as places are not known on both
-    sides."""
+    """Those of the unseen that only id and image can tell from the champion's training galaxies,
+    because a position is missing on either side."""
     may_know: str
-    """Why the champion may know some of them all the same; empty: no reason is known."""
+    """Why the champion may have learned from some all the same; empty: no reason is known."""
     num_common: int
-    """Those of the unseen whose class both could name: the comparison rests on these."""
+    """Those of the unseen whose class both models know: the comparison rests on these."""
     classes: tuple[str, ...]
-    """The classes that both could name."""
+    """The classes that both models know."""
     are_kinds: bool
-    """Whether finer classes were added up to the kinds that both know."""
+    """Whether finer classes were merged into the kinds that both know."""
     champion: Evaluation | None
-    current: Evaluation | None
+    challenger: Evaluation | None
     comparison: Comparison | None
-    """Current against champion; None where there were too few common galaxies or classes."""
+    """Challenger against champion; None with too few common galaxies or classes."""
     verdict: str
     """One or two sentences for people."""
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the form that JSON can hold."""
-        return asdict(self)
+
+@dataclass(frozen=True)
+class ChampionComparison:
+    """This run beside the champion's: the two models, and the two releases."""
+
+    challenge: Challenge | None
+    """None without a champion, or where it could not be run."""
+    drift: ReleaseDrift | None
+    """None without a champion, or where it had the same images."""
+
+    def describe(self) -> str:
+        """Return a line or two for the task log."""
+        if self.challenge is None:
+            return "Champion: none to compare with (see the log of predict_champion)."
+        lines = [f"Champion: {self.challenge.verdict}"]
+        if self.drift:
+            lines.append(
+                f"Drift since its release: {self.drift.common_galaxies:,} galaxies are in both, "
+                f"{self.drift.changed_galaxies:,} of them with a different label."
+            )
+        return "\n".join(lines)
 
 
 @dataclass(frozen=True)
@@ -81,30 +100,43 @@ class _Ground:
     are_kinds: bool
     labels: NDArray[np.int64]
     champion: NDArray[np.float64]
-    current: NDArray[np.float64]
+    challenger: NDArray[np.float64]
 
 
 def compare_with_champion(
+    config: RunConfig, images: Artifact, predictions: Artifact | None, winner: CandidateModel
+) -> ChampionComparison:
+    """Return this run beside the champion's; `predictions` are the champion's, None without one."""
+    if predictions is None:
+        return ChampionComparison(None, None)
+    champion = open_champion(predictions.manifest["summary"]["evaluation"])
+    return ChampionComparison(
+        challenge_champion(config, champion=champion, predictions=predictions, winner=winner),
+        measure_drift(config, champion=champion, labels=labels_of(images), images=images),
+    )
+
+
+def challenge_champion(
     config: RunConfig, *, champion: Champion, predictions: Artifact, winner: CandidateModel
 ) -> Challenge:
-    """Return the comparison of this run's winner with the champion one.
+    """Return how the challenger does against the champion.
 
     Args:
         config: this run's settings.
         champion: the champion.
-        predictions: what it says of the test galaxies that it has not learned from.
-        winner: this run's winner.
+        predictions: the champion's, of the test galaxies that it has not learned from.
+        winner: this run's winner, the challenger.
     """
     summary = predictions.manifest["summary"]
     doubt = Doubt(summary.get("galaxies_uncertain", 0), summary.get("may_know", ""))
-    asked = pd.read_parquet(predictions.path / GALAXIES)["galaxy_id"]
-    rows = winner.galaxies.reset_index().set_index("galaxy_id")["index"][asked].to_numpy()
+    unseen = pd.read_parquet(predictions.path / GALAXIES)["galaxy_id"]
+    rows = winner.galaxies.reset_index().set_index("galaxy_id")["index"][unseen].to_numpy()
     names = np.array(winner.record.classes, dtype=object)
     ground = _find_ground(
         champion_classes=champion.record.classes,
         champion=np.load(predictions.path / PROBABILITIES).astype(np.float64),
-        current_classes=winner.record.classes,
-        current=winner.probabilities[rows].astype(np.float64),
+        challenger_classes=winner.record.classes,
+        challenger=winner.probabilities[rows].astype(np.float64),
         labels=names[winner.galaxies["label_index"].to_numpy()[rows]],
     )
     is_enough = len(ground.labels) >= LEAST_GALAXIES and len(np.unique(ground.labels)) > 1
@@ -116,7 +148,7 @@ def compare_with_champion(
         champion_published=champion.published,
         champion_evaluation=champion.evaluation.key,
         num_test=len(winner.galaxies),
-        num_unseen=len(asked),
+        num_unseen=len(unseen),
         num_without_place=summary["galaxies_without_place"],
         num_uncertain=doubt.num_uncertain,
         may_know=doubt.may_know,
@@ -124,7 +156,7 @@ def compare_with_champion(
         classes=ground.classes,
         are_kinds=ground.are_kinds,
         champion=old,
-        current=new,
+        challenger=new,
         comparison=comparison,
         verdict=_explain(champion, winner, ground, comparison, doubt),
     )
@@ -134,17 +166,17 @@ def _find_ground(
     *,
     champion_classes: Sequence[str],
     champion: NDArray[np.float64],
-    current_classes: Sequence[str],
-    current: NDArray[np.float64],
+    challenger_classes: Sequence[str],
+    challenger: NDArray[np.float64],
     labels: NDArray[Any],
 ) -> _Ground:
-    """Return both on the classes that both know: by name if these are all, else by kind."""
-    are_kinds = set(champion_classes) != set(current_classes)
+    """Return both tables on the classes that both know: by name if these are all, else by kind."""
+    are_kinds = set(champion_classes) != set(challenger_classes)
 
     def name(one: str) -> str:
         return name_kind(one) if are_kinds else one
 
-    classes = sorted(set(map(name, champion_classes)) & set(map(name, current_classes)))
+    classes = sorted(set(map(name, champion_classes)) & set(map(name, challenger_classes)))
     truths = [name(one) for one in labels]
     is_common = np.array([truth in classes for truth in truths], dtype=bool)
     indices = [classes.index(truth) for truth in truths if truth in classes]
@@ -154,7 +186,7 @@ def _find_ground(
         for column, one in enumerate(own):
             if name(one) in classes:
                 totals[:, classes.index(name(one))] += table[:, column]
-        # What went to classes that only one of them knows is no answer to this question.
+        # What one of them gave to classes that the other does not know is left out.
         totals = np.maximum(totals, 1e-9)
         return totals / totals.sum(axis=1, keepdims=True)
 
@@ -163,7 +195,7 @@ def _find_ground(
         are_kinds=are_kinds,
         labels=np.array(indices, dtype=np.int64),
         champion=reduce(champion[is_common], champion_classes),
-        current=reduce(current[is_common], current_classes),
+        challenger=reduce(challenger[is_common], challenger_classes),
     )
 
 
@@ -181,11 +213,11 @@ def _score(
         )
         for table, architecture in (
             (ground.champion, champion.record.architecture),
-            (ground.current, winner.record.architecture),
+            (ground.challenger, winner.record.architecture),
         )
     )
     comparison = compare_models(
-        ground.current,
+        ground.challenger,
         ground.champion,
         labels=ground.labels,
         first=winner.record.architecture,
@@ -202,75 +234,34 @@ def _explain(
     comparison: Comparison | None,
     doubt: Doubt,
 ) -> str:
-    which = _describe_unseen(doubt)
-    own = f"This run's winner, {winner.record.architecture},"
-    who = f"the last one, {champion.record.architecture} of {champion.published[:10]}"
+    challenger = f"The challenger, {winner.record.architecture},"
+    opponent = f"the champion, {champion.record.architecture} of {champion.published[:10]},"
     if winner.artifact.key == champion.model.key:
-        who += " (the same model)"
+        opponent += " which is the same model,"
+    num_galaxies, unseen = len(ground.labels), _describe_unseen(doubt)
     if comparison is None:
         return (
-            f"{own} cannot be compared with {who}: there are "
-            f"{len(ground.labels):,} test galaxies whose class both could name, of "
-            f"{len(np.unique(ground.labels))} classes, {which}."
+            f"{challenger} cannot be compared with {opponent} on {num_galaxies:,} galaxies of "
+            f"{len(np.unique(ground.labels))} common classes {unseen}: there are too few."
         )
     difference = comparison.difference
     by = (
         f"{abs(difference.value):.3f} in macro-F1 (95 % interval of the difference "
-        f"{difference.low:+.3f} to {difference.high:+.3f})"
+        f"{difference.low:+.3f} to {difference.high:+.3f}) on {num_galaxies:,} galaxies {unseen}"
     )
-    on = f"on {len(ground.labels):,} galaxies {which}"
     if not comparison.is_distinguishable:
-        return f"{own} and {who}, cannot be told apart {on}: they differ by {by}."
-    verb = "is ahead of" if difference.value > 0 else "is behind"
-    return f"{own} {verb} {who}, {on}, by {by}."
+        return f"{challenger} and {opponent} cannot be told apart: they differ by {by}."
+    verb = "leads" if difference.value > 0 else "trails"
+    return f"{challenger} {verb} {opponent} by {by}."
 
 
 def _describe_unseen(doubt: Doubt) -> str:
     """Return what is known of the galaxies that the comparison rests on, as a clause."""
     if doubt.may_know:
-        return f"of which the champion may know some ({doubt.may_know})"
+        return f"of which the champion may have learned from some ({doubt.may_know})"
     if doubt.num_uncertain:
-        return (
-            "that neither has learned from as far as id and image tell (places are not known on "
-            "both sides)"
-        )
+        return "that neither has learned from, as far as id and image tell (positions are missing)"
     return "that neither has learned from"
-
-
-# This run beside the last one: the two winners, and the two releases.
-
-
-@dataclass(frozen=True)
-class ChampionComparison:
-    """This run beside the last one; None where there was none, or nothing changed."""
-
-    challenge: Challenge | None
-    changes: ReleaseDrift | None
-
-    def describe(self) -> str:
-        """Return a line or two for the task log."""
-        if self.challenge is None:
-            return "Champion: none to compare with (or asking it failed: see predict_champion)."
-        lines = [f"Champion: {self.challenge.verdict}"]
-        if self.changes:
-            lines.append(
-                f"Since its release: {self.changes.common_galaxies:,} galaxies are common, "
-                f"{self.changes.changed_galaxies:,} of them with another label."
-            )
-        return "\n".join(lines)
-
-
-def look_back(
-    config: RunConfig, images: Artifact, predictions: Artifact | None, winner: CandidateModel
-) -> ChampionComparison:
-    """Return what there is to say; `predictions` are the champion's, None if there is none."""
-    if predictions is None:
-        return ChampionComparison(None, None)
-    champion = open_champion(predictions.manifest["summary"]["evaluation"])
-    return ChampionComparison(
-        compare_with_champion(config, champion=champion, predictions=predictions, winner=winner),
-        describe_drift(config, champion=champion, labels=labels_of(images), images=images),
-    )
 
 
 def labels_of(images: Artifact) -> Artifact:

@@ -1,8 +1,8 @@
-"""What changed between two releases that were trained on: rows, classes, labels, images."""
+"""Drift between the champion's release and this run's: rows, classes, labels, images."""
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,7 @@ class LabelChange:
 
 
 @dataclass(frozen=True)
-class Drift:
+class PropertyDrift:
     """How a property of the prepared images moved: two-sample Kolmogorov-Smirnov."""
 
     name: str
@@ -53,7 +53,7 @@ class Drift:
 
 @dataclass(frozen=True)
 class ReleaseDrift:
-    """What there is to say of this run's galaxies against those of the champion."""
+    """This run's galaxies (now) against those of the champion's run (then)."""
 
     then_release: str
     now_release: str
@@ -70,18 +70,14 @@ class ReleaseDrift:
     """Galaxies by source size ('424×424'), the most frequent."""
     now_sizes: dict[str, int]
     is_same_preparation: bool
-    """Whether both were prepared by the same settings; else drift is that of these, too."""
-    drift: tuple[Drift, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the form that JSON can hold."""
-        return asdict(self)
+    """Whether both were prepared with the same settings; else their drift includes these."""
+    images: tuple[PropertyDrift, ...]
 
 
-def describe_drift(
+def measure_drift(
     config: RunConfig, *, champion: Champion, labels: Artifact, images: Artifact
 ) -> ReleaseDrift | None:
-    """Return what changed since the champion's release; None if it is the same images."""
+    """Return the drift since the champion's release; None if it has the same images."""
     if champion.images.key == images.key:
         return None
     then, now = champion.labels.manifest["summary"], labels.manifest["summary"]
@@ -107,7 +103,7 @@ def describe_drift(
         then_sizes=sizes[0],
         now_sizes=sizes[1],
         is_same_preparation=settings[0] == settings[1],
-        drift=_measure_drift(champion.images, images, seed=config.seed),
+        images=_compare_images(champion.images, images, seed=config.seed),
     )
 
 
@@ -139,18 +135,20 @@ def _compare_labels(
     return len(both), Counter(zip(differing["then"], differing["now"], strict=True))
 
 
-def _measure_drift(champion: Artifact, images: Artifact, *, seed: int) -> tuple[Drift, ...]:
+def _compare_images(
+    champion: Artifact, images: Artifact, *, seed: int
+) -> tuple[PropertyDrift, ...]:
     then, now = (_measure(artifact, seed=seed) for artifact in (champion, images))
     drifts = []
     for name in then:
         test = ks_2samp(then[name], now[name])
         drifts.append(
-            Drift(
+            PropertyDrift(
                 name,
-                float(np.median(then[name])),
-                float(np.median(now[name])),
-                float(test.statistic),  # pyright: ignore[reportAttributeAccessIssue]
-                float(test.pvalue),  # pyright: ignore[reportAttributeAccessIssue]
+                then=float(np.median(then[name])),
+                now=float(np.median(now[name])),
+                distance=float(test.statistic),  # pyright: ignore[reportAttributeAccessIssue]
+                p_value=float(test.pvalue),  # pyright: ignore[reportAttributeAccessIssue]
             )
         )
     return tuple(drifts)

@@ -4,7 +4,7 @@ The scores are scikit-learn's; `bootstrap` says what the intervals mean and what
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -154,10 +154,6 @@ class Evaluation:
     confusion_matrix: tuple[tuple[int, ...], ...]
     """Galaxies by true class (row) and predicted class (column)."""
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the form that JSON can hold."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
 class Comparison:
@@ -170,10 +166,6 @@ class Comparison:
     """Two-sided, of the paired bootstrap."""
     is_distinguishable: bool
     """p below 0.05 and 0 outside the interval; never if both call all galaxies alike."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the form that JSON can hold."""
-        return asdict(self)
 
 
 def evaluate_probabilities(

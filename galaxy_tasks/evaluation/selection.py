@@ -4,9 +4,10 @@ The winner is the model with the best macro_f1. Where the paired bootstrap canno
 apart, the difference may be luck of the test set, and the model with fewer parameters wins.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from galaxy_tasks.labels.table import describe_test_set
 from galaxy_tasks.storage import artifacts
 from galaxy_tasks.storage.artifacts import Artifact
 from galaxy_tasks.training.saved_model import ModelRecord, read_record, read_test_predictions
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -46,10 +49,6 @@ class Candidate:
         """The score that ranks."""
         return self.evaluation.macro_f1.value
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the form that JSON can hold."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
 class Selection:
@@ -64,10 +63,6 @@ class Selection:
     """Whether the best two could not be told apart."""
     reason: str
     """One or two sentences for people."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the form that JSON can hold."""
-        return asdict(self)
 
 
 Compare = Callable[[Candidate, Candidate], Comparison]
@@ -237,7 +232,7 @@ def evaluate_candidate(candidate_model: CandidateModel, config: RunConfig) -> Ca
     called = np.unique(candidate_model.probabilities.argmax(axis=1))
     if len(called) == 1:
         name = record.classes[int(called[0])]
-        print(f"Note: {record.architecture} calls every test galaxy {name}.", flush=True)
+        _logger.warning("%s predicts %s for every test galaxy.", record.architecture, name)
     return Candidate(
         evaluation=evaluate_probabilities(
             candidate_model.probabilities,

@@ -3,12 +3,14 @@
 Artifacts in, artifact out: needs no TensorFlow, because each model brings its probabilities.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from galaxy_tasks.config import FAMILIES, RunConfig, parse_config
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.evaluation.challenge import ChampionComparison, labels_of, look_back
+from galaxy_tasks.evaluation.challenge import ChampionComparison, compare_with_champion, labels_of
 from galaxy_tasks.evaluation.metrics import Comparison, compare_models
 from galaxy_tasks.evaluation.selection import (
     Candidate,
@@ -22,10 +24,14 @@ from galaxy_tasks.evaluation.selection import (
     rank,
     read_candidate_model,
 )
-from galaxy_tasks.report.page import MissingModel, gather_report, render_leaderboard, render_report
+from galaxy_tasks.report.contents import MissingModel, gather_report
+from galaxy_tasks.report.leaderboard import render_leaderboard
+from galaxy_tasks.report.page import render_report
 from galaxy_tasks.storage import artifacts, cache_keys
 from galaxy_tasks.storage.artifacts import Artifact
 from galaxy_tasks.storage.atomic_io import write_json
+
+_logger = logging.getLogger(__name__)
 
 
 def evaluate(
@@ -41,7 +47,7 @@ def evaluate(
     `trainings` are the results of the train tasks, None for one that failed or was skipped;
     `champion` is that of `predict_champion`.
     """
-    print(f"Evaluating run {run_id}; catalogue {release_files['catalogue']}", flush=True)
+    _logger.info("Evaluating run %s; catalogue %s", run_id, release_files["catalogue"])
     return judge_models(
         parse_config(settings),
         images=Artifact.from_reference(images),
@@ -78,11 +84,11 @@ def judge_models(
         evaluate_candidate(candidate_model, config) for candidate_model in candidate_models
     )
     selection = choose_winner(candidates, compare=_make_compare(candidate_models, config))
-    print(render_leaderboard(selection, candidates, missing), flush=True)
+    _logger.info(render_leaderboard(selection, candidates, missing))
     made_from = _name_origin(config, candidate_models, missing, predictions)
     winner = next(c for c in candidate_models if c.record.architecture == selection.winner)
-    history = look_back(config, images, predictions, winner)
-    print(history.describe(), flush=True)
+    comparison = compare_with_champion(config, images, predictions, winner)
+    _logger.info(comparison.describe())
     with artifacts.open_draft("evaluations", made_from) as draft:
         artifact = draft.published
         if artifact is None:
@@ -95,10 +101,10 @@ def judge_models(
                 selection=selection,
                 missing=missing,
                 winner=winner,
-                champion=history,
+                champion=comparison,
             )
             (draft.path / "report.html").write_text(render_report(inputs), encoding="utf-8")
-            results = _describe_results(candidates, selection, missing, history)
+            results = _describe_results(candidates, selection, missing, comparison)
             tested = describe_tested(winner, labels_of(images))
             write_json(draft.path / "results.json", {"test_set": tested, **results})
             artifact = draft.publish({"winner": selection.winner, "model": winner.artifact.key})
@@ -178,17 +184,14 @@ def _describe_results(
     candidates: Sequence[Candidate],
     selection: Selection,
     missing: Sequence[MissingModel],
-    history: ChampionComparison,
+    champion: ChampionComparison,
 ) -> dict[str, Any]:
     return {
-        "selection": selection.as_dict(),
-        "models": [candidate.as_dict() for candidate in rank(candidates)],
-        "missing": [
-            {"architecture": m.architecture, "status": m.status, "reason": m.reason}
-            for m in missing
-        ],
-        "champion": history.challenge.as_dict() if history.challenge else None,
-        "changes": history.changes.as_dict() if history.changes else None,
+        "selection": asdict(selection),
+        "models": [asdict(candidate) for candidate in rank(candidates)],
+        "missing": [asdict(model) for model in missing],
+        "challenge": asdict(champion.challenge) if champion.challenge else None,
+        "drift": asdict(champion.drift) if champion.drift else None,
     }
 
 
@@ -198,7 +201,7 @@ def _describe_outcome(
     """Return what travels through the XCom, and say where the report is."""
     winner = next(c for c in candidates if c.architecture == selection.winner)
     report = artifact.path / "report.html"
-    print(f"Report: {report}\nWinning model: {winner.path}", flush=True)
+    _logger.info("Report: %s\nWinning model: %s", report, winner.path)
     return {
         "winner": selection.winner,
         "model": winner.path,

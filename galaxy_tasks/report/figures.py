@@ -1,20 +1,18 @@
-"""Pictures inside the report: learning curves as SVG that follows the page's colours, and JPEGs.
+"""Pictures inside the report, as data URLs: learning curves for light and dark pages, and JPEGs.
 
-Curves are drawn with Matplotlib's Figure (no pyplot, so no global state) in marker colours, which
-then become CSS variables: one drawing serves the light and the dark page.
+Curves are drawn with Matplotlib's Figure (no pyplot, so no global state), once in each style.
 """
 
 import base64
 import io
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from cycler import cycler
 from matplotlib import image as mpl_image
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -26,38 +24,47 @@ from galaxy_tasks.errors import InputError
 EpochHistory = Sequence[Mapping[str, Any]]
 """One record an epoch: epoch, loss, val_loss, accuracy, val_accuracy, val_macro_f1, …"""
 
-_COLOURS = {
-    "#000001": "currentColor",
-    "#000002": "var(--rule)",
-    "#000003": "var(--training)",
-    "#000004": "var(--validation)",
-    "#000005": "var(--macro-f1)",
-}
-_TEXT, _RULE, _TRAINING, _VALIDATION, _MACRO_F1 = _COLOURS
-_STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "galaxy",
-    "font.size": 10,
-    "text.color": _TEXT,
-    "axes.labelcolor": _TEXT,
-    "axes.edgecolor": _RULE,
-    "xtick.color": _TEXT,
-    "ytick.color": _TEXT,
-    "grid.color": _RULE,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-}
+
+@dataclass(frozen=True)
+class Palette:
+    """The colours of a page and of its curves."""
+
+    text: str
+    rule: str
+    training: str
+    validation: str
+    macro_f1: str
+
+
+LIGHT = Palette("#1c2330", "#dde1e7", "#79839a", "#0a66a8", "#c04a00")
+DARK = Palette("#e4e8ef", "#2e3744", "#8d98ab", "#62b3ec", "#f29248")
+_TRAINING, _VALIDATION, _MACRO_F1 = "C0", "C1", "C2"
+"""The curves' places in a style's colour cycle."""
 _SIZE_INCHES = (4.6, 2.7)
-_POINTS_PER_INCH = 72
 _JPEG_QUALITY = 88
+
+
+def _make_style(palette: Palette) -> dict[Any, Any]:
+    """Return Matplotlib's settings for drawings on a page of this palette."""
+    curves = [palette.training, palette.validation, palette.macro_f1]
+    names_of_text = ("text.color", "axes.labelcolor", "xtick.color", "ytick.color")
+    return {
+        **dict.fromkeys(names_of_text, palette.text),
+        **dict.fromkeys(("axes.edgecolor", "grid.color"), palette.rule),
+        **dict.fromkeys(("axes.spines.top", "axes.spines.right"), False),
+        "axes.prop_cycle": cycler(color=curves),
+        "savefig.transparent": True,
+        "svg.fonttype": "none",
+        "svg.hashsalt": "galaxy",
+    }
+
+
+_STYLES = {"light": _make_style(LIGHT), "dark": _make_style(DARK)}
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One line of a panel: the history's key, its marker colour and its dashes.
-
-    The page names the colours, once for all panels.
-    """
+    """One line of a panel: the history's key, its colour and its dashes."""
 
     key: str
     colour: str
@@ -88,6 +95,17 @@ SCORE_PANEL = Panel(
 )
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """One drawing in both styles."""
+
+    light: str
+    """Data URL of an SVG."""
+    dark: str
+    description: str
+    """The text alternative."""
+
+
 def find_best_epoch(history: EpochHistory) -> Mapping[str, Any] | None:
     """Return the record that `is_kept`, else the first with the highest val_macro_f1, or None."""
     kept = next((record for record in history if record.get("is_kept")), None)
@@ -115,38 +133,17 @@ def find_limits(histories: Sequence[EpochHistory], panel: Panel) -> tuple[float,
 
 def draw_curves(
     history: EpochHistory, *, panel: Panel, limits: tuple[float, float], description: str
-) -> str:
-    """Return an inline SVG of one panel, with a text alternative; gaps where a value is missing."""
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=_SIZE_INCHES, layout="constrained")
-        axes = figure.add_subplot()
-        epochs = [record["epoch"] for record in history]
-        for curve in panel.curves:
-            values = [_number(record, curve.key) for record in history]
-            axes.plot(
-                epochs,
-                [math.nan if value is None else value for value in values],
-                color=curve.colour,
-                linestyle=curve.style,
-                linewidth=1.8,
-                marker="o" if len(epochs) < 3 else None,
-            )
-        best = find_best_epoch(history)
-        if panel.has_best and best is not None:
-            axes.plot([best["epoch"]], [best["val_macro_f1"]], "o", color=_MACRO_F1, markersize=6)
-        _dress(axes, panel.title, limits)
-        buffer = io.StringIO()
-        figure.savefig(
-            buffer,
-            format="svg",
-            transparent=True,
-            metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
-        )
-    return _inline(buffer.getvalue(), description)
+) -> Drawing:
+    """Return one panel, drawn in both styles; curves have gaps where a value is missing."""
+    drawn = {}
+    for name, style in _STYLES.items():
+        with mpl.rc_context(style):
+            drawn[name] = _encode_svg(_draw(history, panel, limits))
+    return Drawing(**drawn, description=description)
 
 
-def encode_jpeg(image: NDArray[np.uint8]) -> str:
-    """Return a data address of an RGB image, (height, width, 3) uint8.
+def encode_jpeg_url(image: NDArray[np.uint8]) -> str:
+    """Return a data URL of an RGB image, (height, width, 3) uint8.
 
     Raises:
         InputError: another shape or type.
@@ -159,12 +156,28 @@ def encode_jpeg(image: NDArray[np.uint8]) -> str:
     buffer = io.BytesIO()
     pixels = np.ascontiguousarray(image)
     mpl_image.imsave(buffer, pixels, format="jpg", pil_kwargs={"quality": _JPEG_QUALITY})
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return _make_url("image/jpeg", buffer.getvalue())
 
 
-def _number(record: Mapping[str, Any], key: str) -> float | None:
-    value = record.get(key)
-    return float(value) if value is not None and math.isfinite(value) else None
+def _draw(history: EpochHistory, panel: Panel, limits: tuple[float, float]) -> Figure:
+    figure = Figure(figsize=_SIZE_INCHES, layout="constrained")
+    axes = figure.add_subplot()
+    epochs = [record["epoch"] for record in history]
+    for curve in panel.curves:
+        values = [_number(record, curve.key) for record in history]
+        axes.plot(
+            epochs,
+            [math.nan if value is None else value for value in values],
+            color=curve.colour,
+            linestyle=curve.style,
+            linewidth=1.8,
+            marker="o" if len(epochs) < 3 else None,
+        )
+    best = find_best_epoch(history)
+    if panel.has_best and best is not None:
+        axes.plot([best["epoch"]], [best["val_macro_f1"]], "o", color=_MACRO_F1, markersize=6)
+    _dress(axes, panel.title, limits)
+    return figure
 
 
 def _dress(axes: Axes, title: str, limits: tuple[float, float]) -> None:
@@ -176,16 +189,17 @@ def _dress(axes: Axes, title: str, limits: tuple[float, float]) -> None:
     axes.tick_params(length=0)
 
 
-def _inline(svg: str, description: str) -> str:
-    """Return the drawing as a page takes it: no prologue, fonts or unused ids, CSS colours."""
-    body = svg[svg.index("<svg") :].partition(">")[2]
-    body = re.sub(r"<style.*?</style>|font-family: [^;]+; ", "", body, flags=re.DOTALL)
-    used = set(re.findall(r'(?:url\(|href=")#([\w-]+)', body))
-    body = re.sub(r' id="([^"]+)"', lambda m: m[0] if m[1] in used else "", body)
-    for marker, colour in _COLOURS.items():
-        body = body.replace(marker, colour)
-    width, height = (side * _POINTS_PER_INCH for side in _SIZE_INCHES)
-    return (
-        f'<svg class="chart" role="img" aria-label="{escape(description)}" '
-        f'viewBox="0 0 {width:g} {height:g}">{body}'
-    )
+def _number(record: Mapping[str, Any], key: str) -> float | None:
+    value = record.get(key)
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
+def _encode_svg(figure: Figure) -> str:
+    buffer = io.BytesIO()
+    metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    figure.savefig(buffer, format="svg", metadata=metadata)
+    return _make_url("image/svg+xml", buffer.getvalue())
+
+
+def _make_url(media_type: str, content: bytes) -> str:
+    return f"data:{media_type};base64,{base64.b64encode(content).decode()}"

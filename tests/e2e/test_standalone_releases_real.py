@@ -50,7 +50,7 @@ def read_results(standalone, run_id):
 
 
 def test_the_report_compares_both_winners_on_what_neither_has_learned_from(standalone, second):
-    found = read_results(standalone, second)["champion"]
+    found = read_results(standalone, second)["challenge"]
     assert found["champion_release"] == "class_table (galaxy_zoo_challenge)"
     assert found["num_without_place"] == found["num_unseen"]  # neither table has positions
     # Elliptical beside the three smooth classes: they meet as one kind.
@@ -60,12 +60,12 @@ def test_the_report_compares_both_winners_on_what_neither_has_learned_from(stand
 
 
 def test_the_report_says_what_changed(standalone, second):
-    changes = read_results(standalone, second)["changes"]
-    classes = {one["name"]: (one["then"], one["now"]) for one in changes["classes"]}
+    drift = read_results(standalone, second)["drift"]
+    classes = {one["name"]: (one["then"], one["now"]) for one in drift["classes"]}
     assert classes["spiral"] == (1061, 246 + 237)
     assert classes["elliptical"] == (0, 811)
-    assert changes["then_sizes"] == {"424×424": 2253}
-    assert changes["now_sizes"] == {"423×423": 811 + 549 + 246 + 237}
+    assert drift["then_sizes"] == {"424×424": 2253}
+    assert drift["now_sizes"] == {"423×423": 811 + 549 + 246 + 237}
 
 
 @needs_browser
@@ -74,8 +74,8 @@ def test_the_report_shows_it_in_the_browser(standalone, second):
         page = browser.new_page()
         page.goto(Path(standalone.result("evaluate", second)["report"]).as_uri())
         page.get_by_role("heading", name="Against the champion").wait_for()
-        page.get_by_role("heading", name="What changed since the last release").wait_for()
-        assert page.get_by_role("region", name="This winner and the last").is_visible()
+        page.get_by_role("heading", name="Drift since the champion's release").wait_for()
+        assert page.get_by_role("region", name="Challenger and champion").is_visible()
 
 
 def test_the_same_manifest_again_starts_nothing(standalone, second):

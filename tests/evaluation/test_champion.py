@@ -133,30 +133,30 @@ def test_two_winners_of_the_same_classes_meet_on_these_whatever_their_order():
     ground = _find_ground(
         champion_classes=["spiral", "edge_on"],
         champion=np.array([[0.9, 0.1], [0.2, 0.8]]),
-        current_classes=["edge_on", "spiral"],
-        current=np.array([[0.3, 0.7], [0.6, 0.4]]),
+        challenger_classes=["edge_on", "spiral"],
+        challenger=np.array([[0.3, 0.7], [0.6, 0.4]]),
         labels=np.array(["spiral", "edge_on"], dtype=object),
     )
     assert ground.classes == ("edge_on", "spiral")
     assert not ground.are_kinds
     assert ground.labels.tolist() == [1, 0]
     np.testing.assert_allclose(ground.champion, [[0.1, 0.9], [0.8, 0.2]])
-    np.testing.assert_allclose(ground.current, [[0.3, 0.7], [0.6, 0.4]])
+    np.testing.assert_allclose(ground.challenger, [[0.3, 0.7], [0.6, 0.4]])
 
 
 def test_other_classes_meet_by_kind_and_what_only_one_knows_is_left_out():
     ground = _find_ground(
         champion_classes=["completely_round_smooth", "in_between_smooth", "spiral"],
         champion=np.array([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8], [0.2, 0.2, 0.6]]),
-        current_classes=["elliptical", "merger", "spiral_clockwise", "spiral_anticlockwise"],
-        current=np.array([[0.6, 0.2, 0.1, 0.1], [0.1, 0.5, 0.3, 0.1], [0.0, 1.0, 0.0, 0.0]]),
+        challenger_classes=["elliptical", "merger", "spiral_clockwise", "spiral_anticlockwise"],
+        challenger=np.array([[0.6, 0.2, 0.1, 0.1], [0.1, 0.5, 0.3, 0.1], [0.0, 1.0, 0.0, 0.0]]),
         labels=np.array(["elliptical", "spiral_clockwise", "merger"], dtype=object),
     )
     assert ground.are_kinds
     assert ground.classes == ("smooth", "spiral")
     assert ground.labels.tolist() == [0, 1]  # the merger is left out
     np.testing.assert_allclose(ground.champion, [[0.8, 0.2], [0.2, 0.8]])
-    np.testing.assert_allclose(ground.current, [[0.75, 0.25], [0.2, 0.8]])
+    np.testing.assert_allclose(ground.challenger, [[0.75, 0.25], [0.2, 0.8]])
 
 
 @pytest.mark.parametrize(
@@ -176,8 +176,8 @@ def test_without_common_ground_the_verdict_says_how_much_there_was():
     ground = _find_ground(
         champion_classes=["spiral", "edge_on"],
         champion=np.array([[0.9, 0.1]]),
-        current_classes=["cat", "dog"],
-        current=np.array([[0.3, 0.7]]),
+        challenger_classes=["cat", "dog"],
+        challenger=np.array([[0.3, 0.7]]),
         labels=np.array(["cat"], dtype=object),
     )
     assert ground.classes == ()
@@ -191,7 +191,6 @@ def test_without_common_ground_the_verdict_says_how_much_there_was():
     )
     text = _explain(champion, winner, ground, None, Doubt(0, ""))  # pyright: ignore[reportArgumentType]
     assert text == (
-        "This run's winner, resnet18, cannot be compared with the last one, alexnet of 2026-11-24: "
-        "there are 0 test galaxies whose class both could name, of 0 classes, that neither has "
-        "learned from."
+        "The challenger, resnet18, cannot be compared with the champion, alexnet of 2026-11-24, "
+        "on 0 galaxies of 0 common classes that neither has learned from: there are too few."
     )

@@ -1,5 +1,3 @@
-import json
-
 import pytest
 
 from galaxy_tasks.errors import InputError
@@ -122,10 +120,3 @@ def test_ranking_is_by_score_then_by_size_and_ignores_the_order_given():
     names = [one.architecture for one in ranked]
     assert names == ["resnet50", "densenet121", "resnet34", "alexnet"]
     assert rank(ranked[::-1]) == ranked
-
-
-def test_records_go_to_json():
-    chosen = choose_winner([RESNET, DENSENET], compare=compare_as(is_distinguishable=True))
-    written = json.loads(json.dumps({"selection": chosen.as_dict(), "best": RESNET.as_dict()}))
-    assert written["selection"]["comparison"]["first"] == "resnet50"
-    assert written["best"]["evaluation"]["macro_f1"]["value"] == 0.9

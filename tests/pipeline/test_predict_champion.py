@@ -118,13 +118,13 @@ def runs(spark, tmp_path_factory):
 def test_the_first_run_has_nothing_to_compare_with_and_again_neither(runs):
     for one in runs[:2]:
         assert one["champion"] is None
-        assert one["results"]["champion"] is None
+        assert one["results"]["challenge"] is None
     assert runs[0]["report"] == runs[1]["report"]
-    assert "There is nothing to compare with" in Path(runs[0]["report"]).read_text()
+    assert "No comparison: there is no winner" in Path(runs[0]["report"]).read_text()
 
 
 def test_the_next_release_is_compared_on_galaxies_that_neither_has_learned_from(runs):
-    found = runs[2]["results"]["champion"]
+    found = runs[2]["results"]["challenge"]
     assert found["champion_architecture"] == "alexnet"
     assert found["champion_evaluation"] == Path(runs[0]["report"]).parent.name
     assert found["classes"] == ["edge_on", "smooth"]  # elliptical and round are of one kind
@@ -134,14 +134,14 @@ def test_the_next_release_is_compared_on_galaxies_that_neither_has_learned_from(
     assert found["num_unseen"] == found["num_common"] == found["num_test"]
     assert found["num_without_place"] == found["num_uncertain"] == 0
     assert found["may_know"] == ""
-    for one in ("champion", "current"):
+    for one in ("champion", "challenger"):
         assert found[one]["num_galaxies"] == found["num_common"]
         assert found[one]["macro_f1"]["value"] > 0.3
     assert found["verdict"] in html.unescape(Path(runs[2]["report"]).read_text())
 
 
 def test_what_changed_is_told(runs):
-    changes = runs[2]["results"]["changes"]
+    changes = runs[2]["results"]["drift"]
     assert changes["common_galaxies"] == 100
     assert changes["changed_galaxies"] == 50
     assert changes["label_changes"] == [

@@ -7,7 +7,8 @@ import pytest
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.evaluation.challenge import ChampionComparison
 from galaxy_tasks.evaluation.selection import CandidateModel, choose_winner, evaluate_candidate
-from galaxy_tasks.report.page import MissingModel, gather_report, render_report
+from galaxy_tasks.report.contents import MissingModel, gather_report
+from galaxy_tasks.report.page import render_report
 from galaxy_tasks.storage import artifacts
 from galaxy_tasks.storage.atomic_io import write_json
 from galaxy_tasks.training.saved_model import ModelRecord

@@ -1,0 +1,164 @@
+"""What the report shows, gathered from the artifacts of a run."""
+
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from galaxy_tasks.config import RunConfig
+from galaxy_tasks.evaluation.challenge import Challenge, ChampionComparison, labels_of
+from galaxy_tasks.evaluation.drift import ReleaseDrift
+from galaxy_tasks.evaluation.selection import (
+    Candidate,
+    CandidateModel,
+    Selection,
+    describe_tested,
+)
+from galaxy_tasks.report.examples import ExampleGalaxy, choose_examples
+from galaxy_tasks.report.figures import EpochHistory
+from galaxy_tasks.storage.artifacts import Artifact, code_version
+from galaxy_tasks.storage.atomic_io import read_json
+
+NUM_EXAMPLES = 12
+"""Galaxies classified correctly, and as many misclassified, that the report shows."""
+
+
+@dataclass(frozen=True)
+class MissingModel:
+    """An architecture that was asked for and has no result."""
+
+    architecture: str
+    status: Literal["failed", "skipped"]
+    reason: str
+
+
+@dataclass(frozen=True)
+class RejectedFile:
+    """An image file that could not be used."""
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ReportInputs:
+    """Everything that the page shows."""
+
+    config: RunConfig
+    selection: Selection
+    candidates: tuple[Candidate, ...]
+    missing_models: tuple[MissingModel, ...]
+    histories: Mapping[str, EpochHistory]
+    """By architecture."""
+    examples: tuple[ExampleGalaxy, ...]
+    """Of the winner; the page parts the right from the wrong."""
+    num_rows: int
+    """Rows of the catalogue, before any was dropped."""
+    class_counts: Mapping[str, Mapping[str, int]]
+    """Labelled galaxies by split (train, validation, test), then by class."""
+    dropped: Mapping[str, int]
+    """Rows dropped while cleaning, by reason."""
+    rejected_images: tuple[RejectedFile, ...]
+    artifacts: Mapping[str, str]
+    """What was made, and its key or folder."""
+    hardware: Mapping[str, str]
+    """Where it ran: a word such as 'training' or 'processor', and what that was."""
+    times_s: Mapping[str, float]
+    """Seconds that each training took, over all its attempts."""
+    challenge: Challenge | None
+    """None where there is no champion."""
+    drift: ReleaseDrift | None
+    """None without a champion, or where it had the same images."""
+    code_version: str
+    written: str
+    """When, as a person would write it, with the time zone."""
+
+
+def gather_report(
+    config: RunConfig,
+    *,
+    images: Artifact,
+    candidate_models: Sequence[CandidateModel],
+    candidates: tuple[Candidate, ...],
+    selection: Selection,
+    missing: tuple[MissingModel, ...],
+    winner: CandidateModel,
+    champion: ChampionComparison,
+) -> ReportInputs:
+    """Return all that the page shows, read from the artifacts where it is not given."""
+    labels = labels_of(images)
+    cleaned = labels.manifest["summary"]
+    test_set = describe_tested(winner, labels)
+    return ReportInputs(
+        config=config,
+        selection=selection,
+        candidates=candidates,
+        missing_models=missing,
+        histories={
+            c.record.architecture: read_json(c.artifact.path / "history.json")
+            for c in candidate_models
+        },
+        examples=_pick_examples(images.path, winner),
+        num_rows=cleaned["rows_in"],
+        class_counts=_count_by_split(cleaned["classes"]),
+        dropped=cleaned["dropped"],
+        rejected_images=_list_rejected(images),
+        artifacts={
+            "labels": labels.key,
+            "test set": f"{test_set['galaxies']:,} galaxies, SHA-256 {test_set['sha256']}, "
+            f"{test_set['kept_from_earlier']:,} of the labels' test kept there from earlier runs",
+            "images": images.key,
+            **{c.record.architecture: str(c.artifact.path) for c in candidate_models},
+        },
+        hardware=_describe_hardware(candidate_models),
+        times_s={
+            f"training {c.record.architecture}": c.record.training_s for c in candidate_models
+        },
+        challenge=champion.challenge,
+        drift=champion.drift,
+        code_version=code_version(),
+        written=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+    )
+
+
+def _list_rejected(images: Artifact) -> tuple[RejectedFile, ...]:
+    rejected = pd.read_parquet(images.path / "rejected.parquet")
+    return tuple(
+        RejectedFile(row.source_file, row.reason)  # pyright: ignore[reportArgumentType]
+        for row in rejected.itertuples()
+    )
+
+
+def _describe_hardware(candidate_models: Sequence[CandidateModel]) -> dict[str, str]:
+    return {
+        "training": "; ".join(sorted({c.record.device for c in candidate_models})),
+        "evaluation": f"{platform.platform()}, Python {platform.python_version()}",
+    }
+
+
+def _count_by_split(classes: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
+    """Turn counts by class, then split, into counts by split, then class."""
+    splits = ("train", "validation", "test")
+    return {split: {name: counts[split] for name, counts in classes.items()} for split in splits}
+
+
+def _pick_examples(images_folder: Path, winner: CandidateModel) -> tuple[ExampleGalaxy, ...]:
+    labels = winner.galaxies["label_index"].to_numpy()
+    chosen = choose_examples(winner.probabilities, labels=labels, num_each=NUM_EXAMPLES)
+    images = np.load(images_folder / "images.npy", mmap_mode="r")
+    classes = winner.record.classes
+    return tuple(
+        ExampleGalaxy(
+            galaxy_id=str(winner.galaxies["galaxy_id"].iloc[row]),
+            image=np.array(images[winner.galaxies["row"].iloc[row]]),
+            label=classes[labels[row]],
+            prediction=classes[int(winner.probabilities[row].argmax())],
+            probability=float(winner.probabilities[row].max()),
+        )
+        for row in (*chosen.right, *chosen.wrong)
+    )
