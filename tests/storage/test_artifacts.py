@@ -100,7 +100,7 @@ def test_of_several_writers_exactly_one_publishes(home):
 
 def test_a_killed_writer_frees_the_draft():
     program = (
-        "from galaxy_tasks import artifacts; import time\n"
+        "from galaxy_tasks.storage import artifacts; import time\n"
         f"with artifacts.open_draft('labels', {MADE_FROM!r}) as draft:\n"
         "    print('locked', flush=True); time.sleep(60)\n"
     )

@@ -1,8 +1,8 @@
 """Which release a run works on, whoever has started it and whoever has seen the release first."""
 
 import pytest
-from fixtures.announcing_inputs import Store, publish, write_manifest
 from fixtures.download_server import Manner
+from fixtures.release_events import Store, publish, write_manifest
 
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.watch.backlog import (

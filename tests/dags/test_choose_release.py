@@ -4,7 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from fixtures.announcing_inputs import Store, write_manifest
+from fixtures.release_events import Store, write_manifest
 
 ROOT = Path(__file__).parents[2]
 
@@ -15,18 +15,18 @@ def run(tmp_path, monkeypatch):
     monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "airflow"))
     monkeypatch.syspath_prepend(str(ROOT / "dags"))
     monkeypatch.syspath_prepend(str(ROOT / "plugins"))
-    import galaxy_choice
-    from galaxy_release_asset import galaxy_zoo_release, waiting_releases
+    import galaxy_releases
+    from galaxy_releases import galaxy_zoo_release, waiting_releases
 
     from galaxy_tasks.watch.backlog import Watched
 
     watched = Watched(str(tmp_path / "announced"), 0.0, "http://127.0.0.1:9", 3600.0)
-    monkeypatch.setattr(galaxy_choice, "WATCHED", watched)
+    monkeypatch.setattr(galaxy_releases, "WATCHED", watched)
     store = Store()
 
     def make(run_type, *, events=None):
         make.pushed, make.handed_on = {}, []
-        return galaxy_choice.choose_release.function(
+        return galaxy_releases.choose_release.function(
             params={"epochs": 9},
             ti=SimpleNamespace(xcom_push=lambda key, value: make.pushed.update({key: value})),
             dag_run=SimpleNamespace(run_type=run_type, run_id=f"{run_type}-1"),

@@ -15,7 +15,7 @@ from galaxy_tasks.storage.locks import hold_lock
 HOLD = """
 import sys, threading
 from pathlib import Path
-from galaxy_tasks.locking import hold_lock
+from galaxy_tasks.storage.locks import hold_lock
 with hold_lock(Path(sys.argv[1]), timeout_s=10):
     print("locked", flush=True)
     threading.Event().wait(60)

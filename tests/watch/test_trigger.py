@@ -7,8 +7,8 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
-from fixtures.announcing_inputs import Store, publish, write_manifest
 from fixtures.download_server import Manner
+from fixtures.release_events import Store, publish, write_manifest
 
 from galaxy_tasks.watch.backlog import ANNOUNCED, FOUND, TAKEN, Watched, choose, list_known
 from galaxy_tasks.watch.inbox import Announcement

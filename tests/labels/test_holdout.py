@@ -15,8 +15,8 @@ from galaxy_tasks.labels.holdout import (
     name_published_ids,
     read_holdout,
 )
-from galaxy_tasks.pipeline import steps
 from galaxy_tasks.pipeline.clean_labels import clean_labels
+from galaxy_tasks.pipeline.preprocess_images import preprocess_images
 from galaxy_tasks.storage import artifacts
 
 
@@ -96,7 +96,7 @@ def test_the_next_step_finds_labels_that_keep_a_test(runs):
     config = runs[0]["second"].model_copy(update={"image_workers": 1})
     files = locate_release(config).as_dict()
     with pytest.raises(InputError, match=r"Too many images are refused: 100\.00%"):
-        steps.preprocess_images(config.model_dump(mode="json"), files)
+        preprocess_images(config.model_dump(mode="json"), files)
 
 
 def test_other_settings_keep_the_test_and_say_how_much_of_it(spark, runs, capsys):
