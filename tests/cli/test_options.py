@@ -1,4 +1,4 @@
-"""What stands in the README can be typed: its options, through the parsers of both commands."""
+"""The commands and options in README and getting-started are accepted by both commands."""
 
 import re
 import shlex
@@ -13,7 +13,8 @@ from galaxy_tasks.config import parse_config
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.standalone import __main__ as standalone
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+ROOT = Path(__file__).parents[2]
+PAGES = "\n".join((ROOT / page).read_text() for page in ("README.md", "docs/getting-started.md"))
 COMMANDS = {
     "galaxy-morphology run": typer.main.get_command(main.app).commands["run"],
     "scripts/run": typer.main.get_command(standalone.app),
@@ -27,13 +28,13 @@ def read(command: str, arguments: list[str]) -> dict:
 
 
 def list_examples() -> list[str]:
-    """Return the options of the README that are given values."""
-    commands = re.findall(r"^scripts/run (--[^#\n]*)", README, flags=re.MULTILINE)
-    quoted = re.findall(r"`(?:scripts/run )?(--[^`]+ [^`]+)`", README)
+    """Return the options of these pages that are given values."""
+    commands = re.findall(r"^scripts/run (--[^#\n]*)", PAGES, flags=re.MULTILINE)
+    quoted = re.findall(r"`(?:scripts/run )?(--[^`]+ [^`]+)`", PAGES)
     return [" ".join(text.split()) for text in (*commands, *quoted) if "--help" not in text]
 
 
-def test_the_readme_has_examples():
+def test_the_pages_have_examples():
     examples = list_examples()
     assert "--image-name-pattern '{id}.jpg'" in examples
     assert "--release class_table --source ~/galaxies --image-size-px 112" in examples
@@ -42,7 +43,7 @@ def test_the_readme_has_examples():
 
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("example", list_examples())
-def test_an_example_of_the_readme_is_taken_as_it_stands(command, example):
+def test_an_example_is_accepted(command, example):
     arguments = shlex.split(example)
     options = {word for word in arguments if word.startswith("--")} - {"--preset"}
     settings = read(command, arguments)

@@ -29,16 +29,6 @@ def test_pyspark_and_its_client_are_one_version_and_agree_on_every_file_they_sha
     assert changed == []
 
 
-def test_there_is_a_lock_for_every_way_to_install():
-    assert LOCKS == [
-        "requirements/cluster.lock",
-        "requirements/cpu.lock",
-        "requirements/dev.lock",
-        "requirements/gpu.lock",
-        "requirements/installer.lock",
-    ]
-
-
 @pytest.mark.parametrize("name", LOCKS)
 def test_lock_pins_every_package_by_hash_and_names_no_index(name):
     text = (ROOT / name).read_text()
@@ -69,12 +59,6 @@ def test_control_plane_has_celery_and_accounts_and_no_tensorflow():
     packages = read_versions("requirements/cluster.lock")
     assert {"celery", "flask-appbuilder", "psycopg2-binary", "redis"} <= packages.keys()
     assert "tensorflow" not in packages
-
-
-def test_the_lock_has_what_the_scripts_build_the_project_with():
-    assert {"hatchling", "editables", "tensorflow", "apache-airflow"} <= set(
-        read_versions("requirements/cpu.lock")
-    )
 
 
 def read_versions(name):

@@ -166,7 +166,7 @@ def test_the_trigger_form_and_the_list_show_the_new_release(copy, prepared):
 
 
 def test_without_code_a_manifest_of_ten_lines_does_it(tmp_path):
-    (text,) = read_blocks(read_section("Add one without code"), "toml")
+    (text,) = read_blocks(read_section("Add a release without code"), "toml")
     assert count_lines(text) == 10
     path = tmp_path / "example.toml"
     path.write_text(text)
