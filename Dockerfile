@@ -27,12 +27,14 @@ COPY requirements/installer.lock requirements/cluster.lock /opt/galaxy/requireme
 # A network that needs a certificate or a pip configuration of its own gives them as build secrets.
 RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     --mount=type=secret,id=pip,target=/etc/pip.conf \
+    --mount=type=cache,target=/root/.cache/uv \
     /opt/galaxy/install.sh /opt/galaxy/requirements/cluster.lock
 
 FROM dependencies AS trainer-dependencies
 COPY requirements/cpu.lock /opt/galaxy/requirements/
 RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     --mount=type=secret,id=pip,target=/etc/pip.conf \
+    --mount=type=cache,target=/root/.cache/uv \
     /opt/galaxy/install.sh /opt/galaxy/requirements/cpu.lock
 
 # What changes with every commit comes last, so that the layers above survive it.

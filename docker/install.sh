@@ -14,6 +14,8 @@ index=$("$VIRTUAL_ENV/bin/pip" config get global.index-url 2>/dev/null || true)
 if [ -n "$index" ]; then
   export UV_DEFAULT_INDEX="$index"
 fi
-"$VIRTUAL_ENV/bin/uv" pip install --quiet --no-cache --compile-bytecode --require-hashes \
+# The cache is a mount of the build: a lock that changes costs only what changed, and the images share
+# their downloads.
+"$VIRTUAL_ENV/bin/uv" pip install --quiet --link-mode copy --compile-bytecode --require-hashes \
   --requirement "$1"
 rm -f /tmp/uv-*.lock

@@ -101,20 +101,13 @@ def test_api_refuses_a_value_out_of_bounds_and_names_it(standalone, name, value)
         standalone.client.trigger(DAG_ID, {**SETTINGS, name: value})
 
 
-@pytest.mark.parametrize(
-    "task_ids",
-    [["clean_labels"], ["train_resnet"], ["evaluate"], list(ALL_TASKS)],
-    ids=lambda task_ids: task_ids[0] if len(task_ids) == 1 else "all",
-)
-def test_clearing_tasks_gives_the_same_result_and_repeats_no_finished_work(standalone, task_ids):
+def test_clearing_every_task_gives_the_same_result_and_repeats_no_finished_work(standalone):
     before, result = list_artifacts(standalone), standalone.result("evaluate")
-    tries = {name: task["try_number"] for name, task in standalone.tasks().items()}
 
-    clear(standalone, standalone.run_id, task_ids)
+    clear(standalone, standalone.run_id, list(ALL_TASKS))
 
     assert standalone.wait_for_end(standalone.run_id) == "success"
-    after = {name: task["try_number"] for name, task in standalone.tasks().items()}
-    assert after == {name: number + (name in task_ids) for name, number in tries.items()}
+    assert {task["try_number"] for task in standalone.tasks().values()} == {2}
     assert standalone.result("evaluate") == result
     assert list_artifacts(standalone) == before
 

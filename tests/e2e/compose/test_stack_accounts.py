@@ -65,10 +65,10 @@ def test_a_dag_that_cannot_be_imported_is_told_at_the_start(stack):
     try:
         stack.client.call("DELETE", f"dags/{DAG_ID}")
         with pytest.raises(AssertionError) as caught:
-            stack.up(UP_DAG_TIMEOUT_S="45")
+            stack.up(UP_DAG_TIMEOUT_S="20")
     finally:
         path.write_text(before)
-    assert "ERROR: After 45 s, Airflow does not know the DAG galaxy_morphology" in str(caught.value)
+    assert "ERROR: After 20 s, Airflow does not know the DAG galaxy_morphology" in str(caught.value)
     assert "No module named 'no_such_module'" in str(caught.value)
     assert "  known after " in stack.up()
 

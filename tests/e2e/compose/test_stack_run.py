@@ -69,7 +69,7 @@ def test_run_ends_well_with_the_forms_settings(stack, run_id):
         ("prepare_release", "SIMULATED"),
         ("clean_labels", "Published:"),
         ("preprocess_images", "images/s"),
-        ("predict_last_winner", "nothing to compare with"),
+        ("predict_champion", "nothing to compare with"),
         ("train_alexnet", "epoch   2/2"),
         ("train_resnet", "epoch   2/2"),
         ("train_densenet", "epoch   2/2"),

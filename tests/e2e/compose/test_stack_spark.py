@@ -11,7 +11,7 @@ SparkSession.builder.master("spark://spark-master:7077").appName("stranger").get
 ASK_FOR_MASTER = """
 from airflow.providers.apache.spark.hooks.spark_submit import SparkSubmitHook
 hook = SparkSubmitHook(conn_id="other")
-command = hook._build_spark_submit_command("labels.py")
+command = hook._build_spark_submit_command("clean_labels.py")
 print("MASTER", command[command.index("--master") + 1])
 """
 
