@@ -57,7 +57,8 @@ def generate(path: Path, rows: int) -> None:
 def clean_with_package(spark: SparkSession, source: Path, target: Path) -> None:
     """Clean with the functions of this package."""
     columns = {"galaxy_id": "GalaxyID", **{name: name for name in COLUMNS}}
-    rows = read_rows(spark, read_table_header(source), columns)
+    copy = target.with_name("copy.parquet")
+    rows = read_rows(spark, read_table_header(source), columns, copy=copy, numbers=COLUMNS)
     for position in ("ra", "dec"):
         rows = rows.withColumn(position, F.lit(None).cast("string"))
     labelled = vote_rules.label_rows(rows, CLEAN5, minimum_votes=0, ignored_classes=())

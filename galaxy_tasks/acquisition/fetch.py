@@ -33,7 +33,8 @@ from galaxy_tasks.acquisition.locate import (
     match_catalogue,
     require_image_names,
 )
-from galaxy_tasks.acquisition.tables import count_rows, is_image, list_file_names, read_table_header
+from galaxy_tasks.acquisition.table_rows import count_rows
+from galaxy_tasks.acquisition.tables import is_image, list_file_names, read_table_header
 from galaxy_tasks.acquisition.versions import complete_from_zenodo, take_version
 from galaxy_tasks.acquisition.zip_reader import list_entries
 from galaxy_tasks.config import RunConfig

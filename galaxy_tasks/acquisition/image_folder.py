@@ -5,7 +5,6 @@ a file's size and times are the same. A CRC-32 tells another image in place of o
 against somebody who makes a file of a given CRC-32 it is no help.
 """
 
-import gzip
 import hashlib
 import os
 import time
@@ -21,9 +20,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from galaxy_tasks.acquisition.tables import list_file_names, open_bytes
+from galaxy_tasks.acquisition.tables import list_file_names, open_unpacked
 from galaxy_tasks.acquisition.zip_reader import is_zip, list_entries
-from galaxy_tasks.errors import InputError, ResourceError
+from galaxy_tasks.errors import ResourceError
 from galaxy_tasks.storage.atomic_io import write_durably
 
 UNREADABLE = -1
@@ -200,14 +199,9 @@ def hash_content(tables: Iterable[Path], *, images: Path, checksums: Path | None
 
 
 def _hash_table(path: Path) -> bytes:
-    """Hash what a table holds: unpacked, so that a damaged gzip file is found before Spark is."""
+    """Hash what a table holds: unpacked, so that a damaged gzip file is found."""
     digest = hashlib.sha256()
-    try:
-        with open_bytes(path) as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                digest.update(chunk)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise InputError(
-            f"{path} is a damaged or truncated gzip file ({error}). Fetch it again."
-        ) from error
+    with open_unpacked(path) as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
     return digest.digest()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from galaxy_tasks.acquisition.image_folder import hash_content
+from galaxy_tasks.acquisition.table_rows import require_rows
 from galaxy_tasks.acquisition.tables import (
     TABLE_SUFFIXES,
     Table,
@@ -17,7 +18,6 @@ from galaxy_tasks.acquisition.tables import (
     list_images,
     match_columns,
     read_table_header,
-    require_rows,
     shorten,
 )
 from galaxy_tasks.acquisition.zip_reader import is_zip
@@ -152,6 +152,12 @@ class CataloguePlan:
     columns: dict[str, str]
     """The catalogue's own column for each that cleaning reads: galaxy_id, ra, dec (where there
     are any) and those that the scheme names."""
+
+    @property
+    def numbers(self) -> frozenset[str]:
+        """Those of the columns that hold numbers."""
+        texts = {ID} if isinstance(self.scheme, VoteScheme) else {ID, self.scheme.column}
+        return frozenset(self.columns) - texts
 
 
 def locate_release(
@@ -302,7 +308,7 @@ def _locate_catalogue(config: RunConfig, release: Release, folder: Path) -> Path
         return _require_file(path, "the catalogue")
     if release.catalogue_names:
         return _first_table(folder, release.catalogue_names, "the catalogue")
-    tables = sorted(path for path in folder.iterdir() if path.is_file() and is_table(path))
+    tables = sorted(p for p in folder.iterdir() if is_table(p) and not p.name.startswith("."))
     fitting = [path for path in tables if _has_columns(config, path)] if tables else []
     if len(fitting) == 1:
         return fitting[0]
@@ -355,7 +361,7 @@ def _first_table(folder: Path, names: Iterable[str], what: str) -> Path:
 
 
 def _require_file(path: Path, what: str) -> Path:
-    if not path.is_file():
+    if not path.exists():
         raise InputError(f"{what} {path} does not exist. Found: {describe_folder(path.parent)}")
     return path
 

@@ -1,34 +1,30 @@
-"""Read a release's files on one machine: a table's header, a folder's images.
+"""Open a table, whatever its format, and match its columns to those that are asked for.
 
-Nothing here reads a table's rows: that is Spark's part.
+`table_rows` reads its rows by the same rules: nothing else decides a table's encoding, line ends or
+names.
 """
 
 import csv
 import difflib
 import gzip
 import io
-import itertools
 import os
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from galaxy_tasks.acquisition.fits_headers import (
-    FITS_SUFFIXES,
-    is_fits,
-    open_fits,
-    read_fits_header,
-)
 from galaxy_tasks.acquisition.zip_reader import is_zip, list_entries
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.releases.schema import Release
 
+FITS_SUFFIXES = (".fits", ".fit", ".fits.gz", ".fit.gz")
 TABLE_SUFFIXES = (".csv", ".csv.gz", ".parquet", *FITS_SUFFIXES)
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 DELIMITERS = (",", ";", "\t", "|")
@@ -39,19 +35,19 @@ _SHOWN_NAMES = 12
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table on disk as its header tells."""
+    """A table on disk as its header describes it."""
 
     path: Path
+    format: Literal["csv", "parquet", "fits"]
     columns: tuple[str, ...]
-    delimiter: str = ","
-    """What separates the cells of a CSV."""
+    rows: int | None = None
+    """None where only reading them would tell."""
     floating_columns: frozenset[str] = frozenset()
     """Columns stored as floating-point numbers (Parquet, FITS); a CSV's are text."""
-
-    @property
-    def is_parquet(self) -> bool:
-        """Whether the table is Parquet; else it is CSV or FITS, perhaps gzipped."""
-        return self.path.name.lower().endswith(".parquet")
+    delimiter: str = ","
+    """What separates the cells of a CSV."""
+    header_lines: int = 1
+    """Lines of a CSV up to and with that of the names."""
 
     def find(self, names: Iterable[str]) -> str | None:
         """Return the first of these columns that the table has, in the table's own spelling.
@@ -59,22 +55,32 @@ class Table:
         An exact match goes before one that differs in case.
 
         Raises:
-            InputError: two columns differ only in case, and neither is spelt as asked.
+            InputError: several columns have the name, or differ from it and each other in case.
         """
         for name in names:
-            if name in self.columns:
-                return name
             alike = [column for column in self.columns if column.casefold() == name.casefold()]
-            if len(alike) > 1:
-                raise InputError(f"{self.path} has several columns like {name!r}: {alike}")
-            if alike:
-                return alike[0]
+            exact = [column for column in alike if column == name]
+            found = exact or alike
+            if len(found) > 1:
+                places = [i for i, own in enumerate(self.columns, start=1) if own in found]
+                raise InputError(
+                    f"{self.path} has several columns like {name!r}: {shorten(map(repr, found))}, "
+                    f"in the places {shorten(map(str, places))}, counted from 1. Only the "
+                    "publisher knows which is meant: rename or remove the others."
+                )
+            if found:
+                return found[0]
         return None
 
 
 def is_table(path: Path) -> bool:
     """Return whether the file's name is that of a table that can be read."""
     return path.name.lower().endswith(TABLE_SUFFIXES)
+
+
+def is_fits(path: Path) -> bool:
+    """Return whether the file's name is that of a FITS file."""
+    return path.name.lower().endswith(FITS_SUFFIXES)
 
 
 def find_table(folder: Path, names: Iterable[str]) -> Path | None:
@@ -89,52 +95,62 @@ def read_table_header(path: Path) -> Table:
     """Return the columns of a CSV, gzipped CSV, Parquet or FITS file, reading no row.
 
     Raises:
-        InputError: the file is no such table, is empty, is not UTF-8, or repeats a column.
+        InputError: the file is no such table, or is empty.
     """
-    if path.name.startswith(("_", ".")):
-        raise InputError(f"Spark ignores files named like {path.name}. Rename {path}.")
     if not is_table(path):
         raise InputError(f"{path} must end in one of {', '.join(TABLE_SUFFIXES)}.")
-    if is_fits(path):
-        return _read_fits(path)
-    table = _read_parquet_header(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
-    repeated = sorted({column for column in table.columns if table.columns.count(column) > 1})
-    if repeated:
-        places = [i for i, column in enumerate(table.columns, start=1) if column == repeated[0]]
+    if path.is_dir():
         raise InputError(
-            f"{path} has columns of the same name: {shorten(map(repr, repeated))}. {repeated[0]!r} "
-            f"is that of the columns {shorten(map(str, places))}, counted from 1. Only the "
-            "publisher knows which is meant: rename or remove the others."
+            f"{path} is a folder. A table must be one file: write its parts into one, with pandas: "
+            "pandas.read_parquet(folder).to_parquet(file)."
         )
-    return table
+    if is_fits(path):
+        return _read_fits_header(path)
+    is_parquet = path.name.lower().endswith(".parquet")
+    return _read_parquet_header(path) if is_parquet else _read_csv_header(path)
 
 
 def _read_parquet_header(path: Path) -> Table:
     try:
-        schema = pq.read_schema(path)
+        with pq.ParquetFile(path) as file:
+            schema, rows = file.schema_arrow, file.metadata.num_rows
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(f"{path} is no readable Parquet file: {error}") from error
-    floating = (field.name for field in schema if pa.types.is_floating(field.type))
-    return Table(path=path, columns=tuple(schema.names), floating_columns=frozenset(floating))
+    floating = frozenset(field.name for field in schema if pa.types.is_floating(field.type))
+    columns = tuple(schema.names)
+    return Table(path=path, format="parquet", columns=columns, rows=rows, floating_columns=floating)
 
 
-def _read_fits(path: Path) -> Table:
-    found = read_fits_header(path).columns
-    floating = frozenset(column.name for column in found if column.is_floating)
-    names = tuple(column.name for column in found)
-    return Table(path=path, columns=names, floating_columns=floating)
+def _read_fits_header(path: Path) -> Table:
+    # Astropy takes half a second, which who has no FITS file need not wait.
+    from galaxy_tasks.acquisition.fits import read_fits_header
+
+    with open_unpacked(path) as file:
+        found = read_fits_header(path, file)
+    return Table(
+        path=path,
+        format="fits",
+        columns=tuple(found.columns.values()),
+        rows=found.rows,
+        floating_columns=found.floating_columns,
+    )
 
 
-def _read_csv(path: Path) -> Table:
-    try:
-        with open_bytes(path) as file:
-            text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-            lines = iter(lambda: text.readline(MOST_HEADER_CHARACTERS + 1), "")
-            header = next((line.rstrip("\r\n") for line in lines if line.strip()), "")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} must be UTF-8 text. Received: {error}") from error
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise InputError(f"{path} is no readable gzip file: {error}") from error
+def _read_csv_header(path: Path) -> Table:
+    """Return the header of a CSV: its first line that is not blank.
+
+    Lines before it that begin with '#' and have no delimiter are comments, as SkyServer writes.
+    """
+    with open_unpacked(path) as file:
+        # What is not UTF-8 is no name that is looked for; whoever reads the rows refuses it.
+        text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace")  # pyright: ignore[reportArgumentType]
+        header_lines, header = 0, ""
+        while line := text.readline(MOST_HEADER_CHARACTERS + 1):
+            header_lines, header = header_lines + 1, line.strip("\n")
+            is_comment = header.startswith("#") and not any(d in header for d in DELIMITERS)
+            if header.strip() and not is_comment:
+                break
+            header = ""
     if not header:
         raise InputError(f"{path} is empty: it must begin with the names of its columns.")
     if len(header) > MOST_HEADER_CHARACTERS:
@@ -145,17 +161,29 @@ def _read_csv(path: Path) -> Table:
         )
     delimiter = max(DELIMITERS, key=header.count)
     try:
-        columns = next(csv.reader([header], delimiter=delimiter))
+        names = next(csv.reader([header], delimiter=delimiter))
     except csv.Error as error:
         raise InputError(f"{path} must begin with the names of its columns: {error}") from error
+    columns = tuple(name.strip() for name in names)
     return Table(
-        path=path, columns=tuple(column.strip() for column in columns), delimiter=delimiter
+        path=path, format="csv", columns=columns, delimiter=delimiter, header_lines=header_lines
     )
 
 
-def open_bytes(path: Path) -> Any:
-    """Return a CSV file opened for reading, unpacked if it is gzipped."""
-    return gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")
+@contextmanager
+def open_unpacked(path: Path) -> Iterator[IO[bytes]]:
+    """Yield a file's content, unpacked where it is gzipped.
+
+    Raises:
+        InputError: the gzip file turns out to be damaged while it is read.
+    """
+    try:
+        with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
+            yield file  # pyright: ignore[reportReturnType]
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(
+            f"{path} is a damaged or truncated gzip file ({error}). Fetch it again."
+        ) from error
 
 
 def match_columns(
@@ -192,6 +220,28 @@ def _find_alike(names: Iterable[str], columns: Iterable[str]) -> str | None:
         if close := difflib.get_close_matches(name.casefold(), by_fold, n=1, cutoff=0.75):
             return f"{by_fold[close[0]]} for {name}"
     return None
+
+
+def advise(release: Release, table: Table) -> str:
+    """Return what may be the matter where a release's columns are not those of the table."""
+    if all(_is_number(column) for column in table.columns):
+        return "Its first line holds numbers only: the line with the names seems to be missing."
+    if "as_given" in release.schemes:
+        return "Set 'id_column' and 'class_column' to what this table calls them."
+    return (
+        f"Release {release.name!r} is known with the columns of {release.reference}, and this "
+        "table has others. Is it another release, or a newer version? Then set 'release', fetch "
+        "the version that is known, or rename its columns; 'id_column' names another id. Nothing "
+        "was made from it, and earlier results are as they were."
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def shorten(names: Iterable[str]) -> str:
@@ -234,119 +284,3 @@ def list_file_names(folder: Path) -> list[str]:
         return list(list_entries(folder))
     with os.scandir(folder) as entries:
         return [e.name for e in entries if e.is_file() and not e.name.startswith(".")]
-
-
-# What to say of a table that is not as its release is known, to the person it wakes.
-
-
-_CHUNK_BYTES = 1 << 20
-_MOST_LINE_BYTES = 8_000_000
-
-
-def require_rows(table: Table) -> None:
-    """Raise InputError for a table that has a header and nothing below it, or an endless row.
-
-    Spark would find out, too, after a minute and as a count of zero, or out of memory.
-    """
-    if table.is_parquet:
-        is_empty = pq.read_metadata(table.path).num_rows == 0
-    elif is_fits(table.path):
-        is_empty = read_fits_header(table.path).rows == 0
-    else:
-        is_empty = not _has_two_lines(table.path)
-    if is_empty:
-        raise InputError(
-            f"{table.path} has the names of {len(table.columns)} columns and no row: expected one "
-            "for each galaxy. See whether it was published or copied whole, and fetch it again."
-        )
-
-
-def count_rows(table: Table) -> int:
-    """Return the rows of a table, after reading it to its end.
-
-    Raises:
-        InputError: it has no row, is damaged, or ends before its end.
-    """
-    require_rows(table)
-    if table.is_parquet:
-        try:
-            with pq.ParquetFile(table.path) as file:
-                return sum(batch.num_rows for batch in file.iter_batches())
-        except (pa.ArrowInvalid, OSError) as error:
-            raise InputError(f"{table.path} is damaged: {error}. Fetch it again.") from error
-    if is_fits(table.path):
-        with open_fits(table.path) as file:
-            while file.read(_CHUNK_BYTES):  # to the end, where gzip has its checksum
-                pass
-        return read_fits_header(table.path).rows
-    try:
-        with open_bytes(table.path) as file:
-            return _count_lines(table, file)
-    except csv.Error as error:
-        raise InputError(
-            f"{table.path} cannot be read as a CSV: {error}. Fetch it again."
-        ) from error
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise InputError(
-            f"{table.path} is a damaged or truncated gzip file ({error}). Fetch it again."
-        ) from error
-
-
-def _count_lines(table: Table, file: IO[bytes]) -> int:
-    """Count the lines below the header; the last one must have as many cells as the first."""
-    lines = _read_lines(table.path, file)
-    next(lines)
-    count, first, last = 0, b"", b""
-    for last in lines:
-        count += 1
-        first = first or last
-    expected, received = (
-        len(next(csv.reader([line.decode("utf-8", "replace")], delimiter=table.delimiter)))
-        for line in (first, last)
-    )
-    if expected != received:
-        raise InputError(
-            f"{table.path} ends within a row, or has line breaks inside cells, which are not read: "
-            f"its last line has {received} cells, its first one {expected}. Fetch it again."
-        )
-    return count
-
-
-def _has_two_lines(path: Path) -> bool:
-    """Return whether a CSV has a line below the first; blank ones do not count."""
-    with open_bytes(path) as file:
-        return len(list(itertools.islice(_read_lines(path, file), 2))) == 2
-
-
-def _read_lines(path: Path, file: IO[bytes]) -> Iterator[bytes]:
-    """Yield the lines that are not blank, of which no more than one is in memory."""
-    for line in iter(lambda: file.readline(_MOST_LINE_BYTES + 1), b""):
-        if len(line) > _MOST_LINE_BYTES:
-            raise InputError(
-                f"{path} must have a line for each galaxy, of at most {_MOST_LINE_BYTES:,} bytes, "
-                "and has a longer one. See how it was published or copied, and fetch it again."
-            )
-        if line.strip():
-            yield line
-
-
-def advise(release: Release, table: Table) -> str:
-    """Return what may be the matter where a release's columns are not those of the table."""
-    if all(_is_number(column) for column in table.columns):
-        return "Its first line holds numbers only: the line with the names seems to be missing."
-    if "as_given" in release.schemes:
-        return "Set 'id_column' and 'class_column' to what this table calls them."
-    return (
-        f"Release {release.name!r} is known with the columns of {release.reference}, and this "
-        "table has others. Is it another release, or a newer version? Then set 'release', fetch "
-        "the version that is known, or rename its columns; 'id_column' names another id. Nothing "
-        "was made from it, and earlier results are as they were."
-    )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

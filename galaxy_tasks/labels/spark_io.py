@@ -1,72 +1,59 @@
-"""Tables and image lists between disk and Spark: explicit text columns in, checked Parquet out."""
+"""Tables and image lists between disk and Spark: explicit columns in, checked Parquet out.
 
+It is also the only place where a SparkSession is built, alike for spark-submit, the CLI and tests.
+"""
+
+import logging
 import os
 import re
 import sys
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from unicodedata import normalize
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import StringType, StructField, StructType
+from pyspark.sql.types import BooleanType, DoubleType, StringType, StructField, StructType
 
-from galaxy_tasks.acquisition.fits_headers import is_fits
+from galaxy_tasks.acquisition.table_rows import copy_columns
 from galaxy_tasks.acquisition.tables import Table, list_images, match_columns, read_table_header
-from galaxy_tasks.errors import InputError
 from galaxy_tasks.labels.spark_settings import spark_submit_conf
 from galaxy_tasks.releases.schema import ImageKey, ImageMapping, Release
 from galaxy_tasks.storage.cache_keys import ReleaseFiles
 
-_BROKEN_ROW = "broken_row"
 BROADCAST_ROWS = 300_000
 """Up to as many ids and names (about 30 MB) go whole to every executor, instead of a shuffle."""
 _ROWS_PER_FILE = 1_000_000
+_SHUFFLE_PARTITIONS = "spark.sql.shuffle.partitions"
+_TYPES = {pa.string(): StringType(), pa.float64(): DoubleType(), pa.bool_(): BooleanType()}
+_logger = logging.getLogger(__name__)
 
 
-def read_rows(spark: SparkSession, table: Table, columns: dict[str, str]) -> DataFrame:
-    """Return a table's rows with the chosen columns renamed, and whether the row is broken.
+def read_rows(
+    spark: SparkSession,
+    table: Table,
+    columns: Mapping[str, str],
+    *,
+    copy: Path,
+    numbers: Collection[str] = (),
+) -> DataFrame:
+    """Return some columns of a table's rows, and whether the row is broken.
 
-    A CSV is read as text by position under an explicit schema, so no pass guesses types, and no
-    spelling in the header matters; a row with more or fewer cells than the header is_broken.
-    Parquet keeps its doubles, and everything else becomes text.
+    Spark reads a copy, as `table_rows.iterate_rows` describes it, under an explicit schema.
 
     Args:
         spark: the session.
         table: the table's header.
         columns: for each column of the result the table's own.
-
-    Raises:
-        InputError: the table is FITS, which `prepare_release` converts.
+        copy: Parquet file to write, where Spark's executors can read it.
+        numbers: columns of the result that hold numbers.
     """
-    if is_fits(table.path):
-        raise InputError(
-            f"Spark cannot read {table.path}. Run or clear the task 'prepare_release'."
-        )
-    if table.is_parquet:
-        rows = spark.read.parquet(spark_path(table.path))
-        chosen = [_keep_double(rows, own).alias(name) for name, own in columns.items()]
-        return rows.select(*chosen, F.lit(False).alias("is_broken"))
-    fields = [StructField(f"c{index}", StringType()) for index in range(len(table.columns))]
-    # Without pruning the parser counts a row's cells; it costs about a tenth on 230 columns, and
-    # an unquoted comma would otherwise move votes under another answer unseen.
-    rows = spark.read.option("columnPruning", False).csv(
-        spark_path(table.path),
-        schema=StructType([*fields, StructField(_BROKEN_ROW, StringType())]),
-        header=True,
-        sep=table.delimiter,
-        escape='"',
-        mode="PERMISSIVE",
-        columnNameOfCorruptRecord=_BROKEN_ROW,
-    )
-    chosen = [F.col(f"c{table.columns.index(own)}").alias(name) for name, own in columns.items()]
-    return rows.select(*chosen, F.col(_BROKEN_ROW).isNotNull().alias("is_broken"))
-
-
-def _keep_double(rows: DataFrame, own: str) -> Column:
-    column = F.col(f"`{own}`")
-    # A single-precision 0.469 read as double lies below 0.469; by way of text it does not.
-    return column if rows.schema[own].dataType.typeName() == "double" else column.cast("string")
+    rows = copy_columns(table, columns, copy, numbers=numbers)
+    _logger.info("Read %s: %s rows, %s columns.", table.path, f"{rows:,}", len(columns))
+    fields = [StructField(each.name, _TYPES[each.type]) for each in pq.read_schema(copy)]
+    return spark.read.schema(StructType(fields)).parquet(spark_path(copy))
 
 
 def spark_path(path: Path) -> str:
@@ -74,22 +61,32 @@ def spark_path(path: Path) -> str:
     return "file://" + re.sub(r"([\\{}\[\]*?])", r"\\\1", str(path.absolute()))
 
 
-def read_images(spark: SparkSession, release: Release, release_files: ReleaseFiles) -> DataFrame:
+def read_images(
+    spark: SparkSession, release: Release, release_files: ReleaseFiles, *, copy: Path
+) -> DataFrame:
     """Return the images that exist: columns galaxy_id and image_name, each galaxy once.
 
     The folder is listed once, here on the driver; no executor looks for a file. Of several images
     that a mapping gives one galaxy, the first by name counts.
+
+    Args:
+        spark: the session.
+        release: says how a galaxy's id leads to an image.
+        release_files: where table and images are.
+        copy: as for `read_rows`, of the table that leads from ids to images, where there is one.
     """
-    names = list_images(Path(release_files.images), pattern=release.image_name_pattern)
+    listed = list_images(Path(release_files.images), pattern=release.image_name_pattern)
+    # As the ids of a table: macOS writes names in another of Unicode's forms.
+    names = {normalize("NFC", image_id): name for image_id, name in listed.items()}
     image_names = pa.array(names.values(), pa.string())
     ids = pa.array(names.keys(), pa.string())
     if release.mapping is None:
         return create_small_table(spark, {"galaxy_id": ids, "image_name": image_names})
     if isinstance(release.mapping, ImageKey):
         ids = pa.array([image_id.rstrip("_") for image_id in names], pa.string())
-        image_ids = _join_image_ids(spark, release, release.mapping, release_files)
+        image_ids = _join_image_ids(spark, release, release.mapping, release_files, copy=copy)
     else:
-        image_ids = _look_up_image_ids(spark, release.mapping, release_files)
+        image_ids = _look_up_image_ids(spark, release.mapping, release_files, copy=copy)
     listed = create_small_table(spark, {"image_id": ids, "image_name": image_names})
     return (
         image_ids.join(listed, on="image_id", how="inner")
@@ -99,26 +96,23 @@ def read_images(spark: SparkSession, release: Release, release_files: ReleaseFil
 
 
 def _look_up_image_ids(
-    spark: SparkSession, mapping: ImageMapping, release_files: ReleaseFiles
+    spark: SparkSession, mapping: ImageMapping, release_files: ReleaseFiles, *, copy: Path
 ) -> DataFrame:
     """Return galaxy_id and image_id as a table beside the catalogue has them."""
     table = read_table_header(Path(release_files.mapping))
     wanted = {"galaxy_id": (mapping.id_column,), "image_id": (mapping.image_column,)}
-    rows = read_rows(spark, table, match_columns(table, wanted))
-    return rows.select(F.trim("galaxy_id").alias("galaxy_id"), F.trim("image_id").alias("image_id"))
+    return read_rows(spark, table, match_columns(table, wanted), copy=copy).select(*wanted)
 
 
 def _join_image_ids(
-    spark: SparkSession, release: Release, key: ImageKey, release_files: ReleaseFiles
+    spark: SparkSession, release: Release, key: ImageKey, release_files: ReleaseFiles, *, copy: Path
 ) -> DataFrame:
     """Return galaxy_id and the image_id that columns of the catalogue make up."""
     table = read_table_header(Path(release_files.catalogue))
     wanted = {"galaxy_id": release.id_columns, **{name: (name,) for name in key.columns}}
-    rows = read_rows(spark, table, match_columns(table, wanted))
-    parts = [F.replace(F.trim(name), F.lit("-"), F.lit(key.minus)) for name in key.columns]
-    return rows.select(
-        F.trim("galaxy_id").alias("galaxy_id"), F.concat_ws(key.separator, *parts).alias("image_id")
-    )
+    rows = read_rows(spark, table, match_columns(table, wanted), copy=copy)
+    parts = [F.replace(name, F.lit("-"), F.lit(key.minus)) for name in key.columns]
+    return rows.select("galaxy_id", F.concat_ws(key.separator, *parts).alias("image_id"))
 
 
 def create_small_table(spark: SparkSession, columns: dict[str, pa.Array]) -> DataFrame:
@@ -154,12 +148,6 @@ def write_table(frame: DataFrame, path: Path, *, rows: int) -> None:
 def count_written(path: Path) -> int:
     """Return the rows of a folder of Parquet files, by their footers."""
     return sum(pq.read_metadata(part).num_rows for part in path.glob("*.parquet"))
-
-
-# The only place where a SparkSession is built, alike for spark-submit, the CLI and the tests.
-
-
-_SHUFFLE_PARTITIONS = "spark.sql.shuffle.partitions"
 
 
 def start_session(name: str, *, cores: int | None = None) -> SparkSession:

@@ -11,7 +11,6 @@ help), and otherwise with 1.
 
 import argparse
 import json
-import re
 import shutil
 import sys
 from collections import Counter
@@ -22,9 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from py4j.protocol import Py4JJavaError
 from pyspark import StorageLevel
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -38,18 +35,14 @@ from galaxy_tasks.storage import artifacts
 from galaxy_tasks.storage.atomic_io import write_json
 from galaxy_tasks.storage.cache_keys import KEPT_IN_TEST, ReleaseFiles, labels_made_from
 
-# How Spark says that a file cannot be read, whatever the exception around it.
-_UNREADABLE = re.compile(
-    "FAILED_READ_FILE|is not a Parquet file|EOFException|ZipException|CANNOT_READ_FILE_FOOTER"
-)
-
 
 @dataclass(frozen=True)
 class _Catalogue:
-    """A release's catalogue: how it is read, and its rows as `cleaning` takes them."""
+    """A release's catalogue: how it is read, and its rows as `vote_rules` takes them."""
 
     plan: CataloguePlan
     rows: DataFrame
+    count: int
 
 
 def clean_labels(
@@ -79,13 +72,6 @@ def clean_labels(
         session = spark or start_session("clean_labels")
         try:
             summary = _clean_into(draft, config, release_files, session)
-        except (PySparkException, Py4JJavaError) as error:
-            if not _UNREADABLE.search(str(error)):
-                raise
-            raise InputError(
-                f"Spark cannot read {release_files.catalogue}: the file is damaged. Fetch it "
-                f"again. Spark says: {str(error).splitlines()[0]}"
-            ) from error
         finally:
             if spark is None:
                 session.stop()
@@ -99,13 +85,14 @@ def _clean_into(
 ) -> dict[str, Any]:
     """Write the artifact's files and return its summary."""
     folder, parts = draft.path, release_files.parts()
-    catalogues = _read_catalogues(config, parts, spark)
-    judged = _judge_releases(config, parts, catalogues, spark)
-    kept = folder / "kept"
+    copies, kept = folder / "copies", folder / "kept"
+    copies.mkdir()
+    catalogues = _read_catalogues(config, parts, spark, copies=copies)
+    judged = _judge_releases(config, parts, catalogues, spark, copies=copies)
     # Several jobs read it; what does not fit into memory goes to disk.
     judged = judged.persist(StorageLevel.MEMORY_AND_DISK)
     try:
-        rows_in = sum(catalogue.rows.count() for catalogue in catalogues)
+        rows_in = sum(catalogue.count for catalogue in catalogues)
         counts = count_rows(judged, rows_in=rows_in, config=config)
         print(format_counts(counts, config), flush=True)
         galaxies = judged.where(F.col("reason").isNull()).select(*table.COLUMNS)
@@ -127,6 +114,7 @@ def _clean_into(
     )
     draft.determine(**{KEPT_IN_TEST: made.kept_in_test})
     shutil.rmtree(kept)
+    shutil.rmtree(copies)
     pq.write_table(made.labels, folder / "labels.parquet")
     if len(made.dropped):
         pq.write_table(made.dropped, folder / "quarantine.parquet" / "merged.parquet")
@@ -142,15 +130,16 @@ def _clean_into(
 
 
 def _read_catalogues(
-    config: RunConfig, parts: Sequence[ReleaseFiles], spark: SparkSession
+    config: RunConfig, parts: Sequence[ReleaseFiles], spark: SparkSession, *, copies: Path
 ) -> list[_Catalogue]:
     catalogues = []
-    for part, files in zip(config.parts(), parts, strict=True):
+    for index, (part, files) in enumerate(zip(config.parts(), parts, strict=True)):
         plan = plan_catalogue(part, Path(files.catalogue))
-        rows = read_rows(spark, plan.table, plan.columns)
+        copy = copies / f"catalogue_{index}.parquet"
+        rows = read_rows(spark, plan.table, plan.columns, copy=copy, numbers=plan.numbers)
         for position in {RA, DEC} - plan.columns.keys():
             rows = rows.withColumn(position, F.lit(None).cast("string"))
-        catalogues.append(_Catalogue(plan, rows))
+        catalogues.append(_Catalogue(plan, rows, pq.read_metadata(copy).num_rows))
     return catalogues
 
 
@@ -159,6 +148,8 @@ def _judge_releases(
     parts: Sequence[ReleaseFiles],
     catalogues: Sequence[_Catalogue],
     spark: SparkSession,
+    *,
+    copies: Path,
 ) -> DataFrame:
     """Return one row for each row of all catalogues, with label, image, or reason; and its side."""
     tables = []
@@ -171,7 +162,8 @@ def _judge_releases(
             ignored_classes=part.ignored_classes,
             class_names=part.class_names,
         )
-        images = read_images(spark, catalogue.plan.release, files)
+        copy = copies / f"image_ids_{index}.parquet"
+        images = read_images(spark, catalogue.plan.release, files, copy=copy)
         judged = vote_rules.attach_images(vote_rules.drop_repeats(labelled), images)
         named = (F.lit(name).alias("release"), F.lit(index).alias("release_index"))
         tables.append(judged.select(*named, "*"))

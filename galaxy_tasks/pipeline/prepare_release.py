@@ -4,7 +4,6 @@ from dataclasses import asdict
 from typing import Any
 
 from galaxy_tasks.acquisition.fetch import provide_source
-from galaxy_tasks.acquisition.fits_tables import convert_tables
 from galaxy_tasks.acquisition.locate import locate_release
 from galaxy_tasks.config import RunConfig, parse_config
 from galaxy_tasks.releases import RELEASES
@@ -20,8 +19,7 @@ def prepare_release(settings: dict[str, Any]) -> dict[str, Any]:
     for part in parse_config(settings).parts():
         is_drawn = part.release == "simulated"
         source = _draw_simulation(part).path if is_drawn else provide_source(part)
-        found = locate_release(part, source=source, checksums=artifacts.checksums())
-        files = convert_tables(found)
+        files = locate_release(part, source=source, checksums=artifacts.checksums())
         print(f"Release {part.release}: {RELEASES[part.release].reference}", flush=True)
         print(f"Catalogue: {files.catalogue}\nImages: {files.images}", flush=True)
         located.append(files)

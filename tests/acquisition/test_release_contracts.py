@@ -70,7 +70,8 @@ def test_a_question_that_nobody_was_asked_meets_no_rule_and_is_no_fault(
 def judge(spark, config: RunConfig) -> dict[str, tuple[str | None, str | None]]:
     """Return (label, reason) by id, as read and labelled by the release's own plan."""
     plan = plan_catalogue(config, Path(config.source, config.catalogue_file))
-    rows = read_rows(spark, plan.table, plan.columns)
+    copy = Path(config.source, "copy.parquet")
+    rows = read_rows(spark, plan.table, plan.columns, copy=copy, numbers=plan.numbers)
     for position in {"ra", "dec"} - plan.columns.keys():
         rows = rows.withColumn(position, F.lit(None).cast("string"))
     labelled = vote_rules.label_rows(

@@ -234,7 +234,8 @@ def test_a_zip_is_found_in_place_of_the_folder_and_the_folder_goes_before_it(spa
     found = locate(source)
     assert found.images == str(source / "images_training_rev1.zip")
     assert find_files(RELEASES["galaxy_zoo_challenge"], source).images == 3
-    images = read_images(spark, RELEASES["galaxy_zoo_challenge"], found).collect()
+    copy = tmp_path / "copy.parquet"
+    images = read_images(spark, RELEASES["galaxy_zoo_challenge"], found, copy=copy).collect()
     assert {row["galaxy_id"]: row["image_name"] for row in images} == {
         str(number): f"{number}.jpg" for number in range(3)
     }

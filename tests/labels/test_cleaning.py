@@ -33,18 +33,19 @@ def count(labelled):
     return dict(Counter(name or reason for name, reason in labelled.values()))
 
 
-def read_real(spark, path, scheme, id_column):
+def read_real(spark, path, scheme, id_column, *, copy):
     header = read_table_header(path)
     columns = {name: header.find([name]) for name in scheme.fraction_columns}
-    rows = read_rows(spark, header, {"galaxy_id": header.find([id_column]), **columns})
+    rows = read_rows(spark, header, {"galaxy_id": header.find([id_column]), **columns}, copy=copy)
     nothing = F.lit(None).cast("string")
     return rows.withColumn("ra", nothing).withColumn("dec", nothing)
 
 
 @needs_shared
-def test_real_challenge_votes_give_the_known_clean_sample(spark):
+def test_real_challenge_votes_give_the_known_clean_sample(spark, tmp_path):
     folder = SHARED / "galaxy_zoo_challenge"
-    rows = read_real(spark, folder / "training_solutions_rev1_103rows.csv", CHALLENGE, "GalaxyID")
+    path, copy = folder / "training_solutions_rev1_103rows.csv", tmp_path / "copy.parquet"
+    rows = read_real(spark, path, CHALLENGE, "GalaxyID", copy=copy)
     labelled = label(rows, CHALLENGE)
     assert count(labelled) == {
         "completely_round_smooth": 20,
@@ -62,9 +63,10 @@ def test_real_challenge_votes_give_the_known_clean_sample(spark):
 
 
 @needs_shared
-def test_real_galaxy_zoo_2_votes_give_the_known_counts(spark):
+def test_real_galaxy_zoo_2_votes_give_the_known_counts(spark, tmp_path):
     path = SHARED / "catalogues" / "gz2_catalogue_288rows.csv"
-    labelled = label(read_real(spark, path, GZ2["clean5"], "objid"), GZ2["clean5"])
+    rows = read_real(spark, path, GZ2["clean5"], "objid", copy=tmp_path / "copy.parquet")
+    labelled = label(rows, GZ2["clean5"])
     assert count(labelled) == {
         "spiral": 149,
         "edge_on": 46,

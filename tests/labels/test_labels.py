@@ -4,8 +4,6 @@ import json
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from galaxy_tasks.acquisition.locate import locate_release
@@ -127,20 +125,6 @@ def test_labels_without_a_galaxy_left_say_where_all_rows_went(spark, tmp_path, m
     ):
         clean(spark, config)
     assert not list((tmp_path / "runs" / "labels").glob("*/manifest.json"))
-
-
-def test_a_damaged_parquet_catalogue_is_an_input_error(spark, tmp_path, monkeypatch):
-    monkeypatch.setenv("GALAXY_HOME", str(tmp_path / "runs"))
-    source = write_source(tmp_path / "source", [])
-    (source / "labels.csv").unlink()
-    ids = [str(number) for number in range(5000)]
-    table = pa.table({"id": ids, "class": ["spiral"] * 5000})
-    pq.write_table(table, source / "labels.parquet", use_dictionary=False)
-    content = bytearray((source / "labels.parquet").read_bytes())
-    content[100:8000] = b"\0" * 7900
-    (source / "labels.parquet").write_bytes(content)
-    with pytest.raises(InputError, match=r"cannot read .*labels\.parquet: the file is damaged"):
-        clean(spark, class_table(source))
 
 
 def test_the_application_ends_with_65_and_one_line_where_a_setting_is_wrong(capsys):

@@ -34,7 +34,8 @@ def test_a_million_rows_are_each_kept_or_dropped_for_the_right_reason(spark, tmp
     pq.write_table(pa.table({"GalaxyID": ids, **named}), tmp_path / "votes.parquet")
 
     table = read_table_header(tmp_path / "votes.parquet")
-    rows = read_rows(spark, table, {"galaxy_id": "GalaxyID", **{name: name for name in named}})
+    columns = {"galaxy_id": "GalaxyID", **{name: name for name in named}}
+    rows = read_rows(spark, table, columns, copy=tmp_path / "copy.parquet")
     for position in ("ra", "dec"):
         rows = rows.withColumn(position, F.lit(None).cast("string"))
     labelled = vote_rules.label_rows(rows, scheme, minimum_votes=0, ignored_classes=())

@@ -37,7 +37,7 @@ def rename(old: str, new: str) -> str:
         ),
         (
             rename("Class7.2", "Class1.1"),
-            ["'Class1.1' is that of the columns ", "rename or remove"],
+            ["several columns like 'Class1.1'", "rename or remove"],
         ),
         (",".join(VOTES) + "\n\n", ["names of 9 columns and no row", "fetch it again"]),
         ("", ["is empty: it must begin with the names"]),
