@@ -1,10 +1,10 @@
 # The control plane, Spark, and a trainer without a GPU, from one set of locked packages.
-# Targets: `airflow` (the default: no TensorFlow) and `trainer`.
+# Targets: `airflow` (the default, without TensorFlow) and `trainer`.
 ARG BASE_IMAGE=python:3.12-slim-bookworm
 
 FROM ${BASE_IMAGE} AS dependencies
 ARG UID=50000
-# Some base images have a user with the number of the first user of many machines, 1000.
+# Some base images have a user 1000, which is also the first user of many machines.
 RUN apt-get update -qq \
     && mkdir -p /usr/share/man/man1 \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
@@ -24,7 +24,7 @@ ENV VIRTUAL_ENV=/opt/venv \
     SPARK_WORKER_DIR=/opt/spark
 COPY --chmod=0755 docker/install.sh /opt/galaxy/
 COPY requirements/installer.lock requirements/cluster.lock /opt/galaxy/requirements/
-# A network that needs a certificate or a pip configuration of its own gives them as build secrets.
+# Networks that need their own certificate or pip configuration pass them as build secrets.
 RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     --mount=type=secret,id=pip,target=/etc/pip.conf \
     --mount=type=cache,target=/root/.cache/uv \
@@ -37,7 +37,7 @@ RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     --mount=type=cache,target=/root/.cache/uv \
     /opt/galaxy/install.sh /opt/galaxy/requirements/cpu.lock
 
-# What changes with every commit comes last, so that the layers above survive it.
+# Files that change with every commit come last, so that the layers above stay cached.
 FROM trainer-dependencies AS trainer
 COPY --chmod=0755 docker/*.py docker/*.sh /opt/galaxy/docker/
 COPY pyproject.toml README.md LICENSE /opt/galaxy/source/

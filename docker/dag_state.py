@@ -1,4 +1,4 @@
-"""Tells whether Airflow knows the DAG as its files are now: exit code 0 or 1, and one line."""
+"""Exits with 0 if Airflow has read the DAG's present files, else with 1; prints one line."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ from database import ask
 DAG_ID = "galaxy_morphology"
 FOLDERS = ("/opt/airflow/dags", "/opt/airflow/plugins")
 _LATENCY_S = 5
-"""Between the end of reading and the note of it in the database, at most."""
+"""At most this long after parsing, the database knows of it."""
 
 
 def main() -> int:
@@ -33,17 +33,17 @@ def _find_problem(found: list[tuple]) -> str:
         return "it cannot be imported"
     if is_stale:
         return "it was not found in its file"
-    # What was read before this container started may be of an earlier version of the code.
+    # Files read before this container started may be of an earlier version.
     if read_s is None or read_s < _find_start():
         return "not read since this container started"
-    # The time is that of the end, and what was read is as the files were at its beginning.
+    # The time is that of the end of parsing, and the files were read at its beginning.
     if read_s - 2 * (took_s or 0) - _LATENCY_S < _find_change():
         return "not read since its files changed"
     return ""
 
 
 def _find_change() -> float:
-    """Return when a file was changed last, in seconds since 1970; none of the future counts."""
+    """Return when a file last changed, in seconds since 1970, ignoring times in the future."""
     paths = [path for folder in FOLDERS for path in Path(folder).glob("*.py")]
     return max((t for path in paths if (t := path.stat().st_mtime) <= time.time()), default=0.0)
 

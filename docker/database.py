@@ -1,4 +1,4 @@
-"""Asks Airflow's database, without importing Airflow, whose start costs seconds."""
+"""Queries Airflow's database without importing Airflow, which takes seconds."""
 
 import os
 from typing import Any
@@ -7,7 +7,7 @@ import psycopg2
 
 
 def ask(query: str, **values: Any) -> list[tuple]:
-    """Return the rows of a query with values named as %(name)s."""
+    """Return the rows of a query; its parameters are written as %(name)s."""
     address = os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("+psycopg2", "", 1)
     connection = psycopg2.connect(address, connect_timeout=10)
     try:

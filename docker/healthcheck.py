@@ -1,7 +1,7 @@
-"""Tells whether the service of this container works: exit code 0 or 1 and one line.
+"""Exits with 0 if this container's service works, else with 1; prints one line.
 
-GALAXY_ROLE names the service. Each check is cheap, for it runs every few seconds: none of them
-imports Airflow, whose start costs seconds of processor time.
+GALAXY_ROLE names the service. Checks run every few seconds, so they must be cheap: none of them
+imports Airflow, which takes seconds.
 """
 
 import json
@@ -12,8 +12,8 @@ import sys
 import urllib.request
 
 _JOB_TYPES = {"dag-processor": "DagProcessorJob", "triggerer": "TriggererJob"}
-_MOST_SILENT_S = 60
-"""Both tell that they live every few seconds."""
+_HEARTBEAT_TIMEOUT_S = 60
+"""Both send a heartbeat every few seconds."""
 
 
 def main() -> int:
@@ -21,7 +21,7 @@ def main() -> int:
     role = os.environ.get("GALAXY_ROLE", "")
     try:
         found = _check(role)
-    except Exception as error:  # whatever it is, it means that the service does not work
+    except Exception as error:  # any error means that the service does not work
         print(f"{role}: {type(error).__name__}: {error}")
         return 1
     print(f"{role or 'no role'}: {found}")
@@ -59,7 +59,7 @@ def _connect(host: str, port: int) -> str:
 
 
 def _find_heartbeat(job_type: str) -> str:
-    """Look into the database for a sign of life of this very container."""
+    """Look up this container's last heartbeat in the database."""
     from database import ask
 
     name = socket.gethostname()
@@ -70,31 +70,31 @@ def _find_heartbeat(job_type: str) -> str:
         job_type=job_type,
         name=name,
     )
-    if silent_s is None or silent_s > _MOST_SILENT_S:
-        raise RuntimeError(f"no sign of life of {job_type} on {name} for {silent_s or 'ever'} s")
-    return f"last sign of life {silent_s:.0f} s ago"
+    if silent_s is None or silent_s > _HEARTBEAT_TIMEOUT_S:
+        raise RuntimeError(f"no heartbeat of {job_type} on {name} for {silent_s or 'ever'} s")
+    return f"last heartbeat {silent_s:.0f} s ago"
 
 
 def _find_at_master() -> str:
-    """Ask the master whether it counts this worker among those that live."""
+    """Ask the master whether this worker is registered and alive."""
     own = json.loads(_read("http://localhost:8081/json/"))["id"]
     master = json.loads(_read("http://spark-master:8080/json/"))
     if not any(each["id"] == own and each["state"] == "ALIVE" for each in master["workers"]):
-        raise RuntimeError(f"the master knows no living worker {own}")
+        raise RuntimeError(f"the master has no live worker {own}")
     return f"registered as {own}"
 
 
 def _require_gpu() -> None:
-    """Fail where the driver shows none: the container may have lost them while it runs."""
-    told = subprocess.run(
+    """Fail if the driver shows no GPU: a running container may lose its GPUs."""
+    result = subprocess.run(
         ["nvidia-smi", "--list-gpus"], capture_output=True, text=True, timeout=15, check=False
     )
-    if "GPU 0" not in told.stdout:
-        raise RuntimeError(f"no GPU to be seen: {(told.stdout + told.stderr).strip()}")
+    if "GPU 0" not in result.stdout:
+        raise RuntimeError(f"nvidia-smi shows no GPU: {(result.stdout + result.stderr).strip()}")
 
 
 def _ping_celery() -> str:
-    """Ask this container's worker for a sign of life through the broker, as tasks reach it."""
+    """Ping this container's worker through the broker, the way tasks reach it."""
     from celery import Celery
 
     name = f"celery@{socket.gethostname()}"

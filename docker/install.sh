@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs into the image's virtual environment what a lock file lists, while an image is built.
+# Installs a lock file into the image's virtual environment, while an image is built.
 # Usage: install.sh LOCK
 set -eu
 
@@ -8,7 +8,7 @@ if [ ! -x "$VIRTUAL_ENV/bin/pip" ]; then
   "$VIRTUAL_ENV/bin/pip" install --quiet --disable-pip-version-check --no-cache-dir \
     --require-hashes --requirement /opt/galaxy/requirements/installer.lock
 fi
-# uv knows neither the system's certificates nor pip's configuration, unless it is told.
+# uv reads neither the system's certificates nor pip's configuration by itself.
 export SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
 index=$("$VIRTUAL_ENV/bin/pip" config get global.index-url 2>/dev/null || true)
 if [ -n "$index" ]; then

@@ -11,7 +11,8 @@ fail() {
   exit 1
 }
 
-# make_environment LOCK: a virtual environment with what requirements/LOCK.lock lists. Fast if it is there already.
+# make_environment NAME: makes the virtual environment of requirements/NAME.lock, unless it is up to
+# date already.
 make_environment() {
   local lock=requirements/$1.lock stamp=$VENV/.installed-$1
   local wanted
@@ -28,18 +29,18 @@ make_environment() {
   "$VENV/bin/uv" pip install --quiet --python "$PYTHON" --no-deps --no-build-isolation \
     --editable "$PROJECT"
   printf '%s' "$wanted" >"$stamp"
-  if [[ $1 == dev ]]; then # it holds all of cpu.lock, and more
+  if [[ $1 == dev ]]; then # dev.lock contains cpu.lock
     stamp_of cpu >"$VENV/.installed-cpu"
   fi
 }
 
-# stamp_of LOCK: what tells one state of the lock and the project's metadata from another.
+# stamp_of NAME: prints a checksum of the lock and the project's metadata.
 stamp_of() {
-  cat "$PROJECT/requirements/$1.lock" "$PROJECT/requirements/installer.lock" "$PROJECT/pyproject.toml" | cksum
+  cat "$PROJECT"/requirements/{"$1",installer}.lock "$PROJECT/pyproject.toml" | cksum
 }
 
-# make_venv: an empty virtual environment with pip, unless there is one. One without pip is what an
-# interrupted start has left: it is made anew.
+# make_venv: makes an empty virtual environment with pip, unless there is one. An environment without
+# pip was left by an interrupted start and is replaced.
 make_venv() {
   local python
   if [[ -x $PYTHON ]] && "$PYTHON" -m pip --version >/dev/null 2>&1; then
@@ -61,7 +62,7 @@ is_usable() {
     >/dev/null 2>&1
 }
 
-# uv does not read pip's configuration: tell it the index that pip was told to use, if any.
+# use_index_of_pip: uv does not read pip's configuration, so pass it the index configured there.
 use_index_of_pip() {
   local index
   index=${PIP_INDEX_URL:-$("$PYTHON" -m pip config get global.index-url 2>/dev/null || true)}

@@ -1,7 +1,7 @@
-# Makes sure of a Java 17 or newer, which Spark needs. Sourced by the scripts, after environment.sh.
+# Finds or installs Java 17 or newer, which Spark needs. Sourced by the scripts, after environment.sh.
 # shellcheck shell=bash
 
-# make_java: exports JAVA_HOME of a fitting runtime; installs one if there is none.
+# make_java: exports JAVA_HOME; installs a runtime if there is none.
 make_java() {
   use_java || {
     install_java_package || true
@@ -9,8 +9,8 @@ make_java() {
   } || {
     install_private_java || true
     use_java
-  } || fail "Spark needs Java 17 or newer, and none was found or could be installed." \
-    "Install one (Debian: apt-get install default-jre-headless) or set JAVA_HOME, and run this again."
+  } || fail "Spark needs Java 17 or newer, which was not found and could not be installed." \
+    "Install it (Debian: apt-get install default-jre-headless) or set JAVA_HOME, and run this again."
 }
 
 use_java() {
@@ -24,7 +24,7 @@ use_java() {
   return 1
 }
 
-# java_home_of JAVA: prints the home of this runtime; fails if it is older than 17, or none.
+# java_home_of JAVA: prints the home of this runtime; fails unless it is Java 17 or newer.
 java_home_of() {
   local properties version
   properties=$("$1" -XshowSettings:properties -version 2>&1) || return 1
@@ -48,7 +48,7 @@ install_java_package() {
   return 1
 }
 
-# as_root COMMAND: runs it as root if that needs no password; its output goes to the terminal's log.
+# as_root COMMAND: runs it as root if that needs no password; its output goes to stderr.
 as_root() {
   if [[ $(id -u) == 0 ]]; then
     DEBIAN_FRONTEND=noninteractive "$@" >&2
@@ -62,5 +62,5 @@ install_private_java() {
   "$PYTHON" -m pip install --quiet --disable-pip-version-check --require-hashes \
     --requirement "$PROJECT/scripts/lib/requirements-java.lock" &&
     "$PYTHON" -c 'import jdk, sys; jdk.install("21", jre=True, path=sys.argv[1])' "$PROJECT/.java" \
-      >/dev/null 2>&1 # without a network this fails, and make_java says what to do
+      >/dev/null 2>&1 # fails without a network; make_java then says what to do
 }

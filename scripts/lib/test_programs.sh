@@ -19,7 +19,7 @@ make_test_programs() {
   fi
 }
 
-# has_browser: whether there is one that the end-to-end tests can drive.
+# has_browser: succeeds if there is a browser that the end-to-end tests can drive.
 has_browser() {
   local browser
   [[ -z ${CHROMIUM:-} ]] || return 0
@@ -31,13 +31,13 @@ has_browser() {
   return 1
 }
 
-# count_test_processes [FILE]: one a core, at most four, and one for each 4 GB of memory: each holds
-# TensorFlow, and Java for Spark. FILE: where Linux says how much there is.
+# count_test_processes [FILE]: prints one per core, but at most four and one per 4 GB of memory: each
+# holds TensorFlow, and Java for Spark. FILE is Linux's meminfo.
 count_test_processes() {
   local processes kib
   processes=$(getconf _NPROCESSORS_ONLN)
   kib=$(sed -n 's/^MemTotal: *\([0-9]*\) kB$/\1/p' "${1:-/proc/meminfo}" 2>/dev/null || true)
-  if [[ -n $kib ]] && ((kib / 3900000 < processes)); then # 4 GB are a little less where told
+  if [[ -n $kib ]] && ((kib / 3900000 < processes)); then # a machine with 4 GB reports a little less
     processes=$((kib / 3900000))
   fi
   ((processes <= 4)) || processes=4

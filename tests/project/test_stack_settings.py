@@ -133,7 +133,7 @@ def test_a_variable_of_the_shell_does_not_override_the_file(tmp_path):
         tmp_path, 'forget_shell_variables; echo "${WEB_PORT:-none}"', WEB_PORT="9999", OTHER="1"
     )
     assert done.stdout == "none\n"
-    assert "WEB_PORT: what .env says is taken" in done.stderr
+    assert "WEB_PORT: the value in .env is used" in done.stderr
 
 
 def test_files_that_containers_could_not_read_are_told(tmp_path):
