@@ -128,5 +128,5 @@ def test_imagenet_weights_are_refused_before_anything_runs():
 
 
 def test_a_source_needs_its_release_named():
-    with pytest.raises(InputError, match="'release' is 'simulated', which is drawn"):
+    with pytest.raises(InputError, match="release 'simulated' is drawn"):
         parse_config({"source": "somewhere"})

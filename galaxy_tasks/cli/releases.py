@@ -1,4 +1,4 @@
-"""The commands `galaxy-morphology releases …`: what is known of each, fetched and checked."""
+"""The commands `galaxy-morphology releases …`: list, show, fetch and check releases."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from galaxy_tasks.acquisition.fetch import CheckedFile, check_release, fetch_release
-from galaxy_tasks.acquisition.locate import find_images, find_read_tables
+from galaxy_tasks.acquisition.fetch import check_release, fetch_release
+from galaxy_tasks.acquisition.locate import find_images, find_placed, find_read_tables
 from galaxy_tasks.acquisition.tables import is_image, list_file_names
 from galaxy_tasks.acquisition.versions import complete_from_zenodo
 from galaxy_tasks.errors import InputError
@@ -23,35 +23,32 @@ from galaxy_tasks.releases.schema import (
 )
 
 releases_app = typer.Typer(
-    help="The Galaxy Zoo releases: what they are, and what of them is on disk.",
+    help="The Galaxy Zoo releases, and what of them is on disk.",
     no_args_is_help=True,
 )
 Folder = Annotated[
     Path | None,
-    typer.Option(help="Folder with the files, or with one folder for each release, by its name."),
+    typer.Option(help="Folder with the files, or with a folder for each release, by its name."),
 ]
-
-Target = Annotated[
-    Path, typer.Option(help="Folder that holds, or will hold, one folder for each release.")
-]
+Target = Annotated[Path, typer.Option(help="Folder with a folder for each release, by its name.")]
 
 
 @dataclass(frozen=True, kw_only=True)
 class FilesOnDisk:
-    """What a folder holds of a release."""
+    """What a folder has of a release."""
 
     folder: Path
     names: tuple[str, ...]
-    """Catalogue, mapping and archives that are there, in the release's order."""
+    """Tables and archives."""
     images: int
-    """Images in the release's image folder; 0 without a table, as they may be another's."""
+    """Images in the release's image folder; 0 without a table, as they may be another release's."""
     is_complete: bool
-    """Whether the workflow finds all that it reads."""
+    """Whether the workflow can be run on it."""
 
 
 @releases_app.command("list")
 def list_releases(*, folder: Folder = None) -> None:
-    """List the releases: rows, size, licence, and what of each lies in a folder."""
+    """List the releases with rows, size, licence, and what of each is in a folder."""
     lines = [("release", "rows", "size", "licence", "on disk" if folder else "")]
     for release in RELEASES.values():
         counts = [*([release.rows] if release.rows else []), *release.other_rows.values()]
@@ -99,12 +96,13 @@ def fetch(
     *,
     folder: Target,
     in_place: Annotated[
-        bool, typer.Option("--in-place", help="Leave a zip of images packed; it is read as it is.")
+        bool,
+        typer.Option("--in-place", help="Leave a zip of images packed; it can be read as it is."),
     ] = False,
 ) -> None:
     """Fetch a release into a folder of its name, verify it and unpack its images.
 
-    Interrupted, it goes on from where it was when run again. Files that lie there are verified.
+    Files that are there already are verified. Run it again to continue after an interruption.
     """
     release = _find_release(name)
     place = folder / release.name
@@ -123,25 +121,21 @@ def fetch(
 
 @releases_app.command("check")
 def check(name: str, *, folder: Target) -> None:
-    """Compare what lies in a folder with what is published; exit code 1 if a file is not right.
+    """Compare the files in a folder with what is published; exit code 1 if a file is not right.
 
-    Says of each file by what it was judged: its published hash, or, without one, its content.
-    Zenodo is asked for hashes that are not known here.
+    A file is compared with its published hash, which may come from Zenodo; without one, its content
+    is checked.
     """
     release = _find_release(name)
     found = find_files(release, folder)
     if not release.files:
         print(
-            f"{release.name}: nothing of it is published under a name, so nothing was checked. "
-            f"{found.folder} holds {len(list(found.folder.iterdir())):,} files and folders; "
-            "training looks for a table with ids and classes, and for images."
+            f"{release.name} has no published files to compare with. Training on {found.folder} "
+            "needs a table with ids and classes, and images."
         )
         return
     known = complete_from_zenodo(release, found.folder)
-    _tell_checked(check_release(known, folder=found.folder))
-
-
-def _tell_checked(checked: list[CheckedFile]) -> None:
+    checked = check_release(known, folder=found.folder)
     for file in checked:
         print(f"{file.name}: {file.finding}")
     if not all(file.is_right for file in checked):
@@ -155,7 +149,7 @@ def _find_release(name: str) -> Release:
 
 
 def find_files(release: Release, folder: Path) -> FilesOnDisk:
-    """Return what lies of a release in the folder, or in its subfolder of the release's name.
+    """Return what a folder, or its subfolder of the release's name, has of a release.
 
     Raises:
         InputError: the folder does not exist.
@@ -164,30 +158,25 @@ def find_files(release: Release, folder: Path) -> FilesOnDisk:
         raise InputError(f"The folder {folder} does not exist or is no folder.")
     own = folder / release.name
     place = own if own.is_dir() else folder
-    mapping = release.mapping.file_names if isinstance(release.mapping, ImageMapping) else ()
-    found = [path.name for path in find_read_tables(release, place)]
-    wanted = dict.fromkeys(
-        (*found, *release.catalogue_names, *mapping, *(file.name for file in release.files))
-    )
-    names = tuple(name for name in wanted if (place / name).is_file())
+    tables = find_read_tables(release, place)
+    placed = (each.path for each in find_placed(release, place))
+    names = dict.fromkeys(path.name for path in (*tables, *placed) if path and path.is_file())
     images = _count_images(find_images(release, place)) if names else 0
+    has_tables = len(tables) == (2 if isinstance(release.mapping, ImageMapping) else 1)
     return FilesOnDisk(
-        folder=place,
-        names=names,
-        images=images,
-        is_complete=len(found) == (2 if mapping else 1) and images > 0,
+        folder=place, names=tuple(names), images=images, is_complete=has_tables and images > 0
     )
 
 
 def _count_images(images: Path | None) -> int:
     try:
         return sum(map(is_image, list_file_names(images))) if images else 0
-    except InputError:  # a damaged archive has no images; `check` says what is wrong with it
+    except InputError:  # damaged; `check` says how
         return 0
 
 
 def describe_scheme(release: Release, scheme: Scheme) -> list[str]:
-    """Return the rules as lines: a class, then each criterion with its canonical meaning."""
+    """Return a scheme's rules as lines: each class and its criteria with their meaning."""
     if isinstance(scheme, GivenScheme):
         return [f"the class is in column {scheme.column!r}"]
     if not isinstance(scheme, VoteScheme):
@@ -213,7 +202,7 @@ def _describe_file(file: PublishedFile) -> str:
 
 
 def _describe_rows(release: Release) -> str:
-    """Return the rows of the table that is read, and of those that a setting may name instead."""
+    """Return the rows of the table that is read, and of those that a setting can select."""
     others = (
         f"; with --catalogue-file {name} {count:,} instead"
         for name, count in release.other_rows.items()
@@ -222,14 +211,14 @@ def _describe_rows(release: Release) -> str:
 
 
 def _describe_size(release: Release) -> str:
-    """Return the size of all files, and what of them has none that is known."""
+    """Return the size of all files, and which of them are of unknown size."""
     if not release.files:
         return "-"
     known = sum(file.size_mb for file in release.files if file.size_mb)
     unknown = [file for file in release.files if not file.size_mb]
     if not unknown:
         return f"{known:,.0f} MB"
-    if release.archives_mb:  # the rest are archives of which only the whole is stated
+    if release.archives_mb:  # the others are archives, of known size together
         more = f"{len(unknown)} archives, about {release.archives_mb / 1e3:,.0f} GB in all"
     else:
         more = f"{len(unknown)} file{'s'[: len(unknown) - 1]} of unstated size"

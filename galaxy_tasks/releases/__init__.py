@@ -1,6 +1,6 @@
-"""The Galaxy Zoo releases this package can read; a new one is one file and one line here.
+"""The Galaxy Zoo releases this package can read.
 
-The file catalogues/NAME.py holds the release's constant, its name in capitals.
+To add one, write catalogues/NAME.py with the constant NAME in capitals, and list its name here.
 """
 
 from importlib import import_module

@@ -1,49 +1,20 @@
-"""The five classes that Galaxy Zoo 2 and later releases share: clean samples of their votes."""
+"""The five classes that Galaxy Zoo 2 and later releases share, as clean samples of their votes.
+
+Releases whose own papers give no clean samples use the thresholds of Willett et al. 2013 (MNRAS
+435, 2835), Table 3, so that a class means the same in all of them: what the answers before a
+question must reach before its answers count, for at least 20 votes.
+
+GZ DECaLS, DESI and Euclid share the questions of Walmsley et al. 2022 (MNRAS 509, 3966), figure 4,
+and columns named `{question}_{answer}_fraction`. A fraction is blank where the question was not
+asked (DECaLS), or where less than half of the volunteers would have been asked (the friendly
+catalogue of DESI).
+"""
 
 from collections.abc import Mapping
 
 from galaxy_tasks.releases.morphology import Morphology
 from galaxy_tasks.releases.questions import Answer, name_answers
 from galaxy_tasks.releases.schema import BranchCriterion, Criterion, LabelRule, VoteScheme
-
-
-def make_clean5(
-    *,
-    smooth: Criterion,
-    featured: Criterion,
-    edge_on: Criterion,
-    not_edge_on: Criterion,
-    spiral: Criterion,
-    completely_round: Criterion,
-    in_between: Criterion,
-    cigar_shaped: Criterion,
-    not_clumpy: Criterion | None = None,
-) -> VoteScheme:
-    """Return the five clean samples of Willett et al. 2013, from a release's own criteria.
-
-    Each morphology asks for the answers on the way to it through the decision tree. Where that
-    asks after clumps between the features and the disk, `not_clumpy` is on the way, too.
-    """
-    disk = (featured,) if not_clumpy is None else (featured, not_clumpy)
-    return VoteScheme(
-        rules=(
-            LabelRule(
-                morphology=Morphology.COMPLETELY_ROUND_SMOOTH, criteria=(smooth, completely_round)
-            ),
-            LabelRule(morphology=Morphology.IN_BETWEEN_SMOOTH, criteria=(smooth, in_between)),
-            LabelRule(morphology=Morphology.CIGAR_SHAPED_SMOOTH, criteria=(smooth, cigar_shaped)),
-            LabelRule(morphology=Morphology.EDGE_ON, criteria=(*disk, edge_on)),
-            LabelRule(morphology=Morphology.SPIRAL, criteria=(*disk, not_edge_on, spiral)),
-        )
-    )
-
-
-# Vote fractions that more than one release asks for, each with its source.
-#
-# Willett et al. 2013 (MNRAS 435, 2835), Table 3: what the answers before a question must reach
-# before its answers count, for at least 20 votes. Used for releases whose own papers give no clean
-# samples, so that a class means the same in all of them.
-
 
 BEFORE_ROUNDED = 0.469
 """Smooth, before question 07 of Galaxy Zoo 2. Willett et al. 2013, Table 3."""
@@ -60,28 +31,51 @@ MAJORITY = 0.50
 NOT_CLUMPY = 0.30
 """Not clumpy, before the disk. Simmons et al. 2017 (MNRAS 464, 4420), Table 3: f_notclumpy."""
 
-
-# The column names that GZ DECaLS, DESI and Euclid share, and the five classes in them.
-#
-# Walmsley et al. 2022 (MNRAS 509, 3966), figure 4, shows the questions. Columns are
-# `{question}_{answer}_fraction`. A fraction is blank where nobody was asked (DECaLS), or where less
-# than half of the volunteers would have been (the friendly catalogue of DESI).
-
-
 YES_NO = {"yes": "yes", "no": "no"}
 WINDINGS = {"tight": "tight", "medium": "medium", "loose": "loose"}
 EDGE_ON_BULGES = {"boxy": "boxy", "none": "none", "rounded": "rounded"}
 ARM_COUNTS = {"1": "1", "2": "2", "3": "3", "4": "4", "more-than-4": "more_than_4"}
 
 
+def make_clean5(
+    *,
+    smooth: Criterion,
+    featured: Criterion,
+    edge_on: Criterion,
+    not_edge_on: Criterion,
+    spiral: Criterion,
+    completely_round: Criterion,
+    in_between: Criterion,
+    cigar_shaped: Criterion,
+    not_clumpy: Criterion | None = None,
+) -> VoteScheme:
+    """Return the five clean samples of Willett et al. 2013, from a release's own criteria.
+
+    A morphology requires the answers that lead to it through the decision tree, including
+    `not_clumpy` where the tree asks about clumps between features and disk.
+    """
+    disk = (featured,) if not_clumpy is None else (featured, not_clumpy)
+    return VoteScheme(
+        rules=(
+            LabelRule(
+                morphology=Morphology.COMPLETELY_ROUND_SMOOTH, criteria=(smooth, completely_round)
+            ),
+            LabelRule(morphology=Morphology.IN_BETWEEN_SMOOTH, criteria=(smooth, in_between)),
+            LabelRule(morphology=Morphology.CIGAR_SHAPED_SMOOTH, criteria=(smooth, cigar_shaped)),
+            LabelRule(morphology=Morphology.EDGE_ON, criteria=(*disk, edge_on)),
+            LabelRule(morphology=Morphology.SPIRAL, criteria=(*disk, not_edge_on, spiral)),
+        )
+    )
+
+
 def make_modern_tree(
     *, artifact: str = "artifact", more: Mapping[str, tuple[str, Mapping[str, str]]] | None = None
 ) -> dict[str, Answer]:
-    """Return the canonical answers by column stem, of the questions as asked since GZD-5.
+    """Return the canonical answers by column stem, for the questions asked since GZD-5.
 
     Args:
-        artifact: the release's word for what is no galaxy.
-        more: questions that it asks beside these, as `name_answers` takes them.
+        artifact: the release's word for an object that is no galaxy.
+        more: further questions, in the form that `name_answers` takes.
     """
     featured = {"smooth": "smooth", "featured-or-disk": "featured", artifact: "artifact"}
     return name_answers(
@@ -119,8 +113,8 @@ def make_modern_clean5(*, count_suffix: str = "") -> VoteScheme:
     """Return the five clean samples in these columns, by the thresholds of Willett et al. 2013.
 
     Args:
-        count_suffix: what follows a question in the column that counts who answered it; empty:
-            there is none, as in predictions.
+        count_suffix: ends the name of the column that counts a question's volunteers; empty where
+            there is no such column, as in predictions.
     """
 
     def answer(kind: type[Criterion], question: str, name: str, minimum: float) -> Criterion:

@@ -1,11 +1,11 @@
-"""The morphologies that a galaxy can have: the vocabulary that all releases share."""
+"""The morphologies of all releases, in one vocabulary."""
 
 from collections.abc import Iterable
 from enum import StrEnum
 
 
 class Morphology(StrEnum):
-    """A morphological class; the value is the word used in tables, reports and file names."""
+    """A morphological class; its value is used in tables, reports and file names."""
 
     COMPLETELY_ROUND_SMOOTH = "completely_round_smooth"
     IN_BETWEEN_SMOOTH = "in_between_smooth"
@@ -21,9 +21,9 @@ class Morphology(StrEnum):
 
 
 def is_handed(classes: Iterable[str]) -> bool:
-    """Return whether a mirror image can change the class, as it does for the sense of spiral arms.
+    """Return whether a mirror image can change a class, as it does for the sense of spiral arms.
 
-    Known by the word "clockwise" in a class's name, as in "anticlockwise".
+    Such classes have "clockwise" in their name, as in "anticlockwise".
     """
     return any("clockwise" in name.lower() for name in classes)
 
@@ -38,10 +38,10 @@ KINDS: dict[str, str] = {
     Morphology.SPIRAL_CLOCKWISE: "spiral",
     Morphology.SPIRAL_ANTICLOCKWISE: "spiral",
 }
-"""What a class is a kind of: Galaxy Zoo 1 asked for ellipticals where later releases ask whether a
-galaxy is smooth, and by how much it is drawn out (Lintott et al. 2008; Willett et al. 2013)."""
+"""Coarser classes: Galaxy Zoo 1 asked for ellipticals where later releases ask whether a galaxy is
+smooth, and how elongated it is (Lintott et al. 2008; Willett et al. 2013)."""
 
 
 def name_kind(name: str) -> str:
-    """Return the kind that a class belongs to, by which releases can be compared; else itself."""
+    """Return the kind of a class, which releases can be compared by; the class if it has none."""
     return KINDS.get(name, name)

@@ -1,9 +1,9 @@
 """The questions and answers of all releases, in one spelling.
 
-Releases ask nearly the same, in drifting words: the artifact is `a03_star_or_artifact`, `artifact`
-and `problem`; the roundest answer `a16_completely_round`, `completely` and `round`. Where answers
-differ in meaning they stay apart: a bulge has four sizes in Galaxy Zoo 2, three in GZD-1/2 and
-five since GZD-5, and a bar is there or not, or strong, weak or not there.
+Releases ask nearly the same questions in different words: the artifact is `artifact`, `problem` or
+`a03_star_or_artifact`; the roundest answer is `round`, `completely` or `a16_completely_round`.
+Answers of different meaning stay apart: a bulge has four sizes in Galaxy Zoo 2, three in GZD-1/2
+and five since GZD-5, and a bar is present or absent, or strong, weak or absent.
 """
 
 from collections.abc import Mapping
@@ -72,14 +72,15 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
         "other",
     ),
 }
-"""Every question with all the answers that some release allows, in canonical words."""
+"""Every question with the answers that any release allows, in canonical words."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
     """A canonical answer to a canonical question.
 
-    Raises ValueError for one that is not in QUESTIONS.
+    Raises:
+        ValueError: it is not in QUESTIONS.
     """
 
     question: str
@@ -99,13 +100,13 @@ def name_answers(
     """Return the canonical answer for each column stem of a release's decision tree.
 
     Args:
-        questions: by the release's name of a question its canonical name, and the canonical
-            answer by the release's name of it.
-        separator: what stands between question and answer in the release's columns.
+        questions: maps the release's name of a question to its canonical name, and to the
+            canonical answers by the release's names of them.
+        separator: between question and answer in the release's columns.
 
     Returns:
-        By `question + separator + answer`, the part of a column's name before `_fraction` and
-        the like, the canonical answer.
+        Canonical answers by stem, `question + separator + answer`: a column's name without its
+        suffix, such as `_fraction`.
     """
     return {
         f"{own_question}{separator}{own_answer}": Answer(question=question, answer=answer)

@@ -1,8 +1,7 @@
-"""The types a Galaxy Zoo release is written in: frozen data that says how its votes become labels.
+"""The types that describe a Galaxy Zoo release: frozen data on how its votes become labels.
 
-A release is one file beside this one. Its columns carry the release's own names; a catalogue's
-header is matched to them without regard to case, and by the aliases the release lists, because
-the published files do not always agree with their own descriptions.
+Columns have the release's own names. A catalogue's header is matched to them regardless of case,
+and by the release's aliases, because published files do not always agree with their descriptions.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,16 +24,16 @@ class Criterion:
 
 
 class BranchCriterion(Criterion):
-    """A criterion on a question that only some galaxies get to, in tables that say so by a blank.
+    """A criterion on a question that is asked about some galaxies only.
 
-    An empty cell or NaN means that the question was not asked: the criterion is not met, and the
-    row is not malformed, as it would be where every cell is published.
+    An empty cell or NaN means that it was not asked: the criterion is not met. For other criteria
+    it means that the row is malformed.
     """
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelRule:
-    """A morphology and the criteria that must all hold for it."""
+    """A morphology and the criteria that a galaxy of it must all meet."""
 
     morphology: Morphology
     criteria: tuple[Criterion, ...]
@@ -42,9 +41,10 @@ class LabelRule:
 
 @dataclass(frozen=True, kw_only=True)
 class VoteScheme:
-    """Votes to label: a galaxy has the morphology of the one rule it meets.
+    """Votes to label: a galaxy has the morphology of the only rule that it meets.
 
-    Raises ValueError for a morphology that two rules claim.
+    Raises:
+        ValueError: two rules have the same morphology.
     """
 
     rules: tuple[LabelRule, ...]
@@ -66,7 +66,7 @@ class VoteScheme:
 
     @property
     def blank_columns(self) -> frozenset[str]:
-        """The columns whose cells may be blank: of questions that only some galaxies get to."""
+        """The columns whose cells may be blank: of questions asked about some galaxies only."""
         criteria = [c for rule in self.rules for c in rule.criteria]
         required = {
             name
@@ -79,7 +79,7 @@ class VoteScheme:
 
 @dataclass(frozen=True, kw_only=True)
 class ShorthandRule:
-    """A morphology and the regular expression a shorthand string must match for it."""
+    """A morphology and the regular expression that its shorthand strings match."""
 
     morphology: Morphology
     pattern: str
@@ -87,19 +87,19 @@ class ShorthandRule:
 
 @dataclass(frozen=True, kw_only=True)
 class ShorthandScheme:
-    """A published shorthand string to label; strings outside its grammar are malformed."""
+    """Shorthand string to label; strings outside the grammar are malformed."""
 
     column: str
     grammar: str
     """Regular expression that every well-formed string matches."""
     artifact_pattern: str
-    """Regular expression of the strings that say: no galaxy."""
+    """Regular expression of the strings for an object that is no galaxy."""
     rules: tuple[ShorthandRule, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class GivenScheme:
-    """A column that holds the label already."""
+    """A column that holds the label."""
 
     column: str
 
@@ -109,37 +109,37 @@ Scheme = VoteScheme | ShorthandScheme | GivenScheme
 
 @dataclass(frozen=True, kw_only=True)
 class ImageMapping:
-    """A table that says which image file shows which galaxy."""
+    """A table that maps galaxies to image files."""
 
     file_names: tuple[str, ...]
     id_column: str
     image_column: str
-    """Column that stands for '{id}' in the image's file name."""
+    """Column whose value replaces '{id}' in the image's file name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageKey:
-    """Catalogue columns that together are the image's name, where the id alone is not.
+    """Catalogue columns that make up an image's name where the id alone does not.
 
-    Each value has '-' replaced by `minus`; underscores at the end of an image's name are ignored.
+    In each value `minus` replaces '-'. Underscores at the end of an image's name are ignored.
     """
 
     columns: tuple[str, ...]
     separator: str
     minus: str
-    """What stands for '-' in the image's name."""
+    """Replaces '-' in the image's name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedFile:
-    """A file of the release as its publishers offer it; None is what they do not say."""
+    """A file of the release as its publishers describe it; None where they state nothing."""
 
     name: str
-    """Name under which it is looked for on disk."""
+    """Its name on disk."""
     addresses: tuple[str, ...]
-    """Where it can be fetched, the best first; empty: only by hand."""
+    """Where it can be fetched, the best first; empty if only by hand."""
     size_mb: float | None = None
-    """Size in megabytes (10^6 bytes), as rounded by the page that offers it."""
+    """Size in megabytes (10^6 bytes), as rounded on its page."""
     size_bytes: int | None = None
     """Size to the byte."""
     md5: str | None = None
@@ -149,69 +149,69 @@ class PublishedFile:
 
 @dataclass(frozen=True, kw_only=True)
 class VoteKind:
-    """What the vote fractions of the rules are."""
+    """How the vote fractions that the rules read are defined."""
 
     weighting: Literal["raw", "weighted", "debiased", "recommended", "predicted", "unstated"]
-    """As counted; weighted by the volunteers' consistency; corrected for distance; of these what
-    the publishers recommend for each galaxy; by a network."""
+    """As counted; weighted by the volunteers' consistency; corrected for distance; for each galaxy
+    whichever of these its publishers recommend; predicted by a network; not stated."""
     base: Literal["conditional", "cumulative"]
-    """Share of those who were asked the question, or of all volunteers of the galaxy."""
+    """Share of the volunteers who were asked the question, or of all of the galaxy's volunteers."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Release:
-    """A Galaxy Zoo release: its files, its columns, and its ways from votes to labels.
+    """A Galaxy Zoo release: its files, its columns, and the rules that turn votes into labels.
 
-    What determines labels is in its repr, which names the artifacts made from it; what only
-    describes the release is not, so that a corrected address makes nobody train again.
+    Fields with `repr=False` only describe the release and determine no labels: a corrected address
+    changes no artifact's key.
     """
 
     name: str
     reference: str
-    """The paper or page that describes it."""
+    """Address of the paper or page that describes it."""
     catalogue_names: tuple[str, ...]
-    """File names of the catalogue, tried in turn; none: the table that has the columns."""
+    """File names of the catalogue, tried in turn; if empty, any table with the columns."""
     images_folders: tuple[str, ...] = ("images",)
-    """Names of the image folder, tried in turn; none: the only folder that holds images."""
+    """Names of the image folder, tried in turn; if empty, the only folder with images."""
     image_name_pattern: str = ""
-    """File name of an image, '{id}' standing for the id; empty: the id and any image suffix."""
+    """File name of an image with '{id}' for the id; if empty, the id and any image suffix."""
     id_columns: tuple[str, ...]
-    """Names of the id's column, tried in turn."""
+    """Names of the id column, tried in turn."""
     schemes: Mapping[str, Scheme]
-    """The ways to labels by RunConfig.scheme; 'as_given', where there is one, is the only way."""
+    """By RunConfig.scheme; a release with 'as_given' has no other."""
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Other names of a column, tried in turn."""
     mapping: ImageMapping | ImageKey | None = None
-    """How images are found where their names do not hold the catalogue's id."""
+    """How images are found whose names do not contain the catalogue's id."""
     ra_column: str = "ra"
-    """Right ascension where published: decimal degrees, or hours as 'hh:mm:ss.s'."""
+    """Right ascension, if published: decimal degrees, or hours as 'hh:mm:ss.s'."""
     dec_column: str = "dec"
-    """Declination where published: degrees, decimal or as '±dd:mm:ss.s'."""
+    """Declination, if published: degrees, decimal or as '±dd:mm:ss.s'."""
     same_galaxies_as: tuple[str, ...] = field(default=(), repr=False)
-    """Releases that have galaxies of this one, all or some, under other ids, where this one has no
-    positions that would tell."""
+    """Releases that share galaxies with this one under other ids, if this one has no positions to
+    crossmatch them by."""
     citation: str = field(default="", repr=False)
-    """The paper to cite, and the table in it; empty: the reference."""
+    """The paper to cite, and the table in it; if empty, the reference."""
     licence: str | None = field(default=None, repr=False)
-    """The licence of the catalogue as its publishers name it; None: none that we could confirm."""
+    """The catalogue's licence in its publishers' words; None if none could be confirmed."""
     files: tuple[PublishedFile, ...] = field(default=(), repr=False)
     archives_mb: float | None = field(default=None, repr=False)
-    """Size of all image archives together, where only that is stated."""
+    """Size of all image archives together, if only that is stated."""
     votes: VoteKind | None = field(default=None, repr=False)
-    """None: there are no votes, only classes."""
+    """None if there are classes and no votes."""
     rows: int | None = field(default=None, repr=False)
-    """Rows of the catalogue as published; None: it depends."""
+    """Published number of rows of the catalogue; None if it depends."""
     other_rows: Mapping[str, int] = field(default_factory=dict, repr=False)
-    """Rows of further tables that are fetched with it, and read where a setting names them."""
+    """Rows of further tables that are fetched with it, to be chosen by `catalogue_file`."""
     image_source: str = field(default="in a folder that you have", repr=False)
-    """How an id becomes an image, or that none are published and what to do."""
+    """How to get from an id to an image, or what to do if none are published."""
     trees: tuple[Mapping[str, Answer], ...] = field(default=(), repr=False)
-    """The canonical answer by column stem, one tree for each of its differing tables."""
+    """Canonical answers by column stem, a tree for each table with questions of its own."""
     fraction_suffixes: tuple[str, ...] = field(default=("",), repr=False)
-    """What follows a stem in the names of columns with vote fractions."""
+    """Ends of the names of columns with vote fractions, after the stem."""
 
     def find_answer(self, column: str) -> Answer | None:
-        """Return the canonical answer that a column with vote fractions is about, if any."""
+        """Return the canonical answer whose vote fraction a column holds, or None."""
         for tree in self.trees:
             for stem, answer in tree.items():
                 if any(column == stem + suffix for suffix in self.fraction_suffixes):
@@ -222,14 +222,14 @@ class Release:
 def make_scheme(
     thresholds: Mapping[str, Mapping[str, float]], *, vote_columns: tuple[str, ...] = ()
 ) -> VoteScheme:
-    """Return the scheme of a release whose classes are thresholds on columns.
+    """Return a scheme whose classes are thresholds on vote fractions.
 
     Args:
-        thresholds: by morphology the columns that must all reach their minimum, 0 to 1.
+        thresholds: by morphology, the columns that must all reach their minimum, 0 to 1.
         vote_columns: columns whose sum is the number of volunteers, if published.
 
     Raises:
-        ValueError: a name is no Morphology.
+        ValueError: a name is not a Morphology.
     """
     rules = (
         LabelRule(

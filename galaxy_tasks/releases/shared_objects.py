@@ -1,4 +1,4 @@
-"""Releases that have galaxies in common which nothing in their tables tells."""
+"""Releases with galaxies in common that their tables give no way to find."""
 
 from collections.abc import Iterable, Sequence
 from itertools import product
@@ -7,14 +7,14 @@ from galaxy_tasks.releases import RELEASES
 
 
 def find_hidden_overlaps(first: Iterable[str], second: Iterable[str]) -> list[tuple[str, str]]:
-    """Return which releases of two runs hide that they have galaxies of each other.
+    """Return the releases of two runs that share galaxies which cannot be crossmatched.
 
     Args:
         first: names of the releases of one run.
-        second: those of the other.
+        second: names of the releases of the other.
 
     Returns:
-        Pairs, each once: the release without positions, and that which has its galaxies, too.
+        Pairs, each once: the release without positions, and the release that shares its galaxies.
     """
     pairs = [pair for one, other in product(first, second) for pair in ((one, other), (other, one))]
     return [
@@ -25,9 +25,9 @@ def find_hidden_overlaps(first: Iterable[str], second: Iterable[str]) -> list[tu
 
 
 def explain_overlaps(pairs: Sequence[tuple[str, str]]) -> str:
-    """Return why galaxies of these releases may be the same; '' without any pair."""
+    """Return why galaxies of these releases may be the same, as a sentence; empty without pairs."""
     return "; ".join(
-        f"{hiding} has galaxies of {other} under ids of its own and without positions, so that "
-        "nothing but byte-identical images could tell which"
+        f"{hiding} has galaxies of {other} under its own ids and without positions, so only "
+        "byte-identical images can show which"
         for hiding, other in pairs
     )

@@ -25,9 +25,9 @@ STRETCH_PER_NANOMAGGY = 3.0
 """grey = STRETCH_GREY × asinh(STRETCH_PER_NANOMAGGY × I) (Lupton et al. 2004)."""
 NANOMAGGIES_PER_ELECTRON = 0.0011
 SKY_RESIDUAL = np.array([0.006, 0.012, 0.012], np.float32)
-"""Left of the sky in blue, green, red after subtraction, as seen on real cutouts."""
+"""Sky left in blue, green, red after subtraction, as on real cutouts."""
 BAND_SHIFT = 0.2
-"""Standard deviation of that shift, in camera pixels along each axis."""
+"""Standard deviation of the shift between bands, in camera pixels along each axis."""
 JPEG_QUALITY = 75
 JPEG_COMMENT = b"SIMULATED galaxy, drawn by galaxy_tasks.simulation; not an observation"
 
@@ -43,9 +43,9 @@ def photograph(
 
     Args:
         light: (side, side, 3) linear g, r, i in nanomaggies per camera pixel.
-        galaxy: Whose seeing and artifact apply.
-        random: Source of the noise.
-        difficulty: Whose sky noise applies.
+        galaxy: gives seeing and artifact.
+        random: source of the noise.
+        difficulty: gives the sky noise.
 
     Returns:
         (424, 424, 3) uint8, blue, green, red (OpenCV's order).
@@ -107,7 +107,7 @@ def stretch(colours: Light) -> Light:
 
 
 def encode_cutout(cutout: NDArray[np.uint8]) -> bytes:
-    """Return the cutout as a JPEG that says in its comment that it is simulated."""
+    """Return the cutout as a JPEG with a comment that it is simulated."""
     import cv2
 
     is_encoded, buffer = cv2.imencode(".jpg", cutout, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])

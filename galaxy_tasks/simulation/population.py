@@ -1,8 +1,8 @@
-"""What is out there: the parameters of one simulated galaxy, and how they are distributed.
+"""The parameters of a simulated galaxy, and how they are distributed.
 
 Lengths are in cutout pixels. Galaxy Zoo 2 scales every cutout to 0.02 × petroR90 per pixel
-(Willett et al. 2013, section 2), so galaxies look equally large, and what varies instead is how
-coarse the telescope's own pixels and seeing are on the cutout: `radius_arcsec` decides that.
+(Willett et al. 2013, section 2), so galaxies look equally large; what varies instead is how coarse
+the telescope's own pixels and seeing are on the cutout, which `radius_arcsec` decides.
 """
 
 import math
@@ -29,7 +29,7 @@ Artifact = Literal["none", "star", "trail", "blank", "edge"]
 
 @dataclass(frozen=True)
 class Difficulty:
-    """All that makes the simulated release easy or hard; change these and nothing else."""
+    """Everything that makes the simulated release easy or hard."""
 
     round_share: float = 0.195
     in_between_share: float = 0.185
@@ -66,14 +66,14 @@ class Difficulty:
 
 DIFFICULTY = Difficulty()
 ROUND_AXIS_RATIO = 0.78
-"""Smooth galaxies from this apparent axis ratio up are completely round in truth."""
+"""Smooth galaxies with at least this axis ratio are completely round."""
 CIGAR_AXIS_RATIO = 0.37
-"""Smooth galaxies below this apparent axis ratio are cigar-shaped in truth."""
+"""Smooth galaxies below this axis ratio are cigar-shaped."""
 
 
 @dataclass(frozen=True)
 class Galaxy:
-    """One galaxy's truth; lengths in cutout pixels, angles in degrees.
+    """The true parameters of a galaxy; lengths in cutout pixels, angles in degrees.
 
     `position_angle` is that of the major axis, anticlockwise from the image's x axis as seen on
     the picture (y up). For discs `axis_ratio` is the cosine of the inclination, or, edge-on, the
@@ -88,7 +88,7 @@ class Galaxy:
     sersic_index: float
     brightness: float
     redness: float
-    """−1 the bluest, 1 the reddest galaxy of its kind."""
+    """From −1, the bluest galaxy of its kind, to 1, the reddest."""
     bulge_fraction: float
     arms: int
     arm_strength: float
@@ -125,7 +125,7 @@ class Galaxy:
 
 
 def random_generator(*, seed: int, index: int) -> np.random.Generator:
-    """Return the generator of galaxy number `index`: independent of every other galaxy's."""
+    """Return the generator of galaxy number `index`, independent of all others."""
     return np.random.default_rng([seed, index])
 
 
@@ -165,7 +165,7 @@ def draw_galaxy(random: np.random.Generator, *, difficulty: Difficulty = DIFFICU
 
 
 def _draw_kind(random: np.random.Generator, difficulty: Difficulty) -> tuple[int, Kind]:
-    """Draw the kind by its share of the population, and which entry of the shares it was."""
+    """Return the index of the share that was drawn, and its kind."""
     shares = (
         difficulty.round_share,
         difficulty.in_between_share,
@@ -195,7 +195,7 @@ def _draw_axis_ratio(random: np.random.Generator, *, choice: int) -> float:
 
 
 def _draw_sersic_index(random: np.random.Generator, *, axis_ratio: float) -> float:
-    """Return the index of a smooth galaxy: elongated ones are discs more than spheroids."""
+    """Return the Sérsic index of a smooth galaxy; elongated ones are closer to discs."""
     return float(np.clip(random.normal(1.0 + 2.6 * axis_ratio, 0.8), 0.7, 5.0))
 
 

@@ -1,6 +1,7 @@
 """The files of a simulated release, in the layout of the Galaxy Zoo challenge."""
 
 import csv
+import logging
 import multiprocessing
 import time
 from collections.abc import Iterator
@@ -13,17 +14,20 @@ from joblib import cpu_count
 
 from galaxy_tasks import __version__
 from galaxy_tasks.errors import InputError
+from galaxy_tasks.formatting import format_duration
 from galaxy_tasks.simulation.camera import encode_cutout, photograph
 from galaxy_tasks.simulation.population import DIFFICULTY, Galaxy, draw_galaxy, random_generator
 from galaxy_tasks.simulation.rendering import render_galaxy
 from galaxy_tasks.simulation.surroundings import add_field
 from galaxy_tasks.simulation.volunteers import VOTE_COLUMNS, cast_votes
 
+_logger = logging.getLogger(__name__)
+
 VOTES_FILE = "training_solutions_rev1.csv"
 IMAGES_FOLDER = "images_training_rev1"
 TRUTH_FILE = "truth.csv"
 FIRST_ID = 9_000_000
-"""Above the challenge's ids of six digits: a simulated galaxy is never taken for a real one."""
+"""Above the challenge's ids of six digits, so that no simulated galaxy has the id of a real one."""
 GALAXIES_IN_A_CHUNK = 16
 PROGRESS_INTERVAL_S = 5.0
 TRUTH_COLUMNS = tuple(field.name for field in fields(Galaxy))
@@ -44,7 +48,7 @@ Population: {difficulty}
 
 @dataclass(frozen=True)
 class Row:
-    """One galaxy's line in the two tables."""
+    """A galaxy's line in the two tables."""
 
     galaxy_id: int
     votes: tuple[float, ...]
@@ -53,7 +57,7 @@ class Row:
 
 @dataclass(frozen=True)
 class DrawnGalaxy(Row):
-    """One galaxy, ready to be written."""
+    """A galaxy, ready to be written."""
 
     jpeg: bytes
 
@@ -62,14 +66,14 @@ def draw_release(folder: Path, *, num_galaxies: int, seed: int, workers: int = 0
     """Draw a simulated release into an existing folder.
 
     Writes the challenge's vote table and image folder, `truth.csv` and a `README.txt` that says
-    that all of it is simulated. The first galaxies of a larger release are those of a smaller one
-    with the same seed, byte for byte, whatever the number of workers.
+    that all of it is simulated. A larger release begins with the galaxies of a smaller one of the
+    same seed, byte for byte, whatever the number of workers.
 
     Args:
-        folder: Where to write; files of the same names are replaced.
-        num_galaxies: How many galaxies, at least 1.
-        seed: Seed of everything, at least 0.
-        workers: Processes; 0 takes one for each core.
+        folder: where to write; files of the same names are replaced.
+        num_galaxies: at least 1.
+        seed: at least 0.
+        workers: number of processes; 0 means one for each core.
 
     Raises:
         InputError: the folder does not exist, or a number is out of bounds.
@@ -171,7 +175,10 @@ def _use_one_thread() -> None:
 def _report(done: int, *, num_galaxies: int, elapsed_s: float) -> None:
     speed = done / max(elapsed_s, 1e-9)
     left_s = (num_galaxies - done) / speed
-    print(
-        f"drew {done:,} / {num_galaxies:,} galaxies, {speed:.0f} galaxies/s, {left_s:.0f} s left",
-        flush=True,
+    _logger.info(
+        "Drew %s of %s galaxies, %.0f galaxies/s, %s left",
+        f"{done:,}",
+        f"{num_galaxies:,}",
+        speed,
+        format_duration(left_s),
     )

@@ -22,9 +22,9 @@ def render_galaxy(galaxy: Galaxy, *, random: np.random.Generator, side: int | No
     """Draw the galaxy's light, free of seeing and noise.
 
     Args:
-        galaxy: What to draw.
-        random: Source of the clumps; the parameters alone fix everything else.
-        side: Camera pixels along the side; the galaxy's own number when not given.
+        galaxy: what to draw.
+        random: source of the clumps; the galaxy's parameters determine everything else.
+        side: camera pixels along the side; by default the galaxy's own number.
 
     Returns:
         (side, side, 3) brightness in g, r, i.
@@ -72,7 +72,7 @@ def _turned_coordinates(galaxy: Galaxy, *, side: int) -> tuple[Light, Light]:
 
 
 def _soft_radius(u: Light, v: Light, *, axis_ratio: float, softening: float = 0.7) -> Light:
-    """Return the elliptical radius; softened, for a cusp has no finite value at its centre."""
+    """Return the elliptical radius, softened because a cusp has no finite value at its centre."""
     return np.sqrt(u * u + (v / np.float32(axis_ratio)) ** 2 + np.float32(softening**2))
 
 

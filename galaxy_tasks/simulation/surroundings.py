@@ -1,4 +1,4 @@
-"""What else is in a cutout: stars, small galaxies, and now and then an artifact."""
+"""What else is in a cutout: stars, small galaxies, and occasionally an artifact."""
 
 import math
 
@@ -8,11 +8,11 @@ from galaxy_tasks.simulation.population import CUTOUT_SIDE_PX, Galaxy, Light
 from galaxy_tasks.simulation.rendering import sersic
 
 NEIGHBOURS_PER_CAMERA_PIXEL = 9 / 150**2
-"""Density of what is bright enough to be seen, counted on real cutouts."""
+"""Density of visible objects, counted on real cutouts."""
 FAINTEST_NANOMAGGIES = 0.9
 SPIKES_FROM_NANOMAGGIES = 1200.0
 CLEAR_RADIUS_PX = 40.0
-"""No bright neighbour sits nearer: the survey would have measured it as the galaxy."""
+"""No bright neighbour is nearer: the survey would have measured it as the galaxy."""
 
 
 def add_field(light: Light, *, galaxy: Galaxy, random: np.random.Generator) -> None:

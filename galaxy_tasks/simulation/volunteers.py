@@ -1,12 +1,12 @@
-"""What volunteers would answer: the challenge's 37 vote fractions, from what can be seen.
+"""What volunteers would answer, as the challenge's 37 vote fractions.
 
-Each volunteer walks the Galaxy Zoo 2 decision tree (Willett et al. 2013, Table 2) alone, has a
-weight of his own, and answers a question at random with the probability that the galaxy's
-*visible* truth gives it: its axis ratio after seeing, the contrast of its arms after seeing and
-noise, its thickness. The challenge multiplies the fraction of an answer with that of the answers
-on the way to it, so that Class2.* sum to Class1.2, Class3.*, Class4.* and Class5.* to Class2.2,
-Class7.* to Class1.1, Class8.* to Class6.1, Class9.* to Class2.1, Class10.* and Class11.* to
-Class4.1; Class1.* and Class6.* sum to 1. That is how the real rows are made.
+Each volunteer walks the Galaxy Zoo 2 decision tree (Willett et al. 2013, Table 2) alone, has an
+individual weight, and answers at random, with probabilities that depend on what is *visible* of the
+galaxy: its axis ratio after seeing, the contrast of its arms after seeing and noise, its thickness.
+As in the real rows, the fraction of an answer is multiplied by those of the answers that lead to
+it: Class2.* sum to Class1.2, Class3.*, Class4.* and Class5.* to Class2.2, Class7.* to Class1.1,
+Class8.* to Class6.1, Class9.* to Class2.1, Class10.* and Class11.* to Class4.1; Class1.* and
+Class6.* sum to 1.
 """
 
 import math
@@ -24,7 +24,7 @@ ANSWERS = {1: 3, 2: 2, 3: 2, 4: 2, 5: 4, 6: 2, 7: 3, 8: 7, 9: 3, 10: 3, 11: 6}
 """Question → number of its answers."""
 PARENTS = {2: (1, 2), 3: (2, 2), 4: (2, 2), 5: (2, 2), 7: (1, 1), 8: (6, 1), 9: (2, 1),
            10: (4, 1), 11: (4, 1)}  # fmt: skip
-"""Question → the (question, answer) after which it is asked; the others are asked of all."""
+"""Question → the (question, answer) that leads to it; the others are asked about every galaxy."""
 VOTE_COLUMNS = tuple(
     f"Class{question}.{answer}"
     for question, count in ANSWERS.items()
@@ -34,7 +34,7 @@ VOTE_COLUMNS = tuple(
 
 @dataclass(frozen=True)
 class Impression:
-    """What can be seen of a galaxy: what the volunteers' probabilities are made from."""
+    """What can be seen of a galaxy, from which the probabilities of answers follow."""
 
     axis_ratio: float
     features: float
@@ -80,7 +80,7 @@ def cast_votes(
 def look_at(
     galaxy: Galaxy, *, random: np.random.Generator, difficulty: Difficulty = DIFFICULTY
 ) -> Impression:
-    """Return what volunteers as a group make of a galaxy, their misjudgement included."""
+    """Return what volunteers as a group see in a galaxy, including their misjudgement."""
     axis_ratio = galaxy.apparent_axis_ratio + random.normal(0, difficulty.axis_ratio_scatter)
     misjudged, misjudged_thickness, misjudged_arms = random.normal(0, difficulty.feature_scatter, 3)
     problem = random.beta(0.6, 20.0)
@@ -114,9 +114,9 @@ def look_at(
 def visible_arms(galaxy: Galaxy, *, difficulty: Difficulty = DIFFICULTY) -> float:
     """Return the contrast of a disc's arms (or ring) that seeing and noise leave.
 
-    The seeing damps a wave of the arms' spacing by its transfer function; inclination narrows the
-    spacing; below a signal to noise of about 15 per camera pixel noise hides what is left.
-    Against the residual measured on 260 noise-free cutouts its rank correlation is 0.91.
+    Seeing damps a wave of the arms' spacing by its transfer function, and inclination narrows the
+    spacing. Below a signal to noise of about 15 per camera pixel, noise hides what is left. Its
+    rank correlation with the residual measured on 260 noise-free cutouts is 0.91.
     """
     if galaxy.kind == "spiral":
         pitch = math.tan(math.radians(galaxy.pitch_degrees))

@@ -40,7 +40,7 @@ def test_uncertain_is_what_has_no_place_on_both_sides(unseen, learned, num_uncer
 )
 def test_a_winner_on_the_same_galaxies_under_other_ids_may_know_them(config, champion):
     doubt = judge_doubt(config, champion, place(1.0), place(np.nan))
-    assert "galaxy_zoo_challenge has galaxies of galaxy_zoo_2 under ids of its own" in (
+    assert "galaxy_zoo_challenge has galaxies of galaxy_zoo_2 under its own ids" in (
         doubt.describe()
     )
     assert "It may know some of them: galaxy_zoo_challenge" in doubt.describe()

@@ -1,1 +1,1 @@
-"""One file a release; each holds a constant with the name of its file in capitals."""
+"""One file per release, with a constant named like the file in capitals."""

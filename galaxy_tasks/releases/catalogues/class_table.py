@@ -1,4 +1,4 @@
-"""Any table with an id and a class, beside a folder of images: every name is a setting."""
+"""Any table with an id and a class, beside a folder of images; settings give all names."""
 
 from galaxy_tasks.releases.schema import GivenScheme, Release
 

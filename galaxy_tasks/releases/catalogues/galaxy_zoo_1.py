@@ -1,7 +1,7 @@
 """Galaxy Zoo 1 (Lintott et al. 2011, MNRAS 410, 166), Table 2: galaxies with spectra, debiased.
 
-Its volunteers were asked one question, so the five classes of Galaxy Zoo 2 cannot be had from it.
-The release ships no images: put SDSS cutouts named by OBJID into `images`.
+Its volunteers answered one question, so it does not have the five classes of Galaxy Zoo 2. No
+images are published with it: put SDSS cutouts named by OBJID into `images`.
 """
 
 from galaxy_tasks.releases.morphology import Morphology
@@ -15,9 +15,9 @@ from galaxy_tasks.releases.schema import (
     VoteScheme,
 )
 
-# Lintott et al. 2011, Table 2: a galaxy is flagged elliptical or spiral (the clean sample) with
-# 80 per cent of the debiased vote, and uncertain otherwise. P_CS is all spirals together:
-# clockwise, anticlockwise and edge-on.
+# Lintott et al. 2011, Table 2: a galaxy with 80 per cent of the debiased vote is flagged elliptical
+# or spiral (the clean sample), any other uncertain. P_CS combines all spirals: clockwise,
+# anticlockwise and edge-on.
 CLEAN_FRACTION = 0.8
 ANSWERED = ("NVOTE",)
 TYPES = {

@@ -1,10 +1,11 @@
 """Galaxy Zoo 2: the catalogue of Hart et al. 2016 and the published image set.
 
 Files: gz2_hart16.csv (data.galaxyzoo.org), gz2_filename_mapping.csv and images/ (Zenodo 3565489).
-Fractions are conditional: of the volunteers who were asked that question. The older catalogue of
-Willett et al. 2013 (zoo2MainSpecz.csv) has the same columns and is read as well.
+Fractions are conditional: shares of the volunteers who were asked that question. The older
+catalogue of Willett et al. 2013 (zoo2MainSpecz.csv) has the same columns and can be read as well.
 """
 
+from galaxy_tasks.releases import clean_samples
 from galaxy_tasks.releases.clean_samples import make_clean5
 from galaxy_tasks.releases.morphology import Morphology
 from galaxy_tasks.releases.questions import name_answers
@@ -92,33 +93,25 @@ def _answer(question: str, answer: str, minimum: float) -> Criterion:
     )
 
 
-# Willett et al. 2013 (MNRAS 435, 2835), Table 3: what the preceding answers must reach before an
-# answer counts, for at least 20 votes. The majority for the answer itself and the reuse of 0.602
-# and 0.715 for the edge-on question follow the five-class sample of Zhu et al. 2019 (Ap&SS 364,
-# 55), on debiased fractions as in Cao et al. 2024 (A&A 683, A42), section 3.1.
-SMOOTH = _answer("t01_smooth_or_features", "a01_smooth", 0.469)
-FEATURED = _answer("t01_smooth_or_features", "a02_features_or_disk", 0.430)
-EDGE_ON = _answer("t02_edgeon", "a04_yes", 0.602)
-NOT_EDGE_ON = _answer("t02_edgeon", "a05_no", 0.715)
-SPIRAL = _answer("t04_spiral", "a08_spiral", 0.619)
-COMPLETELY_ROUND = _answer("t07_rounded", "a16_completely_round", 0.50)
-IN_BETWEEN = _answer("t07_rounded", "a17_in_between", 0.50)
-CIGAR_SHAPED = _answer("t07_rounded", "a18_cigar_shaped", 0.50)
-
+# As in the five-class sample of Zhu et al. 2019 (Ap&SS 364, 55), on debiased fractions as in Cao et
+# al. 2024 (A&A 683, A42), section 3.1: each answer needs the majority, or what Willett et al. 2013
+# require before the next question.
 CLEAN5 = make_clean5(
-    smooth=SMOOTH,
-    featured=FEATURED,
-    edge_on=EDGE_ON,
-    not_edge_on=NOT_EDGE_ON,
-    spiral=SPIRAL,
-    completely_round=COMPLETELY_ROUND,
-    in_between=IN_BETWEEN,
-    cigar_shaped=CIGAR_SHAPED,
+    smooth=_answer("t01_smooth_or_features", "a01_smooth", clean_samples.BEFORE_ROUNDED),
+    featured=_answer(
+        "t01_smooth_or_features", "a02_features_or_disk", clean_samples.BEFORE_EDGE_ON
+    ),
+    edge_on=_answer("t02_edgeon", "a04_yes", clean_samples.BEFORE_BULGE_SHAPE),
+    not_edge_on=_answer("t02_edgeon", "a05_no", clean_samples.BEFORE_SPIRAL),
+    spiral=_answer("t04_spiral", "a08_spiral", clean_samples.BEFORE_ARMS),
+    completely_round=_answer("t07_rounded", "a16_completely_round", clean_samples.MAJORITY),
+    in_between=_answer("t07_rounded", "a17_in_between", clean_samples.MAJORITY),
+    cigar_shaped=_answer("t07_rounded", "a18_cigar_shaped", clean_samples.MAJORITY),
 )
 
-# The shorthand of Willett et al. 2013, Appendix A, the most common answers in order: E and how
-# round; Se and the bulge seen edge-on; S, B with a bar, the bulge, and with spiral arms their
-# number and winding; then what is odd, in brackets. A alone is a star or an artifact.
+# The shorthand of Willett et al. 2013, Appendix A, lists the most common answers: E and roundness;
+# Se and the edge-on bulge; S, B if barred, bulge size and, if there are arms, their number and
+# winding; then an odd feature in brackets. A alone is a star or an artifact.
 ODD = r"(\([rldiomu]\))?"
 ARMS = r"[1-4+?][tml]"
 GZ2_CLASS = ShorthandScheme(
@@ -153,7 +146,7 @@ IMAGE_FILES = (
         role="images",
     ),
 )
-"""The published images, of which one archive serves every catalogue of Galaxy Zoo 2."""
+"""The published images; one archive serves both catalogues of Galaxy Zoo 2."""
 
 GALAXY_ZOO_2 = Release(
     name="galaxy_zoo_2",
@@ -175,8 +168,8 @@ GALAXY_ZOO_2 = Release(
         id_column="objid",
         image_column="asset_id",
     ),
-    # No licence: data.galaxyzoo.org and the README beside the images ask to cite the papers and the
-    # images' DOI, and name none. What the images' record on Zenodo shows is not confirmed here.
+    # No licence: data.galaxyzoo.org and the README beside the images name none and ask to cite the
+    # papers and the images' DOI. The licence on the images' Zenodo page is not confirmed here.
     citation="Hart et al. 2016, MNRAS 461, 3663; Willett et al. 2013, MNRAS 435, 2835",
     files=(
         PublishedFile(

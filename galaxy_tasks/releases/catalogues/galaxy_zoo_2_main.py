@@ -1,8 +1,8 @@
 """Galaxy Zoo 2 as first published: the main sample with spectra of Willett et al. 2013, Table 5.
 
-The catalogue zoo2MainSpecz.csv has the columns and the images of `galaxy_zoo_2`, but fractions
-debiased by the older method. Its publishers advise to use the newer catalogue (Hart et al. 2016);
-this one is for repeating older work. Its galaxies are those of `galaxy_zoo_2`, nearly all.
+The catalogue zoo2MainSpecz.csv has the columns, the images and nearly all galaxies of
+`galaxy_zoo_2`, but fractions debiased by the older method. Its publishers recommend the newer
+catalogue (Hart et al. 2016); this one is for reproducing older work.
 """
 
 from dataclasses import replace

@@ -1,9 +1,10 @@
 """Galaxy Zoo CANDELS (Simmons et al. 2017, MNRAS 464, 4420), Table 2: 49,555 distant galaxies.
 
 The classes follow the release's own clean samples (its Table 3, and the description of Table 2's
-columns `clean_*`), with how round a smooth galaxy is by the majority. Fractions are raw: the
-description does not say whether the paper's are weighted. The paper asks for more than 0.7 and 10
-votes where this asks for 0.7 and `minimum_votes`. Featured galaxies are asked for clumps first.
+columns `clean_*`); the majority decides how round a smooth galaxy is. Fractions are raw: the
+description does not say whether the paper's are weighted. The paper requires more than 0.7 and 10
+votes where this requires 0.7 and `minimum_votes`. Volunteers who see features are asked about
+clumps first.
 """
 
 from galaxy_tasks.releases.clean_samples import MAJORITY, NOT_CLUMPY, make_clean5
@@ -110,13 +111,13 @@ GALAXY_ZOO_CANDELS = Release(
     image_name_pattern="",
     id_columns=("ID",),
     schemes={"clean5": CLEAN5},
-    # No licence: the description of the table asks to cite the paper and names none.
+    # No licence: the description of the table names none and asks to cite the paper.
     citation="Simmons et al. 2017, MNRAS 464, 4420, Table 2",
     files=(PublishedFile(name=f"{CATALOGUE}.csv", addresses=(f"{ADDRESS}/{CATALOGUE}.csv",)),),
     votes=VoteKind(weighting="raw", base="conditional"),
     rows=49_555,
     image_source=(
-        "{ID}.jpg, each at galaxyzoo.org's storage under subjects/standard and in no archive: "
+        "{ID}.jpg, one by one in galaxyzoo.org's storage under subjects/standard, in no archive: "
         "put them into 'images'. The original FITS images are lost."
     ),
     trees=(TREE,),

@@ -1,13 +1,13 @@
 """Galaxy Zoo DECaLS (Walmsley et al. 2022, MNRAS 509, 3966): the votes of its volunteers.
 
-Two tables (Zenodo 4573248): GZD-1/2 with about 40 votes a galaxy, and GZD-5, where active
-learning chose who gets many votes and half of the galaxies have five or fewer. Where both lie in
-the folder GZD-1/2 is read, as more of it passes a minimum of votes; `catalogue_file` names the
-other. 33,124 galaxies of GZD-1/2 are in Galaxy Zoo 2 as well (the paper).
+Two tables (Zenodo 4573248): GZD-1/2 with about 40 votes per galaxy, and GZD-5, where active
+learning decided which galaxies get many votes, and half of them have five or fewer. If the folder
+has both, GZD-1/2 is read, since more of it reaches a minimum of votes; `catalogue_file` selects the
+other. 33,124 galaxies of GZD-1/2 are also in Galaxy Zoo 2 (the paper).
 
-Fractions are raw: the debiased ones exist only for galaxies at redshift 0.02 to 0.15 with at least
-30 votes, and the paper advises against them for single galaxies. The published schema names the
-totals `{question}_total`; the tables have `{question}_total-votes`.
+Fractions are raw: debiased ones exist only for galaxies at redshift 0.02 to 0.15 with at least 30
+votes, and the paper advises against them for single galaxies. The published schema names the totals
+`{question}_total`; in the tables they are `{question}_total-votes`.
 """
 
 from galaxy_tasks.releases.clean_samples import (
@@ -24,7 +24,7 @@ from galaxy_tasks.releases.schema import PublishedFile, Release, VoteKind
 ZENODO = "https://zenodo.org/records/4573248/files"
 CLEAN5 = make_modern_clean5(count_suffix="_total-votes")
 
-# As asked before GZD-5, with other answers about bars, bulges and mergers.
+# The questions before GZD-5, with other answers about bars, bulges and mergers.
 FIRST_TREE = name_answers(
     {
         "smooth-or-featured": (
@@ -76,12 +76,12 @@ GALAXY_ZOO_DECALS = Release(
     id_columns=("iauname",),
     schemes={"clean5": CLEAN5},
     aliases={
-        # The answer had another name in GZD-1/2.
+        # The answer's name in GZD-1/2 was another.
         "how-rounded_round_fraction": ("how-rounded_completely_fraction",),
         **{name: (name.removesuffix("-votes"),) for name in CLEAN5.vote_columns},
     },
     citation="Walmsley et al. 2022, MNRAS 509, 3966",
-    licence="CC BY 4.0",  # as those name it who have fetched the record
+    licence="CC BY 4.0",  # according to others who fetched the record
     files=(
         _file("gz_decals_volunteers_1_and_2.parquet", 18.7, "e9de511cbd5977e02c81cbdb5d21b7c2"),
         _file("gz_decals_volunteers_5.parquet", 40.5, "364d0b598b7d2958553350c5ce0ffc14"),
@@ -92,11 +92,11 @@ GALAXY_ZOO_DECALS = Release(
     ),
     archives_mb=100_000,
     votes=VoteKind(weighting="raw", base="conditional"),
-    rows=92_960,  # GZD-1/2, which is read where both are there
+    rows=92_960,  # GZD-1/2, which is read if the folder has both
     other_rows={"gz_decals_volunteers_5.parquet": 253_286},
     image_source=(
-        "{iauname}.png of 424 pixels, in four archives (about 100 GB), there in folders named by "
-        "the first four characters: 'releases fetch' puts them into one folder 'images'."
+        "{iauname}.png of 424 pixels, in four archives (about 100 GB) and in folders named by the "
+        "first four characters: 'releases fetch' puts them into one folder 'images'."
     ),
     trees=(FIRST_TREE, make_modern_tree()),
     fraction_suffixes=("_fraction", "_debiased"),

@@ -1,10 +1,9 @@
 """Galaxy Zoo DESI (Walmsley et al. 2023, MNRAS 526, 4768): 8.67 million predicted vote fractions.
 
-The friendly catalogue (Zenodo 8360385). Nobody has voted: a network trained on Galaxy Zoo predicts
-the share of volunteers for each answer, so that a classifier trained on it learns from another's
-opinion. The friendly catalogue leaves a fraction blank where less than half of the volunteers
-would have been asked; a rule whose question is blank is not met. There are no vote counts, so that
-`minimum_votes` has nothing to count.
+The friendly catalogue (Zenodo 8360385). There are no votes: a network trained on Galaxy Zoo
+predicts the share of volunteers for each answer, so a classifier trained on it learns from another
+network's opinion. A fraction is blank where less than half of the volunteers would have been asked;
+a rule whose question is blank is not met. Without vote counts, `minimum_votes` has no effect.
 """
 
 from galaxy_tasks.releases.clean_samples import make_modern_clean5, make_modern_tree
@@ -32,7 +31,7 @@ GALAXY_ZOO_DESI = Release(
     votes=VoteKind(weighting="predicted", base="conditional"),
     rows=8_670_000,  # the paper's title and abstract: 8.67 million
     image_source=(
-        "None are published (about 1 TB). Fetch cutouts of the Legacy Surveys, Data Release 8, "
+        "None are published (about 1 TB). Download cutouts of the Legacy Surveys, Data Release 8, "
         "by position, and put them into 'images' as {dr8_id}.jpg or .png."
     ),
     trees=(make_modern_tree(),),

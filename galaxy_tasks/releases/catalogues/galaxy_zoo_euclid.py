@@ -1,8 +1,9 @@
 """Galaxy Zoo Euclid, Quick Release 1 (Walmsley et al. 2025, arXiv:2503.15310): predicted fractions.
 
-The morphology catalogue (Zenodo 15106473): what a network tuned on volunteers' answers expects
-them to say. What is no galaxy is called `problem` here, with questions of its own. Galaxies of 700
-to 1200 pixels are smaller than those it was tuned on (`warning_galaxy_fails_training_cuts`).
+The morphology catalogue (Zenodo 15106473): answers predicted by a network that was fine-tuned on
+those of volunteers. An object that is no galaxy is a `problem` here, with further questions about
+it. Galaxies of 700 to 1200 pixels are smaller than those of the fine-tuning
+(`warning_galaxy_fails_training_cuts`).
 """
 
 from galaxy_tasks.releases.clean_samples import YES_NO, make_modern_clean5, make_modern_tree
@@ -18,12 +19,11 @@ GALAXY_ZOO_EUCLID = Release(
     image_name_pattern="",
     id_columns=("object_id",),
     schemes={"clean5": make_modern_clean5()},
-    # The record's text says {tile_index}_{object_id}.jpg, its example {…}_.jpg: both are found.
+    # The record's text has {tile_index}_{object_id}.jpg, its example {…}_.jpg: both are found.
     mapping=ImageKey(columns=("tile_index", "object_id"), separator="_", minus="NEG"),
     ra_column="right_ascension",
     dec_column="declination",
-    # No licence: the record's description names none, and what stands beside it on its page is not
-    # confirmed here.
+    # No licence: the record's description names none, and that on its page is not confirmed here.
     citation="Euclid Collaboration: Walmsley et al. 2025, arXiv:2503.15310",
     files=(
         PublishedFile(
@@ -40,9 +40,9 @@ GALAXY_ZOO_EUCLID = Release(
         ),
     ),
     votes=VoteKind(weighting="predicted", base="conditional"),
-    rows=378_000,  # the abstract; the table's own count is not published in it
+    rows=378_000,  # from the abstract, rounded
     image_source=(
-        "{tile_index}_{object_id}.jpg of the cutouts archive, '-' in the id written NEG; "
+        "{tile_index}_{object_id}.jpg in the cutouts archive, with NEG for '-' in the id; "
         "'releases fetch' unpacks it into one folder 'images'."
     ),
     trees=(

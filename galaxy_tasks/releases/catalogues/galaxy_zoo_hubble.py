@@ -1,18 +1,18 @@
 """Galaxy Zoo Hubble (Willett et al. 2017, MNRAS 464, 4176), Table 4: the main sample.
 
-The first question is read by its `best_fraction`, which the column's description recommends: the
-debiased fraction where a galaxy could be corrected, the limit that holds where only that is known,
-and the fraction weighted by the volunteers' consistency elsewhere. The other questions have no such
-column, and their weighted fractions are read.
+The first question is read from its `best_fraction`, as the column's description recommends: the
+debiased fraction where a galaxy could be corrected, a limit where only that is known, and elsewhere
+the fraction weighted by the volunteers' consistency. The other questions have no such column; their
+weighted fractions are read.
 
-Thresholds are those of Galaxy Zoo 2, whose questions these are. The table's own flags of clean
-samples are not used: there are three, all of the first question (smooth, features, artifact), and
-they ask for the answer itself, where a class here asks for what leads to the questions after it, at
-a level that means the same in every release. After features volunteers are first asked for clumps,
-and what is asked of a disk counts where at least 0.30 say no.
+Thresholds are those of Galaxy Zoo 2, since the questions are the same. The table's own flags of
+clean samples are not used: all three concern the answer to the first question (smooth, features,
+artifact), while a class here requires the answers that lead to later questions, at a level that
+means the same in every release. Volunteers who see features are asked about clumps first; questions
+about a disk count where at least 0.30 see no clumps.
 
-The same position comes with several ids (artificial nuclei added to one galaxy): the split by
-position keeps them together.
+One position can have several ids (artificial nuclei added to one galaxy): the split by position
+keeps them together.
 """
 
 from galaxy_tasks.releases import clean_samples
@@ -155,8 +155,8 @@ GALAXY_ZOO_HUBBLE = Release(
     votes=VoteKind(weighting="recommended", base="conditional"),
     rows=113_705,
     image_source=(
-        "One by one at zoo-hst.s3.amazonaws.com/{name}.jpg, in no archive, where the name is not "
-        "in the catalogue: put them into 'images' as {zooniverse_id}.jpg."
+        "One by one at zoo-hst.s3.amazonaws.com/{name}.jpg, in no archive, by a name that the "
+        "catalogue does not have: put them into 'images' as {zooniverse_id}.jpg."
     ),
     trees=(TREE,),
     fraction_suffixes=("_fraction", "_weighted_fraction", "_debiased_fraction", "_best_fraction"),

@@ -1,4 +1,4 @@
-"""The simulated release: drawn galaxies of known truth, written in the challenge's own format."""
+"""The simulated release: drawn galaxies of known morphology, in the challenge's own format."""
 
 from dataclasses import replace
 
