@@ -124,7 +124,7 @@ def test_a_release_without_files_has_nothing_to_fetch_or_check(tmp_path):
         fetch_release(RELEASES["class_table"], folder=tmp_path)
     checked = command("check", "class_table", "--folder", tmp_path)
     assert checked.exit_code == 0
-    assert "class_table: nothing of it is published" in checked.output
+    assert "class_table has no published files" in checked.output
 
 
 def test_archives_that_share_an_image_come_into_one_folder(release, server, tmp_path):
