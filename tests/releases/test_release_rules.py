@@ -9,7 +9,7 @@ from galaxy_tasks.config import form_schemas, parse_config
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.releases import RELEASES, catalogues
 from galaxy_tasks.releases.catalogues.galaxy_zoo_2 import GALAXY_ZOO_2
-from galaxy_tasks.releases.morphology import Morphology
+from galaxy_tasks.releases.morphology import Morphology, is_handed
 from galaxy_tasks.releases.schema import (
     Criterion,
     LabelRule,
@@ -73,3 +73,9 @@ def test_every_rule_of_the_shorthand_accepts_only_its_grammar():
     bad = ["", "E", "Ex", "SBb2", "Sb5m", "Sbm", "Er(x)", "Er(o", "a", "SBer", "Ser2m", "A(o)"]
     assert [text for text in good if not re.search(scheme.grammar, text)] == []
     assert [text for text in bad if re.search(scheme.grammar, text)] == []
+
+
+def test_spirals_with_a_sense_of_rotation_are_handed():
+    assert is_handed([Morphology.ELLIPTICAL, Morphology.SPIRAL_ANTICLOCKWISE])
+    assert is_handed(["Counter-Clockwise"])
+    assert not is_handed([Morphology.SPIRAL, Morphology.EDGE_ON])
