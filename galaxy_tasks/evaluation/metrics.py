@@ -1,6 +1,6 @@
 """From probabilities and labels to scores with 95 % intervals; knows no model and no file.
 
-The scores are scikit-learn's; `bootstrap` says what the intervals mean and what they leave out.
+The scores are scikit-learn's; `bootstrap` explains what the intervals mean and what they leave out.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,96 +19,15 @@ from sklearn.metrics import (
 )
 
 from galaxy_tasks.errors import InputError
-
-# Draws test galaxies anew, thousands of times, to see how far a score could have moved.
-#
-# Galaxies are drawn within each true class: every sample holds as many of each class as the test
-# set, so a class with few galaxies is never lost from a sample. An interval from it answers: how
-# far could the score have moved, had other galaxies of the same classes, in the same numbers, been
-# in the test set? It says nothing of another mixture of classes, nor of training again with another
-# seed, and a class without any error adds no width, however few its galaxies.
-#
-# A sample of galaxies enters the scores only through its confusion matrix, so confusion matrices
-# are drawn (each row a multinomial): the same distribution, thousands of times faster.
-
-
-_CHUNK_CELLS = 4_000_000
-"""Most numbers held at once: bounds the memory, not the result's distribution."""
-
-
-def resample_counts(
-    counts: NDArray[np.int64], *, samples: int, random: np.random.Generator
-) -> NDArray[np.int64]:
-    """Return (samples, *counts.shape): each counts[i] drawn anew with the same total."""
-    drawn = np.zeros((samples, *counts.shape), dtype=np.int64)
-    for index, cells in enumerate(counts):
-        total = cells.sum()
-        if total:
-            flat = random.multinomial(total, cells.ravel() / total, size=samples)
-            drawn[:, index] = flat.reshape(samples, *cells.shape)
-    return drawn
-
-
-def resample_mean(
-    values: NDArray[np.float64],
-    *,
-    labels: NDArray[np.int64],
-    samples: int,
-    random: np.random.Generator,
-) -> NDArray[np.float64]:
-    """Return (samples,) means of values drawn within each label."""
-    totals = np.zeros(samples)
-    for label in np.unique(labels):
-        group = values[labels == label]
-        for part in _parts(samples, len(group)):
-            width = part.stop - part.start
-            totals[part] += random.choice(group, (width, len(group))).sum(axis=1)
-    return totals / len(values)
-
-
-def score_confusions(confusions: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-    """Return accuracy, macro_f1, weighted_f1, balanced_accuracy of (samples, k, k) matrices.
-
-    Rows are true classes. As scikit-learn's scores over the classes that have galaxies; tested
-    against them.
-    """
-    support = confusions.sum(axis=2)
-    hits = np.diagonal(confusions, axis1=1, axis2=2)
-    present, total = support > 0, support.sum(axis=1)
-    recall = hits / np.maximum(support, 1)
-    # F1 = 2 hits / (galaxies of the class + galaxies called so).
-    f1 = np.where(present, 2.0 * hits / np.maximum(support + confusions.sum(axis=1), 1), 0.0)
-    return {
-        "accuracy": hits.sum(axis=1) / total,
-        "macro_f1": f1.sum(axis=1) / present.sum(axis=1),
-        "weighted_f1": (f1 * support).sum(axis=1) / total,
-        "balanced_accuracy": recall.sum(axis=1) / present.sum(axis=1),
-    }
-
-
-def resample_paired_macro_f1(
-    joint: NDArray[np.int64], *, samples: int, random: np.random.Generator
-) -> NDArray[np.float64]:
-    """Return (samples,) differences in macro_f1, first model minus second, on the same galaxies.
-
-    `joint` counts galaxies by true class, the first model's class and the second's: (k, k, k).
-    """
-    drawn = []
-    for part in _parts(samples, joint.size):
-        cells = resample_counts(joint, samples=part.stop - part.start, random=random)
-        first = score_confusions(cells.sum(axis=3))
-        second = score_confusions(cells.sum(axis=2))
-        drawn.append(first["macro_f1"] - second["macro_f1"])
-    return np.concatenate(drawn)
-
-
-def _parts(samples: int, width: int) -> list[slice]:
-    step = max(1, _CHUNK_CELLS // width)
-    return [slice(start, min(start + step, samples)) for start in range(0, samples, step)]
-
+from galaxy_tasks.evaluation.bootstrap import (
+    resample_counts,
+    resample_mean,
+    resample_paired_macro_f1,
+    score_confusions,
+)
 
 SMALLEST_PROBABILITY = 1e-7
-"""What the loss takes for zero: float32's resolution, so that a mistake costs at most 16.1 nats."""
+"""Floor of the loss, about float32's resolution: a mistake costs at most 16.1 nats."""
 SIGNIFICANCE = 0.05
 _SUM_TOLERANCE = 1e-3
 
@@ -165,7 +84,7 @@ class Comparison:
     p_value: float
     """Two-sided, of the paired bootstrap."""
     is_distinguishable: bool
-    """p below 0.05 and 0 outside the interval; never if both call all galaxies alike."""
+    """p below 0.05 and 0 outside the interval; never if both predict a single class throughout."""
 
 
 def evaluate_probabilities(
@@ -182,9 +101,9 @@ def evaluate_probabilities(
     Args:
         probabilities: (galaxies, classes), each row a distribution.
         labels: (galaxies,) integers, the positions of the true classes in `classes`.
-        architecture: name of the model, for the record.
+        architecture: the model's name.
         classes: names of the classes, in the order of the columns.
-        bootstrap_samples: samples behind each interval.
+        bootstrap_samples: samples for each interval.
         seed: makes the intervals repeatable.
 
     Raises:
@@ -193,24 +112,19 @@ def evaluate_probabilities(
     if len(set(classes)) != len(classes):
         raise InputError(f"A class is named twice. Received: {', '.join(classes)}")
     probabilities, labels = _check(probabilities, labels, width=len(classes), owner=architecture)
-    random = np.random.default_rng(seed)
-    counts = confusion_matrix(
-        labels, probabilities.argmax(axis=1), labels=np.arange(len(classes))
-    ).astype(np.int64)
-    drawn = score_confusions(resample_counts(counts, samples=bootstrap_samples, random=random))
-    drawn["loss"] = resample_mean(
-        -np.log(probabilities[np.arange(len(labels)), labels]),
-        labels=labels,
-        samples=bootstrap_samples,
-        random=random,
-    )
+    columns = np.arange(len(classes))
+    counts = confusion_matrix(labels, probabilities.argmax(axis=1), labels=columns).astype(np.int64)
+    losses = -np.log(probabilities[np.arange(len(labels)), labels])
+    sampling = {"samples": bootstrap_samples, "random": np.random.default_rng(seed)}
+    drawn = score_confusions(resample_counts(counts, **sampling))
+    drawn["loss"] = resample_mean(losses, labels=labels, **sampling)
     scores = _score(probabilities, labels)
     return Evaluation(
         architecture=architecture,
         num_galaxies=len(labels),
         classes=tuple(classes),
         class_scores=_score_classes(probabilities, labels, classes),
-        confusion_matrix=tuple(tuple(int(count) for count in row) for row in counts),
+        confusion_matrix=tuple(map(tuple, counts.tolist())),
         **{name: _estimate(value, drawn[name]) for name, value in scores.items()},
     )
 
@@ -227,8 +141,8 @@ def compare_models(
 ) -> Comparison:
     """Return whether two models differ in macro_f1, by a bootstrap over the galaxies they share.
 
-    Both models are scored on the same drawn galaxies, so what makes a galaxy hard for both
-    cancels. Shapes and errors as in `evaluate_probabilities`.
+    Both models are scored on the same samples, so what makes a galaxy hard for both cancels.
+    Shapes and errors as in `evaluate_probabilities`.
     """
     width = np.shape(first_probabilities)[-1] if np.ndim(first_probabilities) else 0
     one, labels = _check(first_probabilities, labels, width=width, owner=first)
@@ -243,7 +157,7 @@ def compare_models(
     # The observed sample counts as one of the drawn (Davison & Hinkley 1997, ch. 4), so p > 0.
     tail = min(np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0)) + 1
     p_value = min(1.0, 2.0 * tail / (len(drawn) + 1))
-    # Drawn within classes, two models that each call all galaxies alike have no spread at all.
+    # In stratified samples, two models that each predict a single class have no spread at all.
     is_blind = all(len(np.unique(table.argmax(axis=1))) == 1 for table in (one, two))
     is_clear = p_value < SIGNIFICANCE and not (is_blind or estimate.low <= 0 <= estimate.high)
     return Comparison(first, second, estimate, p_value, is_clear)
@@ -277,7 +191,7 @@ def _check(
             f"Each row of {owner}'s probabilities must be at least 0 and sum to 1. "
             f"{np.count_nonzero(wrong)} of {len(table)} do not. "
             f"Received in row {row}: {table[row].tolist()}. "
-            "Clear the task that trained it and run again."
+            "Clear the task that trained it, then run again."
         )
     table = np.maximum(table / sums[:, np.newaxis], SMALLEST_PROBABILITY)
     return table / table.sum(axis=1, keepdims=True), labels.astype(np.int64)

@@ -5,13 +5,12 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.evaluation.metrics import (
-    compare_models,
-    evaluate_probabilities,
+from galaxy_tasks.evaluation.bootstrap import (
     resample_counts,
     resample_paired_macro_f1,
     score_confusions,
 )
+from galaxy_tasks.evaluation.metrics import compare_models, evaluate_probabilities
 
 
 def probabilities_of(predictions):
