@@ -21,7 +21,7 @@ from pathlib import Path
 
 from benchmarks.image_preparation import SETTINGS, draw_cutouts
 from galaxy_tasks.acquisition.archives import unpack_archives
-from galaxy_tasks.acquisition.downloads.records import DownloadSettings
+from galaxy_tasks.acquisition.download import DownloadSettings
 from galaxy_tasks.acquisition.zip_reader import is_zip, list_entries
 from galaxy_tasks.images.prepare import prepare_image, use_one_thread
 from galaxy_tasks.images.workers import open_source

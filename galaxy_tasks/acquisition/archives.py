@@ -21,9 +21,9 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from galaxy_tasks.acquisition.downloads.disk import check_free_space, name_disk_trouble
-from galaxy_tasks.acquisition.downloads.progress import Progress
-from galaxy_tasks.acquisition.downloads.records import DownloadSettings
+from galaxy_tasks.acquisition.disk import check_free_space, name_disk_trouble
+from galaxy_tasks.acquisition.download import DownloadSettings
+from galaxy_tasks.acquisition.progress import ProgressLog
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.formatting import format_bytes
 from galaxy_tasks.storage.locks import hold_lock
@@ -303,7 +303,7 @@ def _unpack(
     missing_bytes = sum(size for name, size in files.items() if not (folder / name).is_file())
     check_free_space(folder, missing_bytes, reserve_bytes=settings.reserve_bytes)
     total_bytes = sum(files.values())
-    progress = Progress(archive.name, every_s=settings.progress_every_s)
+    progress = ProgressLog(archive.name, every_s=settings.progress_every_s)
     done_bytes = written = 0
     for member in read():
         written += _bring(archive, member, folder / member.name, archive_of.get(member.name))

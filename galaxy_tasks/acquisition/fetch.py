@@ -18,11 +18,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from galaxy_tasks.acquisition.archives import unpack_archives, verify_archive
-from galaxy_tasks.acquisition.downloads.disk import check_free_space, name_disk_trouble
-from galaxy_tasks.acquisition.downloads.fetching import check_file, fetch_files
-from galaxy_tasks.acquisition.downloads.partial import part_path
-from galaxy_tasks.acquisition.downloads.records import DownloadSettings, FetchedFile, RemoteFile
-from galaxy_tasks.acquisition.downloads.verification import read_record, record_path
+from galaxy_tasks.acquisition.disk import check_free_space, name_disk_trouble
+from galaxy_tasks.acquisition.download import (
+    Download,
+    DownloadSettings,
+    FetchedFile,
+    check_file,
+    fetch_files,
+    read_sha256,
+    sha256_path,
+)
 from galaxy_tasks.acquisition.locate import (
     INCOMPLETE,
     PlacedFile,
@@ -33,6 +38,7 @@ from galaxy_tasks.acquisition.locate import (
     match_catalogue,
     require_image_names,
 )
+from galaxy_tasks.acquisition.partial_file import part_path
 from galaxy_tasks.acquisition.table_rows import count_rows
 from galaxy_tasks.acquisition.tables import is_image, list_file_names, read_table_header
 from galaxy_tasks.acquisition.versions import complete_from_zenodo, take_version
@@ -136,7 +142,7 @@ def fetch_release(
     is_kept_packed = zip_images == "in_place" and is_only and is_zip
     is_to_unpack = not is_kept_packed and not images.is_dir()
     _announce(release, placed, folder, is_to_unpack=is_to_unpack, settings=settings)
-    fetched = fetch_files(map(_as_remote, own), folder=folder, settings=settings)
+    fetched = fetch_files(map(_as_download, own), folder=folder, settings=settings)
     for file in own:
         if file.role != "images" and not file.md5:
             _require_content(release, file, folder / file.name)
@@ -235,8 +241,8 @@ def _estimate_bytes(release: Release, file: PublishedFile) -> int:
     return round(1e6 * (size_mb or 0))
 
 
-def _as_remote(file: PublishedFile) -> RemoteFile:
-    return RemoteFile(file.name, addresses=file.addresses, size_bytes=file.size_bytes, md5=file.md5)
+def _as_download(file: PublishedFile) -> Download:
+    return Download(file.name, addresses=file.addresses, size_bytes=file.size_bytes, md5=file.md5)
 
 
 def _unpack(archives: list[Path], images: Path, *, settings: DownloadSettings) -> None:
@@ -259,7 +265,7 @@ def _require_content(release: Release, file: PublishedFile, path: Path) -> None:
         with name_disk_trouble(path):
             _describe_table(release, file, path)
     except InputError as error:
-        record_path(path).unlink(missing_ok=True)
+        sha256_path(path).unlink(missing_ok=True)
         raise InputError(
             f"{str(error).rstrip('.')}. No hash of {path.name} is published, and this is not what "
             "it should hold. Move it away to have it fetched again."
@@ -308,8 +314,8 @@ def _check_file(release: Release, file: PublishedFile, folder: Path) -> CheckedF
     path = folder / file.name
     try:
         with name_disk_trouble(folder):
-            recorded = read_record(path)
-            found = check_file(_as_remote(file), folder=folder)
+            recorded = read_sha256(path)
+            found = check_file(_as_download(file), folder=folder)
             if file.md5:
                 content = "right, MD5 as published"
             elif file.role == "images":

@@ -28,7 +28,7 @@ def complete_from_zenodo(release: Release, folder: Path) -> Release:
         if not each.path or not (each.placeholder or each.file.md5)
     }
     wanted = {file.name: find_zenodo_record(file) for file in release.files if file.name in names}
-    offered: dict[tuple[str | None, str], zenodo.RecordFile] = {}
+    offered: dict[tuple[str | None, str], zenodo.ZenodoFile] = {}
     for record_id in dict.fromkeys(filter(None, wanted.values())):
         try:
             record = zenodo.request_record(record_id, url=_zenodo_url())
@@ -46,7 +46,7 @@ def complete_from_zenodo(release: Release, folder: Path) -> Release:
     return replace(release, files=tuple(files))
 
 
-def _complete(file: PublishedFile, offered: zenodo.RecordFile | None) -> PublishedFile:
+def _complete(file: PublishedFile, offered: zenodo.ZenodoFile | None) -> PublishedFile:
     if offered is None:
         return file
     if file.md5 and offered.md5 and file.md5 != offered.md5:

@@ -11,17 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from galaxy_tasks.acquisition.downloads.connection import ask
-from galaxy_tasks.acquisition.downloads.failures import TryError
-from galaxy_tasks.acquisition.downloads.patience import Patience
 from galaxy_tasks.errors import InputError, ResourceError
 
 PUBLIC_URL = "https://zenodo.org"
-_MOST_BYTES = 8 * 2**20
-_LONGEST_NAME = 80
+_MAX_BYTES = 8 * 2**20
+_MAX_NAME_LENGTH = 80
 
 
-class NoAnswerError(ResourceError):
+class ZenodoUnavailableError(ResourceError):
     """Zenodo gave no usable answer; a later request may get one."""
 
     def __init__(self, message: str, *, retry_after_s: float = 0.0) -> None:
@@ -31,7 +28,7 @@ class NoAnswerError(ResourceError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecordFile:
+class ZenodoFile:
     """A file of a record; None is what Zenodo does not say."""
 
     name: str
@@ -41,22 +38,22 @@ class RecordFile:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record:
+class ZenodoRecord:
     """One published version."""
 
     id: str
     concept: str
     version: str
     """What its authors call it, else the day of its publication, else empty."""
-    files: tuple[RecordFile, ...]
+    files: tuple[ZenodoFile, ...]
 
 
-def request_latest(concept: str, *, url: str = PUBLIC_URL, timeout_s: float = 20.0) -> Record:
+def request_latest(concept: str, *, url: str = PUBLIC_URL, timeout_s: float = 20.0) -> ZenodoRecord:
     """Return the latest version of a concept record.
 
     Raises:
         InputError: there is no such concept record, or the id is that of one of its versions.
-        NoAnswerError: a later request may be answered.
+        ZenodoUnavailableError: a later request may be answered.
     """
     records_url = f"{url.rstrip('/')}/api/records"
     try:
@@ -78,17 +75,19 @@ def request_latest(concept: str, *, url: str = PUBLIC_URL, timeout_s: float = 20
     return record
 
 
-def request_record(record_id: str, *, url: str = PUBLIC_URL, timeout_s: float = 20.0) -> Record:
+def request_record(
+    record_id: str, *, url: str = PUBLIC_URL, timeout_s: float = 20.0
+) -> ZenodoRecord:
     """Return a version by its own id.
 
     Raises:
         InputError: there is no such record.
-        NoAnswerError: a later request may be answered.
+        ZenodoUnavailableError: a later request may be answered.
     """
     return parse_record(_request(f"{url.rstrip('/')}/api/records/{record_id}", timeout_s=timeout_s))
 
 
-def parse_record(answer: Any) -> Record:
+def parse_record(answer: Any) -> ZenodoRecord:
     """Return the record of Zenodo's JSON.
 
     Raises:
@@ -105,10 +104,10 @@ def parse_record(answer: Any) -> Record:
     metadata = metadata if isinstance(metadata, dict) else {}
     version = metadata.get("version") or metadata.get("publication_date") or ""
     files = answer.get("files")
-    return Record(
+    return ZenodoRecord(
         id=record_id,
         concept=concept,
-        version=" ".join(str(version).split())[:_LONGEST_NAME],
+        version=" ".join(str(version).split())[:_MAX_NAME_LENGTH],
         files=tuple(
             file
             for entry in (files if isinstance(files, list) else [])
@@ -117,7 +116,7 @@ def parse_record(answer: Any) -> Record:
     )
 
 
-def _parse_file(entry: Any) -> RecordFile | None:
+def _parse_file(entry: Any) -> ZenodoFile | None:
     """Return a file, None for what has no name or address: nobody can fetch it."""
     entry = entry if isinstance(entry, dict) else {}
     links = entry.get("links")
@@ -126,7 +125,7 @@ def _parse_file(entry: Any) -> RecordFile | None:
         return None
     size, checksum = entry.get("size"), str(entry.get("checksum", ""))
     md5 = re.fullmatch(r"md5:([0-9a-fA-F]{32})", checksum)
-    return RecordFile(
+    return ZenodoFile(
         name=name,
         address=address,
         size_bytes=size if isinstance(size, int) and size >= 0 else None,
@@ -135,24 +134,21 @@ def _parse_file(entry: Any) -> RecordFile | None:
 
 
 def _request(address: str, *, timeout_s: float) -> Any:
-    """Return the JSON of an address; what takes longer than twice the timeout is given up."""
-    content, patience = b"", Patience(timeout_s, whole_s=2 * timeout_s)
+    """Return the JSON of an address; what takes longer than the timeout is given up."""
+    # Here, because DAG files import this module and httpx takes a while to load.
+    from galaxy_tasks.acquisition.http_client import RequestError, read_small
+
     try:
-        with ask(address, from_byte=0, validator=None, patience=patience) as answer:
-            while chunk := answer.read_chunk():
-                content += chunk
-                if len(content) > _MOST_BYTES:
-                    raise NoAnswerError(
-                        f"{address} sent {len(content)} bytes and no end; at most {_MOST_BYTES} "
-                        "were expected."
-                    )
-    except TryError as error:
+        content = read_small(address, max_bytes=_MAX_BYTES, timeout_s=timeout_s)
+    except RequestError as error:
         if error.kind == "refused":
             raise InputError(f"{address} {error}") from None
-        raise NoAnswerError(f"{address} {error}", retry_after_s=error.retry_after_s) from None
+        raise ZenodoUnavailableError(
+            f"{address} {error}", retry_after_s=error.retry_after_s
+        ) from None
     try:
         return json.loads(content)
     except (ValueError, RecursionError):
-        raise NoAnswerError(
+        raise ZenodoUnavailableError(
             f"{address} sent no JSON. Received: {content[:60].decode('utf-8', 'replace')!r}"
         ) from None

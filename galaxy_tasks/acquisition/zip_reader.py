@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from galaxy_tasks.acquisition.archives import iterate_zip, name_damage, select_members
-from galaxy_tasks.acquisition.downloads.disk import name_disk_trouble
+from galaxy_tasks.acquisition.disk import name_disk_trouble
 from galaxy_tasks.errors import InputError
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")

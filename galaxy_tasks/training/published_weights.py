@@ -3,8 +3,7 @@
 import os
 from pathlib import Path
 
-from galaxy_tasks.acquisition.downloads.fetching import fetch_file
-from galaxy_tasks.acquisition.downloads.records import DownloadSettings, RemoteFile
+from galaxy_tasks.acquisition.download import Download, DownloadSettings, fetch_file
 from galaxy_tasks.config import Architecture
 from galaxy_tasks.errors import ResourceError
 
@@ -37,7 +36,7 @@ def fetch_imagenet_weights(
     name = f"{architecture}_weights_tf_dim_ordering_tf_kernels_notop.h5"
     folder = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "models"
     address = f"{_URL}/{architecture.rstrip('0123456789')}/{name}"
-    published = RemoteFile(name, (address,), md5=_MD5[architecture])
+    published = Download(name, (address,), md5=_MD5[architecture])
     try:
         return fetch_file(published, folder=folder, settings=settings).path
     except ResourceError as error:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from galaxy_tasks.acquisition import zenodo
-from galaxy_tasks.acquisition.zenodo import NoAnswerError, Record
+from galaxy_tasks.acquisition.zenodo import ZenodoRecord, ZenodoUnavailableError
 from galaxy_tasks.errors import GalaxyMorphologyError
 from galaxy_tasks.watch.inbox import Announcement, Manifest
 
@@ -18,7 +18,7 @@ class _Concept:
     """What is known of one concept record."""
 
     due_s: float = 0.0
-    record: Record | None = None
+    record: ZenodoRecord | None = None
     failures: int = 0
     told: str = ""
 
@@ -54,7 +54,7 @@ class ConceptWatch:
             known.record = zenodo.request_latest(concept, url=self.url, timeout_s=self.timeout_s)
         except GalaxyMorphologyError as error:
             known.failures += 1
-            wish_s = error.retry_after_s if isinstance(error, NoAnswerError) else 0.0
+            wish_s = error.retry_after_s if isinstance(error, ZenodoUnavailableError) else 0.0
             pause_s = min(self.interval_s, _FIRST_PAUSE_S * 2 ** min(known.failures - 1, 16))
             pause_s = max(pause_s, min(wish_s, _LONGEST_WISH_S))
             known.due_s = self.clock() + pause_s
@@ -69,7 +69,7 @@ class ConceptWatch:
         return []
 
 
-def announce_version(manifest: Manifest, record: Record) -> Announcement:
+def announce_version(manifest: Manifest, record: ZenodoRecord) -> Announcement:
     """Return the announcement of a version; 'source' has what its record lacks."""
     return Announcement(
         manifest.name,

@@ -5,7 +5,12 @@ import json
 import pytest
 from fixtures.download_server import DownloadServer, Manner
 
-from galaxy_tasks.acquisition.zenodo import NoAnswerError, RecordFile, parse_record, request_latest
+from galaxy_tasks.acquisition.zenodo import (
+    ZenodoFile,
+    ZenodoUnavailableError,
+    parse_record,
+    request_latest,
+)
 from galaxy_tasks.config import parse_config
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.watch.inbox import Manifest
@@ -72,7 +77,7 @@ def test_a_record_is_read_with_its_files():
     assert (record.id, record.concept, record.version) == ("701", "700", "1.0")
     (file,) = record.files
     address = "https://zenodo.org/api/records/701/files/a.csv/content"
-    assert file == RecordFile(name="a.csv", address=address, size_bytes=97_300_000, md5="a" * 32)
+    assert file == ZenodoFile(name="a.csv", address=address, size_bytes=97_300_000, md5="a" * 32)
 
 
 def test_a_record_without_a_version_has_its_day_and_one_without_files_has_none():
@@ -165,9 +170,9 @@ def test_nothing_is_asked_where_no_manifest_follows_a_record(server, watch):
     [
         (Manner(status=500), "answers 500"),
         (Manner(status=404), "Zenodo has no concept record 700"),
-        (Manner(cut_after=20), "sent no JSON"),
-        (Manner(hold_after=20), "the connection broke: timed out"),
-        (Manner(resets=True, cut_after=0), "no answer|sent no JSON|broke"),
+        (Manner(cut_after=20), "the connection failed"),
+        (Manner(hold_after=20), "timed out after 0.5 s"),
+        (Manner(resets=True, cut_after=0), "the connection failed"),
     ],
 )
 def test_a_failure_is_told_once_and_tried_again_later_and_later(server, watch, clock, manner, told):
@@ -175,7 +180,7 @@ def test_a_failure_is_told_once_and_tried_again_later_and_later(server, watch, c
     publish(server, make_record(), *[manner] * 3)
     (found, (problem,)) = watch.read([MANIFEST])
     assert found == []
-    assert any(part in problem for part in told.split("|")), problem
+    assert told in problem
     assert problem.endswith("It is asked again in 60 s.")
     for pause_s in (59, 61, 119):
         clock.now_s += pause_s
@@ -212,26 +217,26 @@ def test_zenodo_says_how_long_it_wants_to_be_left_alone(server, watch, clock):
 
 def test_an_answer_that_takes_for_ever_is_given_up(server):
     publish(server, b"[" * 1_000_000, Manner(piece_pause_s=0.1))
-    with pytest.raises(NoAnswerError, match=r"timed out after 0\.6 s"):
+    with pytest.raises(ZenodoUnavailableError, match=r"timed out after 0\.3 s"):
         request_latest("700", url=server.address(""), timeout_s=0.3)
 
 
 def test_an_answer_too_large_for_a_record_is_given_up(server):
     publish(server, b"[" * (9 * 2**20))
-    with pytest.raises(NoAnswerError, match="and no end; at most 8388608 were expected"):
+    with pytest.raises(ZenodoUnavailableError, match="sends more than 8388608 bytes"):
         request_latest("700", url=server.address(""))
 
 
 @pytest.mark.parametrize("head", [b"HTTP/1.1 2", b"HTTP/1.1 200 OK\r\nX: "])
 def test_an_answer_that_drips_is_given_up_before_its_content(server, head):
     publish(server, make_record(), Manner(raw=head, drips=b"0"))
-    with pytest.raises(NoAnswerError, match=r"timed out after 0\.3 s"):
+    with pytest.raises(ZenodoUnavailableError, match=r"timed out after 0\.3 s"):
         request_latest("700", url=server.address(""), timeout_s=0.3)
 
 
-def test_all_steps_of_an_answer_together_take_at_most_twice_the_timeout(server):
+def test_all_steps_of_an_answer_share_one_deadline(server):
     onward = f"HTTP/1.1 302 Found\r\nLocation: {server.address(LATEST)}\r\n"
     slow = Manner(raw=onward.encode(), drips=b"X: 123456789\r\n\r\n")
     publish(server, make_record(), *[slow] * 4)  # a third of a second each
-    with pytest.raises(NoAnswerError, match="timed out"):
+    with pytest.raises(ZenodoUnavailableError, match="timed out"):
         request_latest("700", url=server.address(""), timeout_s=0.5)
