@@ -22,7 +22,7 @@ from galaxy_tasks.labels.crossmatch import (
 from galaxy_tasks.releases.shared_objects import explain_overlaps, find_hidden_overlaps
 from galaxy_tasks.storage import artifacts, cache_keys
 from galaxy_tasks.storage.artifacts import Artifact
-from galaxy_tasks.training.saved_model import ModelRecord, read_record
+from galaxy_tasks.training.model_record import ModelRecord, read_record
 
 PROBABILITIES, GALAXIES = "probabilities.npy", "galaxies.parquet"
 """Names of the files of a champion's predictions."""

@@ -17,10 +17,10 @@ from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.evaluation.metrics import Comparison, Evaluation, evaluate_probabilities
 from galaxy_tasks.formatting import format_millions
-from galaxy_tasks.labels.table import describe_test_set
+from galaxy_tasks.labels.test_set import describe_test_set
 from galaxy_tasks.storage import artifacts
 from galaxy_tasks.storage.artifacts import Artifact
-from galaxy_tasks.training.saved_model import ModelRecord, read_record, read_test_predictions
+from galaxy_tasks.training.model_record import ModelRecord, read_record, read_test_predictions
 
 _logger = logging.getLogger(__name__)
 

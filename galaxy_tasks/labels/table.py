@@ -5,7 +5,6 @@ some 15 microseconds a galaxy (measured on 1.6 million). That buys scikit-learn'
 draw and astropy's own matching, which users can repeat.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from galaxy_tasks.errors import InputError
 from galaxy_tasks.labels import crossmatch, placeholders, split, vote_rules
 from galaxy_tasks.labels.crossmatch import Merged
 from galaxy_tasks.labels.holdout import KNOWN_BY, choose_test
+from galaxy_tasks.labels.test_set import describe_test_set
 
 COLUMNS = (
     *("release", "release_index", "galaxy_id", "image_name"),
@@ -123,17 +123,6 @@ def name_galaxies(galaxies: pa.Table) -> pa.Array:
     """Return ids that are unique across releases: 'release:id'."""
     pairs = zip(galaxies["release"].to_pylist(), galaxies["galaxy_id"].to_pylist(), strict=True)
     return pa.array([f"{release}:{galaxy_id}" for release, galaxy_id in pairs], pa.string())
-
-
-def describe_test_set(galaxy_labels: Mapping[str, str]) -> dict[str, Any]:
-    """Return how many galaxies the test has, and the SHA-256 over their names and labels.
-
-    Names are 'release:id', in a run of one release as in one of several, so that the same galaxies
-    have the same hash.
-    """
-    lines = (f"{name}\t{label}\n" for name, label in sorted(galaxy_labels.items()))
-    digest = hashlib.sha256("".join(lines).encode()).hexdigest()
-    return {"galaxies": len(galaxy_labels), "sha256": digest}
 
 
 def count_splits(labels: pa.Table, classes: Sequence[str]) -> dict[str, dict[str, int]]:

@@ -18,12 +18,8 @@ from galaxy_tasks.images.prepare import prepare_image
 from galaxy_tasks.images.settings import ImageSettings
 from galaxy_tasks.storage import artifacts
 from galaxy_tasks.storage.atomic_io import write_durably
-from galaxy_tasks.training.saved_model import (
-    ModelRecord,
-    average_orientations,
-    load_classifier,
-    read_record,
-)
+from galaxy_tasks.training.model_record import ModelRecord, average_orientations, read_record
+from galaxy_tasks.training.saved_model import load_classifier
 
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """From images (n, size, size, 3) to probabilities (n, classes)."""

@@ -11,7 +11,7 @@ from galaxy_tasks.report.contents import MissingModel, gather_report
 from galaxy_tasks.report.page import render_report
 from galaxy_tasks.storage import artifacts
 from galaxy_tasks.storage.atomic_io import write_json
-from galaxy_tasks.training.saved_model import ModelRecord
+from galaxy_tasks.training.model_record import ModelRecord
 
 CLASSES = ("round", "edge_on")
 LABELS = np.arange(40) % 2

@@ -11,7 +11,8 @@ from galaxy_tasks.networks.classifier import predict_probabilities
 from galaxy_tasks.pipeline.process import run_step
 from galaxy_tasks.storage import artifacts
 from galaxy_tasks.storage.atomic_io import read_json
-from galaxy_tasks.training.saved_model import load_classifier, read_record, read_test_predictions
+from galaxy_tasks.training.model_record import read_record, read_test_predictions
+from galaxy_tasks.training.saved_model import load_classifier
 
 XLA = {"class_balance": "none", "xla": "on"}
 SAMPLED = {"class_balance": "sampling", "precision": "mixed_bfloat16"}

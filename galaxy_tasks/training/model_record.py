@@ -1,0 +1,78 @@
+"""What there is to know of a trained model without loading it: its record and test predictions.
+
+weights.weights.h5        weights alone; the architecture is rebuilt from code, never from a file
+model.json                settings, classes, input size, device, scores: see `ModelRecord`
+architecture.json         the layers, as Keras describes them, for other programs
+history.json              one record an epoch
+test_probabilities.npy    (orientations, galaxies, classes) float32
+test_galaxies.parquet     galaxy_id, label_index, row (in the images artifact), same order
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from galaxy_tasks.config import Architecture, RunConfig, parse_config
+from galaxy_tasks.errors import InputError
+from galaxy_tasks.storage.atomic_io import read_json
+
+WEIGHTS, MODEL, HISTORY = "weights.weights.h5", "model.json", "history.json"
+TEST_PROBABILITIES, TEST_GALAXIES = "test_probabilities.npy", "test_galaxies.parquet"
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """How a model was trained, and how well it did on the validation split."""
+
+    architecture: Architecture
+    classes: tuple[str, ...]
+    settings: dict[str, Any]
+    """RunConfig as JSON: how images are prepared, too."""
+    num_parameters: int
+    epochs: int
+    best_epoch: int
+    validation_macro_f1: float
+    training_s: float
+    images_per_s: float
+    device: str
+    orientations: int
+    """Orientations that test-time augmentation may average: 8, or 4 where classes are handed."""
+
+    @property
+    def config(self) -> RunConfig:
+        """The settings that the model was trained with."""
+        return parse_config(self.settings)
+
+
+def read_record(folder: Path) -> ModelRecord:
+    """Return the record of the model in a folder; raise InputError if there is none."""
+    path = folder / MODEL
+    if not path.is_file():
+        raise InputError(
+            f"{folder} holds no trained model: {MODEL} is missing. Expected a folder below "
+            "'models' in the artifacts' home, such as the winner's that the report names."
+        )
+    document = read_json(path)
+    return ModelRecord(**{**document, "classes": tuple(document["classes"])})
+
+
+def read_test_predictions(
+    folder: Path, *, test_time_augmentation: int
+) -> tuple[NDArray[np.float32], pd.DataFrame]:
+    """Return the test split's probabilities, (n, classes), and galaxies, in the same order."""
+    return (
+        average_orientations(np.load(folder / TEST_PROBABILITIES), test_time_augmentation),
+        pd.read_parquet(folder / TEST_GALAXIES),
+    )
+
+
+def average_orientations(probabilities: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """Return the mean over the first `count` orientations, or over all where there are fewer.
+
+    Shape: (orientations, n, classes) to (n, classes).
+    """
+    return probabilities[:count].mean(axis=0, dtype=np.float64).astype(np.float32)
