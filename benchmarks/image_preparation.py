@@ -95,13 +95,14 @@ def rate_of_processes(workers: int, paths: list[Path], repeats: int) -> tuple[fl
 
 def run_processes(workers: int, paths: list[Path], repeats: int) -> tuple[float, float]:
     """Return images a second of wall time after the first came, and the workers' CPU seconds."""
-    names = tuple(path.name for path in paths)
+    places = {path.name: path.name for path in paths}
+    names = tuple(places)
     done, first_s, before = 0, 0.0, os.times()
     with tempfile.TemporaryDirectory() as folder:
         slots = SlotFile(Path(folder, "slots.npy"), count=len(names) * repeats, size_px=SIZE_PX)
         slots.reserve()
         order = WorkOrder((paths[0].parent,), slots.path, HEADER_BYTES, SETTINGS)
-        chunks = [Chunk(n, n * len(names), names, folder=0) for n in range(repeats)]
+        chunks = [Chunk(n, n * len(names), names, 0, places) for n in range(repeats)]
         for outcomes in prepare_chunks(chunks, order=order, workers=workers):
             if first_s:
                 done += sum(len(outcome.reason) for outcome in outcomes)

@@ -22,9 +22,9 @@ from pathlib import Path
 from benchmarks.image_preparation import SETTINGS, draw_cutouts
 from galaxy_tasks.acquisition.archives import unpack_archives
 from galaxy_tasks.acquisition.download import DownloadSettings
-from galaxy_tasks.acquisition.zip_reader import is_zip, list_entries
+from galaxy_tasks.acquisition.image_folder import list_images
 from galaxy_tasks.images.prepare import prepare_image, use_one_thread
-from galaxy_tasks.images.workers import open_source
+from galaxy_tasks.images.source import open_images
 
 ROUNDS = 9
 CHUNK_IMAGES = 64
@@ -48,13 +48,14 @@ def pack(paths: list[Path], archive: Path, method: int) -> Path:
 
 def time_reading(images: Path, names: list[str]) -> tuple[float, float]:
     """Return images a second of CPU time: only read, and read and prepared."""
-    entries = list_entries(images) if is_zip(images) else None
+    places = list_images(images).images
     rates = []
     for prepare in (len, lambda data: prepare_image(data, SETTINGS)):
         started_s = time.process_time()
         for first in range(0, len(names), CHUNK_IMAGES):
-            with open_source(images, entries, max_side_px=SETTINGS.max_source_side_px) as read:
-                for name in names[first : first + CHUNK_IMAGES]:
+            chunk = {name: places[name] for name in names[first : first + CHUNK_IMAGES]}
+            with open_images(images, chunk, max_side_px=SETTINGS.max_source_side_px) as read:
+                for name in chunk:
                     prepare(read(name))
         rates.append(len(names) / (time.process_time() - started_s))
     return rates[0], rates[1]

@@ -1,5 +1,9 @@
 """How durations, sizes and names are written for people."""
 
+from collections.abc import Iterable
+
+_SHOWN_NAMES = 12
+
 
 def format_bytes(size_bytes: float) -> str:
     """Return a size in decimal units, as publishers state them: '3.4 GB'."""
@@ -29,3 +33,10 @@ def format_millions(count: int) -> str:
 def format_name(name: str) -> str:
     """Return a name as prose has it: spaces for underscores."""
     return name.replace("_", " ")
+
+
+def shorten(names: Iterable[str]) -> str:
+    """Return the first names as one line that says how many more there are."""
+    names = list(names)
+    more = f", and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
+    return (", ".join(names[:_SHOWN_NAMES]) + more) or "nothing"

@@ -23,6 +23,7 @@ from typing import IO, Any
 
 from galaxy_tasks.acquisition.disk import check_free_space, name_disk_trouble
 from galaxy_tasks.acquisition.download import DownloadSettings
+from galaxy_tasks.acquisition.image_names import IMAGE, is_hidden, judge_name
 from galaxy_tasks.acquisition.progress import ProgressLog
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.formatting import format_bytes
@@ -43,10 +44,6 @@ _CHUNK_BYTES = 2**18
 _TAR_BLOCK_BYTES = 512
 _UNFINISHED = ".unpacking"  # hidden, so that it is never a member's name
 
-_IMAGE_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".fits", ".fit")
-)
-_FILE_MANAGER_NAMES = frozenset(("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini"))
 _AMBIGUOUS = (
     "Such a name does not identify an image. Unpack the archive yourself with one of them renamed, "
     "and set 'images_folder' to that folder."
@@ -161,19 +158,26 @@ def select_members(archive: Path, members: Iterable[Member]) -> Iterator[Member]
         InputError: two images share a name, or the members unpack to more than is allowed.
     """
     names: set[str] = set()
-    total_bytes = 0
-    limit_bytes = min(MAX_UNPACKED_BYTES, _ratio_limit_bytes(archive))
-    for member in members:
+    for member in limit_size(archive, members):
         name = member.name.rpartition("/")[2]
-        if _is_hidden(member.name) or (name in names and not _is_image(name)):
+        is_hidden_file = any(map(is_hidden, member.name.split("/")))
+        if is_hidden_file or (name in names and judge_name(name) != IMAGE):
             continue
         if name in names:
             raise InputError(f"{archive} has two files named {name!r}. {_AMBIGUOUS}")
         names.add(name)
+        yield replace(member, name=name)
+
+
+def limit_size(archive: Path, members: Iterable[Member]) -> Iterator[Member]:
+    """Yield the members; raise InputError once they unpack to more than is allowed."""
+    total_bytes = 0
+    limit_bytes = min(MAX_UNPACKED_BYTES, _ratio_limit_bytes(archive))
+    for member in members:
         total_bytes += member.size_bytes
         if total_bytes > limit_bytes:
             raise _too_large(archive, total_bytes, limit_bytes)
-        yield replace(member, name=name)
+        yield member
 
 
 def iterate_zip(archive: Path, opened: zipfile.ZipFile) -> Iterator[Member]:
@@ -266,16 +270,6 @@ def _check_path(archive: Path, path: str) -> str:
     return path
 
 
-def _is_image(name: str) -> bool:
-    return Path(name).suffix.lower() in _IMAGE_SUFFIXES
-
-
-def _is_hidden(path: str) -> bool:
-    return any(
-        part.startswith(".") or part.lower() in _FILE_MANAGER_NAMES for part in path.split("/")
-    )
-
-
 def _unsafe(archive: Path, name: str, what: str) -> InputError:
     return InputError(f"{archive}: member {name!r} {what}. Nothing of this archive is used.")
 
@@ -295,7 +289,7 @@ def _unpack(
 
     def read() -> Iterator[Member]:
         for member in read_members(archive):
-            if member.name not in archive_of or _is_image(member.name):
+            if member.name not in archive_of or judge_name(member.name) == IMAGE:
                 yield member
 
     files = {member.name: member.size_bytes for member in read()}

@@ -28,10 +28,12 @@ from galaxy_tasks.acquisition.download import (
     read_sha256,
     sha256_path,
 )
+from galaxy_tasks.acquisition.image_folder import list_images
+from galaxy_tasks.acquisition.image_names import IMAGE, judge_name
 from galaxy_tasks.acquisition.locate import (
     INCOMPLETE,
     PlacedFile,
-    find_images,
+    find_image_source,
     find_placed,
     find_read_tables,
     locate_images,
@@ -40,7 +42,7 @@ from galaxy_tasks.acquisition.locate import (
 )
 from galaxy_tasks.acquisition.partial_file import part_path
 from galaxy_tasks.acquisition.table_rows import count_rows
-from galaxy_tasks.acquisition.tables import is_image, list_file_names, read_table_header
+from galaxy_tasks.acquisition.tables import read_table_header
 from galaxy_tasks.acquisition.versions import complete_from_zenodo, take_version
 from galaxy_tasks.acquisition.zip_reader import list_entries
 from galaxy_tasks.config import RunConfig
@@ -181,12 +183,9 @@ def check_release(release: Release, *, folder: Path) -> list[CheckedFile]:
             role = "mapping" if path.name in mapping else "catalogue"
             file = PublishedFile(name=path.name, addresses=(), role=role)
             checked.append(_check_file(release, file, folder))
-    images = find_images(release, folder)
+    images = find_image_source(release, folder)
     if images and images.is_dir():
-        with name_disk_trouble(folder):
-            count = sum(map(is_image, list_file_names(images)))
-        finding = f"{count:,} images, counted and not read"
-        checked.append(CheckedFile(name=images.name, finding=finding, is_right=count > 0))
+        checked.append(_check_image_folder(images))
     return checked
 
 
@@ -329,9 +328,18 @@ def _check_file(release: Release, file: PublishedFile, folder: Path) -> CheckedF
     return CheckedFile(name=file.name, finding=f"{content}, {details}")
 
 
+def _check_image_folder(folder: Path) -> CheckedFile:
+    try:
+        count = len(list_images(folder).images)
+    except InputError as error:
+        return CheckedFile(name=folder.name, finding=str(error), is_right=False)
+    finding = f"{count:,} images, counted and not read"
+    return CheckedFile(name=folder.name, finding=finding, is_right=count > 0)
+
+
 def _describe_archive(archive: Path) -> str:
     names = verify_archive(archive)
-    images = sum(map(is_image, names))
+    images = sum(judge_name(name) == IMAGE for name in names)
     if not images:
         raise InputError(f"{archive} holds {len(names)} files and no image. Fetch it again.")
     return f"{images:,} images, each readable to its end"
@@ -408,7 +416,7 @@ def _describe_state(release: Release, folder: Path, *, images_folder: str) -> di
     were verified when they were unpacked, are not looked at.
     """
     paths = [each.path for each in find_placed(release, folder)]
-    images = find_images(release, folder, named=images_folder)
+    images = find_image_source(release, folder, named=images_folder)
     if images is None or None in paths or (folder / INCOMPLETE).exists():
         return None
     return {

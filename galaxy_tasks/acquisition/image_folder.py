@@ -1,207 +1,202 @@
-"""Size and CRC-32 of every image of a release: of a zip as it states them, of a folder by reading.
+"""Which images a folder or a zip holds, with every other file accounted for.
 
-A folder is read once: what was found stands in a table beside the artifacts, and counts as long as
-a file's size and times are the same. A CRC-32 tells another image in place of one from the same;
-against somebody who makes a file of a given CRC-32 it is no help.
+An image is known by its name without folders, so that a folder, the same files in nested folders,
+and a zip of either have the same images, the same content and the same prepared pixels.
 """
 
-import hashlib
+import logging
 import os
-import time
-import zlib
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from unicodedata import normalize
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
+from galaxy_tasks.acquisition.image_names import (
+    IMAGE,
+    IMAGE_SUFFIXES,
+    OTHER,
+    is_hidden,
+    judge_name,
+    judge_path,
+)
+from galaxy_tasks.acquisition.zip_reader import ZipEntry, is_zip, list_entries
+from galaxy_tasks.errors import InputError
+from galaxy_tasks.formatting import shorten
+from galaxy_tasks.storage import artifacts
 
-from galaxy_tasks.acquisition.tables import list_file_names, open_unpacked
-from galaxy_tasks.acquisition.zip_reader import is_zip, list_entries
-from galaxy_tasks.errors import ResourceError
-from galaxy_tasks.storage.atomic_io import write_durably
+_logger = logging.getLogger(__name__)
 
-UNREADABLE = -1
-"""In place of a CRC-32, of a file that cannot be read."""
+ImagePlace = str | ZipEntry
+"""Where an image is: its path below the folder, or its entry in the zip."""
 
-_NEW_NS = 2 * 10**9
-"""A file that changed so shortly before it was read may change again within the same tick."""
-_CHUNK_BYTES = 1 << 20
-_FILES_AT_A_TIME = 64
-_SAY_EVERY_S = 5.0
-_COLUMNS = ("name", "size_bytes", "modified_ns", "changed_ns", "crc32")
-
-Numbers = NDArray[np.int64]
+_FOLDER = "folder"
 
 
-@dataclass(frozen=True)
-class Checksums:
-    """What is known of the content of a release's images, each one place in all of these."""
+@dataclass(frozen=True, kw_only=True)
+class ImageListing:
+    """The files of a folder or zip: each is an image, known to be none, or refused."""
 
-    names: list[str]
-    """File names, in no order."""
-    size_bytes: Numbers
-    crc32: Numbers
-    """0 to 2**32 - 1, or UNREADABLE."""
+    root: Path
+    """The folder, or the zip."""
+    images: Mapping[str, ImagePlace]
+    """By name without folders, in no order."""
+    ignored: tuple[str, ...] = ()
+    """Paths of files that are known to be no images, and of folders that are not read ('a/')."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """By path the reason why it is neither."""
 
+    def paths(self) -> dict[str, str]:
+        """Return where below the root each image is, by its name; in a zip, that is its name."""
+        return {
+            name: place if isinstance(place, str) else name for name, place in self.images.items()
+        }
 
-def checksum_images(images: Path, *, cache: Path | None = None) -> Checksums:
-    """Return size and CRC-32 of the images in a folder or a zip.
+    def find_by_id(self, pattern: str = "") -> dict[str, str]:
+        """Return the names of images by the galaxy's id in them, which is in Unicode's form NFC.
 
-    Args:
-        images: the folder, whose subfolders and hidden files do not count, or the zip.
-        cache: folder of the tables with what was read before; None: read everything.
-    """
-    if is_zip(images):
-        entries = list_entries(images)
-        return Checksums(
-            list(entries),
-            np.array([entry.size_bytes for entry in entries.values()], dtype=np.int64),
-            np.array([entry.crc32 for entry in entries.values()], dtype=np.int64),
-        )
-    names = list_file_names(images)
-    path = cache / f"{_name_table(images)}.parquet" if cache else None
-    states = np.array([_read_state(images / name) for name in names], dtype=np.int64).reshape(-1, 3)
-    crc32, is_known = _look_up(path, names, states)
-    rows = np.flatnonzero(~is_known)
-    if len(rows):
-        states[rows, 0], crc32[rows], is_lasting = _read_all(images, names, states, rows)
-        if path:
-            is_known[rows[is_lasting]] = True
-            _write_table(path, names, states, crc32, is_known)
-    return Checksums(names, states[:, 0], crc32)
+        Args:
+            pattern: file name with '{id}' for the id. Empty: the name without its suffix; of
+                images that differ only in it, the first of IMAGE_SUFFIXES counts.
+        """
+        if pattern:
+            before, _, after = pattern.partition("{id}")
+            expression = re.compile(re.escape(before) + "(.+)" + re.escape(after))
+            matches = ((expression.fullmatch(name), name) for name in self.images)
+            found = {match[1]: name for match, name in matches if match}
+        else:
+            ranked = sorted(self.images, key=_rank, reverse=True)
+            found = {name.rpartition(".")[0]: name for name in ranked}
+        # macOS writes names in another form than tables are in.
+        return {normalize("NFC", galaxy_id): name for galaxy_id, name in found.items()}
 
+    def describe(self) -> str:
+        """Return the counts as a line, with the names of what is no image."""
+        parts = [f"{len(self.images):,} images"]
+        if self.ignored:
+            parts.append(f"{len(self.ignored):,} other files ({shorten(sorted(self.ignored))})")
+        if self.refused:
+            each = (f"{path}: {reason}" for path, reason in sorted(self.refused.items()))
+            parts.append(f"{len(self.refused):,} refused ({shorten(each)})")
+        return f"{self.root} holds {', '.join(parts)}"
 
-def _name_table(images: Path) -> str:
-    return hashlib.sha256(os.fsencode(images.absolute())).hexdigest()[:16]
-
-
-def _read_state(path: Path) -> tuple[int, int, int]:
-    """Return size in bytes, and the times when content and file changed, in nanoseconds."""
-    try:
-        status = path.stat()
-    except OSError:  # gone, or not to be read either
-        return (0, 0, 0)
-    return (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-
-
-def _look_up(
-    path: Path | None, names: list[str], states: Numbers
-) -> tuple[Numbers, NDArray[np.bool_]]:
-    """Return the CRC-32 of files that are as they were when it was found, and which these are."""
-    crc32 = np.full(len(names), UNREADABLE, dtype=np.int64)
-    is_known = np.zeros(len(names), dtype=bool)
-    try:
-        table = pq.read_table(path, columns=list(_COLUMNS)) if path and path.is_file() else None
-    except (OSError, pa.ArrowException):  # a table of before; it is made anew
-        table = None
-    if table is None:
-        return crc32, is_known
-    own = pa.array(map(os.fsencode, names), pa.binary())
-    places = pc.index_in(own, table["name"].combine_chunks())  # pyright: ignore[reportAttributeAccessIssue]
-    places = places.fill_null(-1).to_numpy(zero_copy_only=False)
-    then = np.stack([table[name].to_numpy() for name in _COLUMNS[1:4]], axis=1)
-    is_known = places >= 0
-    is_known[is_known] = (then[places[is_known]] == states[is_known]).all(axis=1)
-    crc32[is_known] = table["crc32"].to_numpy()[places[is_known]]
-    return crc32, is_known
+    def log(self) -> None:
+        """Log the counts, as a warning where files are refused."""
+        _logger.log(logging.WARNING if self.refused else logging.INFO, "%s", self.describe())
 
 
-def _read_all(
-    folder: Path, names: list[str], states: Numbers, rows: Numbers
-) -> tuple[Numbers, Numbers, NDArray[np.bool_]]:
-    """Return bytes and CRC-32 of these files, and whether both hold until they change again."""
-    newest = time.time_ns() - _NEW_NS
-    found = []
-    told_s = time.monotonic()
-    for one in _read_in_threads(folder, [names[row] for row in rows]):
-        found.append(one)
-        if time.monotonic() - told_s >= _SAY_EVERY_S:
-            told_s = time.monotonic()
-            print(f"Checksums of images: {len(found):,} of {len(rows):,} read.", flush=True)
-    size_bytes, crc32 = np.array(found, dtype=np.int64).T
-    is_settled = (states[rows, 1:] < newest).all(axis=1) & (size_bytes == states[rows, 0])
-    return size_bytes, crc32, is_settled & (crc32 != UNREADABLE)
+def list_images(root: Path) -> ImageListing:
+    """Return the images of a folder, with all folders below it, or of a zip.
 
-
-def _read_in_threads(folder: Path, names: list[str]) -> Iterator[tuple[int, int]]:
-    """Yield bytes and CRC-32 of files in their order; more threads than cores, as disks wait."""
-    starts = range(0, len(names), _FILES_AT_A_TIME)
-    parts = (names[start : start + _FILES_AT_A_TIME] for start in starts)
-    with ThreadPoolExecutor(max_workers=min(32, 4 * (os.cpu_count() or 1))) as pool:
-        for some in pool.map(lambda part: [_read(folder / name) for name in part], parts):
-            yield from some
-
-
-def _read(path: Path) -> tuple[int, int]:
-    size_bytes = crc32 = 0
-    try:
-        with path.open("rb", buffering=0) as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                size_bytes += len(chunk)
-                crc32 = zlib.crc32(chunk, crc32)
-    except (FileNotFoundError, PermissionError):
-        return (size_bytes, UNREADABLE)
-    except OSError as error:  # the disk or the network may be back at the next try
-        raise ResourceError(f"{path} cannot be read: {error.strerror}") from error
-    return (size_bytes, crc32)
-
-
-def _write_table(
-    path: Path, names: list[str], states: Numbers, crc32: Numbers, is_known: NDArray[np.bool_]
-) -> None:
-    rows = np.flatnonzero(is_known)
-    columns = [*states[rows].T, crc32[rows]]
-    table = pa.table(
-        dict(
-            zip(
-                _COLUMNS,
-                [pa.array((os.fsencode(names[row]) for row in rows), pa.binary()), *columns],
-                strict=True,
-            )
-        )
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_durably(path, lambda file: pq.write_table(table, file))
-
-
-# What a release holds, as one hash: of its tables' bytes, and of its images' names and content.
-
-
-_CHUNK_BYTES = 1 << 20
-
-
-def hash_content(tables: Iterable[Path], *, images: Path, checksums: Path | None = None) -> str:
-    """Return the SHA-256 over the tables' bytes and the images' names, sizes and CRC-32s, as hex.
-
-    A zip has the hash of the folder that it unpacks to.
-
-    Args:
-        tables: the release's tables.
-        images: the folder or the zip with its images.
-        checksums: where CRC-32s found before are kept; None: nowhere.
+    Linked folders are read, each once. Hidden files and folders, those that file managers make, and
+    the results of this project are ignored.
 
     Raises:
-        InputError: a gzipped table is truncated or damaged.
+        InputError: there is no such folder or zip, the zip is damaged or unsafe, or two images have
+            one name.
     """
-    digest = hashlib.sha256()
-    for table in tables:
-        digest.update(_hash_table(table))
-    found = checksum_images(images, cache=checksums)
-    each = zip(found.names, found.size_bytes.tolist(), found.crc32.tolist(), strict=True)
-    for line in sorted(f"{name}\0{size_bytes}\0{crc32}\n" for name, size_bytes, crc32 in each):
-        digest.update(line.encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()
+    if is_zip(root):
+        entries = list_entries(root)
+        return _sort_files(root, ((path, judge_path(path)) for path in entries), entries)
+    return _sort_files(root, _walk(root), {})
 
 
-def _hash_table(path: Path) -> bytes:
-    """Hash what a table holds: unpacked, so that a damaged gzip file is found."""
-    digest = hashlib.sha256()
-    with open_unpacked(path) as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.digest()
+def has_images(folder: Path) -> bool:
+    """Return whether a folder holds an image at all; stops at the first."""
+    return any(kind == IMAGE for _, kind in _walk(folder))
+
+
+def find_image_folders(folder: Path) -> list[Path]:
+    """Return the folders of this one that hold images, or itself if it holds one directly."""
+    paths = (path for path, kind in _walk(folder) if kind == IMAGE)
+    names = {path.split("/")[0] if "/" in path else "" for path in paths}
+    return [folder] if "" in names else sorted(folder / name for name in names)
+
+
+def _sort_files(
+    root: Path, files: Iterable[tuple[str, str]], entries: Mapping[str, ZipEntry]
+) -> ImageListing:
+    paths: dict[str, str] = {}
+    ignored, refused, repeated = [], {}, []
+    for path, kind in files:
+        if kind == IMAGE:
+            name = path.rpartition("/")[2]
+            if paths.setdefault(name, path) != path:
+                repeated.append(sorted((path, paths[name])))
+        elif kind == OTHER:
+            ignored.append(path)
+        else:
+            refused[path] = kind
+    if repeated:
+        _refuse_repeated(root, repeated)
+    images = {name: entries[path] for name, path in paths.items()} if entries else paths
+    return ImageListing(root=root, images=images, ignored=tuple(ignored), refused=refused)
+
+
+def _refuse_repeated(root: Path, repeated: list[list[str]]) -> None:
+    first, second = min(repeated)
+    more = f" and {len(repeated) - 1:,} more such images" if len(repeated) > 1 else ""
+    raise InputError(
+        f"{root} holds two images of one name: {first} and {second}{more}. An image is known by "
+        "its name without folders. Rename or remove one of them, or name the folder that is meant "
+        "('images_folder' in training)."
+    )
+
+
+def _walk(root: Path) -> Iterator[tuple[str, str]]:
+    """Yield each file's path below the root with its kind, or why it is refused.
+
+    So are folders that are not read; their paths end in a slash.
+    """
+    seen = {_identify(artifacts.home())} - {_identify(root)}
+    pending = [""]
+    while pending:
+        below = pending.pop()
+        folder = root / below
+        if (identity := _identify(folder)) in seen:
+            yield below, OTHER
+            continue
+        seen.add(identity)
+        try:
+            with os.scandir(folder) as opened:
+                entries = list(opened)
+        except OSError as error:
+            if not below:
+                raise InputError(f"{root} is no readable folder or zip: {error.strerror}") from None
+            yield below, f"the folder cannot be read: {error.strerror}"
+            continue
+        folders = []
+        for entry in entries:
+            kind = _judge_entry(entry)
+            if kind != _FOLDER:
+                yield below + entry.name, kind
+            elif is_hidden(entry.name):
+                yield f"{below}{entry.name}/", OTHER
+            else:
+                folders.append(f"{below}{entry.name}/")
+        pending += sorted(folders, reverse=True)
+
+
+def _identify(folder: Path) -> tuple[int, int] | None:
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _judge_entry(entry: os.DirEntry[str]) -> str:
+    """Return 'folder', the kind of a file, or why it is refused."""
+    try:
+        if entry.is_dir():
+            return _FOLDER
+        kind = judge_name(entry.name)
+        if kind == IMAGE and not entry.is_file():
+            return "a link to nothing" if entry.is_symlink() else "not a regular file"
+    except OSError as error:  # links that lead to each other
+        return f"cannot be read: {error.strerror}"
+    return kind
+
+
+def _rank(name: str) -> tuple[int, str]:
+    return IMAGE_SUFFIXES.index(f".{name.rpartition('.')[2].lower()}"), name

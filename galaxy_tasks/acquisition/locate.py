@@ -1,28 +1,27 @@
 """Find a release on disk: which files it is read from, which columns, and what its content is."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from galaxy_tasks.acquisition.image_folder import hash_content
+from galaxy_tasks.acquisition.checksums import hash_content
+from galaxy_tasks.acquisition.image_folder import find_image_folders, has_images, list_images
+from galaxy_tasks.acquisition.image_names import is_hidden
 from galaxy_tasks.acquisition.table_rows import require_rows
 from galaxy_tasks.acquisition.tables import (
     TABLE_SUFFIXES,
     Table,
     advise,
     find_table,
-    is_image,
     is_table,
-    list_file_names,
-    list_images,
     match_columns,
     read_table_header,
-    shorten,
 )
 from galaxy_tasks.acquisition.zip_reader import is_zip
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
+from galaxy_tasks.formatting import shorten
 from galaxy_tasks.releases import RELEASES
 from galaxy_tasks.releases.schema import (
     GivenScheme,
@@ -35,40 +34,36 @@ from galaxy_tasks.releases.schema import (
 )
 from galaxy_tasks.storage.cache_keys import ReleaseFiles
 
-# Find a release's images on disk: the folder, or the zip that stands for it.
-
-
 INCOMPLETE = ".images.incomplete"
 """Beside an image folder while archives are unpacked into it: it stands for none of them."""
 
 
 def locate_images(config: RunConfig, release: Release, folder: Path) -> Path:
-    """Return the folder with the images, else the zip with them, inside a source folder.
+    """Return the folder with the images, or the zip with them, of a source folder.
 
     Raises:
-        InputError: there is neither, or more than one; says what is there.
+        InputError: there is neither, or more than one.
     """
-    if config.images_folder:
-        stay_inside(folder, config.images_folder, setting="images_folder")
-    found = find_images(release, folder, named=config.images_folder)
-    names = (config.images_folder,) if config.images_folder else release.images_folders
-    if found is None and (folder / INCOMPLETE).exists():
+    if found := find_image_source(release, folder, named=config.images_folder):
+        return found
+    if (folder / INCOMPLETE).exists():
         raise InputError(
-            f"The images in {folder} are unpacked in part only. Run `galaxy-morphology releases "
-            f"fetch {release.name} --folder {folder}` to go on."
+            f"The images in {folder} are unpacked only in part. Run `galaxy-morphology releases "
+            f"fetch {release.name} --folder {folder}` to continue."
         )
-    if found is None and names:
+    names = (config.images_folder,) if config.images_folder else release.images_folders
+    if names:
         raise InputError(
             f"{folder} lacks the image folder {' or '.join(names)}, and a zip in its place. Set "
-            f"'images_folder' if it is named otherwise. Found: {describe_folder(folder)}"
+            f"'images_folder' if it has another name. Found: {describe_folder(folder)}"
         )
-    return found or _choose_images(folder)
+    return _choose_image_source(folder)
 
 
-def find_images(release: Release, folder: Path, *, named: str = "") -> Path | None:
+def find_image_source(release: Release, folder: Path, *, named: str = "") -> Path | None:
     """Return the release's image folder, or the zip in its place; None if there is neither.
 
-    A folder that archives are only partly unpacked into counts as none.
+    A folder into which archives are unpacked only in part does not count.
 
     Args:
         release: names the folder, and the archive that is published.
@@ -78,57 +73,24 @@ def find_images(release: Release, folder: Path, *, named: str = "") -> Path | No
     names = (named,) if named else release.images_folders
     paths = [Path(os.path.normpath(folder / name)) for name in names]
     zips = [*paths, *(path.with_name(path.name + ".zip") for path in paths)]
-    if not named:
-        zips += [folder / name for name in _name_whole_archive(release)]
+    archives = [file.name for file in release.files if file.role == "images"]
+    if not named and len(archives) == 1:  # several would have to be unpacked together
+        zips.append(folder / archives[0])
     is_partial = not named and (folder / INCOMPLETE).exists()
     folders = [] if is_partial else [path for path in paths if path.is_dir()]
     return next(iter(folders), None) or next((path for path in zips if is_zip(path)), None)
 
 
-def _name_whole_archive(release: Release) -> Iterator[str]:
-    """Yield the name of the archive if it has all the images; parts must be unpacked together."""
-    archives = [file.name for file in release.files if file.role == "images"]
-    if len(archives) == 1:
-        yield archives[0]
-
-
-def _choose_images(folder: Path) -> Path:
-    """Return the only folder that holds images, the folder itself, or the only zip."""
-    holding = [path for path in sorted(folder.iterdir()) if path.is_dir() and has_images(path)]
-    if len(holding) == 1:
-        return holding[0]
-    if not holding and has_images(folder):
-        return folder
-    zips = [] if holding else [path for path in sorted(folder.iterdir()) if is_zip(path)]
-    if len(zips) == 1:
-        return zips[0]
+def _choose_image_source(folder: Path) -> Path:
+    """Return the folder itself if it holds images, its only folder that does, or its only zip."""
+    zips = (path for path in sorted(folder.iterdir()) if is_zip(path) and not is_hidden(path.name))
+    found = find_image_folders(folder) or list(zips)
+    if len(found) == 1:
+        return found[0]
     raise InputError(
-        f"{folder} must hold one folder with images, or one zip. Set 'images_folder'. "
-        f"Found with images: {_join_names(holding or zips)}"
+        f"{folder} must hold one folder with images, or one zip. Set 'images_folder' to its name, "
+        f"or to '.' for all folders. Found with images: {shorten(path.name for path in found)}"
     )
-
-
-def _join_names(paths: Iterable[Path]) -> str:
-    return shorten(path.name for path in paths)
-
-
-def has_images(folder: Path) -> bool:
-    """Return whether the folder itself holds an image."""
-    return any(is_image(path.name) for path in folder.iterdir())
-
-
-def stay_inside(folder: Path, name: str, *, setting: str) -> Path:
-    """Return folder / name; who may start a run may not read the machine's other files with it.
-
-    Raises:
-        InputError: the name leads out of the folder.
-    """
-    path = Path(os.path.normpath(folder / name))
-    if not path.is_relative_to(os.path.normpath(folder)):
-        raise InputError(
-            f"{setting!r} must lie inside the source folder {folder}. Received: {name!r}"
-        )
-    return path
 
 
 def describe_folder(folder: Path) -> str:
@@ -187,13 +149,15 @@ def locate_release(
     images = locate_images(config, release, folder)
     mapping = _locate_mapping(release, folder, catalogue=catalogue)
     plan = plan_catalogue(config, catalogue)
-    if not list_images(images, pattern=release.image_name_pattern):
+    listing = list_images(images)
+    listing.log()
+    if not listing.find_by_id(release.image_name_pattern):
         raise InputError(
-            f"{images} holds no image named like '{release.image_name_pattern or '{id}.jpg'}'. "
-            f"Found: {shorten(sorted(list_file_names(images)))}"
+            f"No image is named like '{release.image_name_pattern or '{id}.jpg'}'. "
+            f"{listing.describe()}. Images: {shorten(sorted(listing.images))}"
         )
     tables = [catalogue, mapping] if mapping else [catalogue]
-    content = hash_content(tables, images=images, checksums=checksums)
+    content = hash_content(tables, images=listing, checksums=checksums)
     require_rows(plan.table)
     return ReleaseFiles(
         catalogue=str(catalogue),
@@ -304,8 +268,7 @@ def scheme_columns(scheme: Scheme, *, minimum_votes: int) -> tuple[str, ...]:
 
 def _locate_catalogue(config: RunConfig, release: Release, folder: Path) -> Path:
     if config.catalogue_file:
-        path = stay_inside(folder, config.catalogue_file, setting="catalogue_file")
-        return _require_file(path, "the catalogue")
+        return _require_file(folder / config.catalogue_file, "the catalogue")
     if release.catalogue_names:
         return _first_table(folder, release.catalogue_names, "the catalogue")
     tables = sorted(p for p in folder.iterdir() if is_table(p) and not p.name.startswith("."))
@@ -417,10 +380,9 @@ def _find_file(release: Release, file: PublishedFile, folder: Path) -> Path | No
 
 
 def _find_images_instead(release: Release, folder: Path) -> Path | None:
-    images = find_images(release, folder)
-    if images and images.is_dir():
-        return images if has_images(images) else None
-    return images
+    images = find_image_source(release, folder)
+    is_empty = images and images.is_dir() and not has_images(images)
+    return None if is_empty else images
 
 
 def _strip_format(name: str) -> str:

@@ -8,7 +8,6 @@ import csv
 import difflib
 import gzip
 import io
-import os
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,17 +19,15 @@ from typing import IO, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from galaxy_tasks.acquisition.zip_reader import is_zip, list_entries
 from galaxy_tasks.errors import InputError
+from galaxy_tasks.formatting import shorten
 from galaxy_tasks.releases.schema import Release
 
 FITS_SUFFIXES = (".fits", ".fit", ".fits.gz", ".fit.gz")
 TABLE_SUFFIXES = (".csv", ".csv.gz", ".parquet", *FITS_SUFFIXES)
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 DELIMITERS = (",", ";", "\t", "|")
 MOST_HEADER_CHARACTERS = 1_000_000
 """The widest release, with 231 columns, has a header of 8,000."""
-_SHOWN_NAMES = 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -242,45 +239,3 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def shorten(names: Iterable[str]) -> str:
-    """Return the first names as one line that says how many more there are."""
-    names = list(names)
-    more = f", and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
-    return (", ".join(names[:_SHOWN_NAMES]) + more) or "nothing"
-
-
-def list_images(folder: Path, *, pattern: str) -> dict[str, str]:
-    """Return the image names of a folder, or a zip, by the id in them.
-
-    Args:
-        folder: listed once, without its subfolders; of a zip all folders count.
-        pattern: file name with '{id}' for the id; empty: the id and any image suffix, where of
-            two files with the same id that with the earlier suffix in IMAGE_SUFFIXES counts.
-    """
-    if pattern:
-        before, _, after = pattern.partition("{id}")
-        expression = re.compile(re.escape(before) + "(.+)" + re.escape(after))
-        matches = ((expression.fullmatch(name), name) for name in list_file_names(folder))
-        return {match[1]: name for match, name in matches if match}
-    by_suffix = sorted(list_file_names(folder), key=_rank_suffix, reverse=True)
-    return {Path(name).stem: name for name in by_suffix if is_image(name)}
-
-
-def is_image(name: str) -> bool:
-    """Return whether a file name ends as those of images do."""
-    return name.lower().endswith(IMAGE_SUFFIXES)
-
-
-def _rank_suffix(name: str) -> tuple[int, str]:
-    suffix = Path(name).suffix.lower()
-    return (IMAGE_SUFFIXES.index(suffix) if suffix in IMAGE_SUFFIXES else 9, name)
-
-
-def list_file_names(folder: Path) -> list[str]:
-    """Return the names of a folder's or zip's files, in no order; hidden files are left out."""
-    if is_zip(folder):
-        return list(list_entries(folder))
-    with os.scandir(folder) as entries:
-        return [e.name for e in entries if e.is_file() and not e.name.startswith(".")]

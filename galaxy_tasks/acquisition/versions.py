@@ -7,8 +7,8 @@ from pathlib import Path
 
 from galaxy_tasks.acquisition import zenodo
 from galaxy_tasks.acquisition.locate import find_placed
-from galaxy_tasks.acquisition.tables import shorten
 from galaxy_tasks.errors import GalaxyMorphologyError, InputError
+from galaxy_tasks.formatting import shorten
 from galaxy_tasks.releases.availability import find_zenodo_record
 from galaxy_tasks.releases.schema import PublishedFile, Release
 

@@ -1,7 +1,6 @@
 """Read a zip in place: files by name, so that its content need not exist twice on the disk.
 
-A zip with images stands for the folder that it would be unpacked to, and its files have the names
-they would have there.
+A zip with images stands for the folder that it would be unpacked to.
 """
 
 import functools
@@ -13,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from galaxy_tasks.acquisition.archives import iterate_zip, name_damage, select_members
+from galaxy_tasks.acquisition.archives import iterate_zip, limit_size, name_damage
 from galaxy_tasks.acquisition.disk import name_disk_trouble
 from galaxy_tasks.errors import InputError
 
@@ -83,11 +82,11 @@ def is_zip(path: Path) -> bool:
 
 
 def list_entries(archive: Path) -> Mapping[str, ZipEntry]:
-    """Return the entries of a zip by the names that its files would be unpacked under.
+    """Return the entries of a zip by their paths in it.
 
     Raises:
-        InputError: it is no zip, is damaged, is compressed by a method other than deflate, or would
-            be refused by `unpack_archives`.
+        InputError: it is no zip, is damaged, is compressed by a method other than deflate, has two
+            files of one path, or would be refused by `unpack_archives`.
     """
     with name_disk_trouble(archive):
         status = archive.stat()
@@ -102,11 +101,13 @@ def _list_entries(archive: Path, _size_bytes: int, _changed_ns: int) -> Mapping[
         name_damage(archive),
         zipfile.ZipFile(archive) as opened,
     ):
-        return {
-            member.name: _describe_entry(archive, member.entry)
-            for member in select_members(archive, iterate_zip(archive, opened))
-            if member.entry
-        }
+        entries: dict[str, ZipEntry] = {}
+        for member in limit_size(archive, iterate_zip(archive, opened)):
+            assert member.entry is not None
+            if member.name in entries:
+                raise InputError(f"{archive} has two files named {member.name!r}.")
+            entries[member.name] = _describe_entry(archive, member.entry)
+        return entries
 
 
 def _describe_entry(archive: Path, entry: zipfile.ZipInfo) -> ZipEntry:

@@ -75,13 +75,13 @@ def run(
 
 @app.command()
 def predict(
-    paths: Annotated[list[Path], typer.Argument(help="Images, or folders of images.")],
+    paths: Annotated[list[Path], typer.Argument(help="Images, folders or zips of images.")],
     *,
     model: Annotated[Path, typer.Option(help="Folder of a trained model; the report names it.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="CSV file to write.")],
 ) -> None:
     """Classify images with a trained model, to a CSV of id, class and probabilities."""
-    from galaxy_tasks.prediction.images import find_images, predict_to_csv
+    from galaxy_tasks.prediction.images import predict_to_csv
 
     if not output.absolute().parent.is_dir():
         raise InputError(f"The folder of {output} does not exist.")
@@ -90,7 +90,7 @@ def predict(
             f"--output names the CSV file to write. Received a folder: {output}. "
             f"Name a file in it, such as {output / 'classes.csv'}."
         )
-    count = predict_to_csv(find_images(paths), model_folder=model, output=output)
+    count = predict_to_csv(paths, model_folder=model, output=output)
     print(f"Wrote {output}: {count.classified:,} classified, {count.rejected:,} rejected.")
 
 

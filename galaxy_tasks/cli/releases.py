@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from galaxy_tasks.acquisition.fetch import check_release, fetch_release
-from galaxy_tasks.acquisition.locate import find_images, find_placed, find_read_tables
-from galaxy_tasks.acquisition.tables import is_image, list_file_names
+from galaxy_tasks.acquisition.image_folder import list_images
+from galaxy_tasks.acquisition.locate import find_image_source, find_placed, find_read_tables
 from galaxy_tasks.acquisition.versions import complete_from_zenodo
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.releases import RELEASES
@@ -161,7 +161,7 @@ def find_files(release: Release, folder: Path) -> FilesOnDisk:
     tables = find_read_tables(release, place)
     placed = (each.path for each in find_placed(release, place))
     names = dict.fromkeys(path.name for path in (*tables, *placed) if path and path.is_file())
-    images = _count_images(find_images(release, place)) if names else 0
+    images = _count_images(find_image_source(release, place)) if names else 0
     has_tables = len(tables) == (2 if isinstance(release.mapping, ImageMapping) else 1)
     return FilesOnDisk(
         folder=place, names=tuple(names), images=images, is_complete=has_tables and images > 0
@@ -170,8 +170,8 @@ def find_files(release: Release, folder: Path) -> FilesOnDisk:
 
 def _count_images(images: Path | None) -> int:
     try:
-        return sum(map(is_image, list_file_names(images))) if images else 0
-    except InputError:  # damaged; `check` says how
+        return len(list_images(images).images) if images else 0
+    except InputError:  # damaged, or two images of one name; `check` says how
         return 0
 
 

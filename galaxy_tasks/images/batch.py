@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import csv
 
-from galaxy_tasks.acquisition.zip_reader import is_zip, list_entries
+from galaxy_tasks.acquisition.image_folder import list_images
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.images import prepare
 from galaxy_tasks.images.resume import HEADER_BYTES, Journal, SlotFile
@@ -246,11 +246,10 @@ def prepare_cutouts(
     folder_out: Path,
     *,
     galaxies: "pd.DataFrame | pa.Table",
-    images_folder: Path,
+    image_folders: Sequence[Path],
     settings: ImageSettings,
     max_rejected_fraction: float,
     workers: int,
-    other_folders: Sequence[Path] = (),
 ) -> PreparationSummary:
     """Write prepare.npy, manifest.parquet and rejected.parquet into `folder_out`.
 
@@ -270,7 +269,7 @@ def prepare_cutouts(
     table = order_galaxies(galaxies)
     if settings.opencv_device == "opencl":
         prepare.require_opencl()
-    folders = (images_folder, *other_folders)
+    folders = tuple(image_folders)
     plan = artifacts.key_of(
         {
             "galaxies": fingerprint(table),
@@ -310,16 +309,15 @@ def _is_complete(folder: Path, plan: str) -> bool:
 def _cut_into_chunks(table: pa.Table, folders: Sequence[Path]) -> list[Chunk]:
     """Return the table's images in chunks, each of one folder."""
     names, indices = table["image_name"].to_pylist(), table[FOLDER].to_numpy()
-    entries = [list_entries(folder) if is_zip(folder) else None for folder in folders]
-    turns = [0, *(np.flatnonzero(np.diff(indices)) + 1).tolist(), len(names)]
+    listed = [list_images(folder).images for folder in folders]
+    starts = [0, *(np.flatnonzero(np.diff(indices)) + 1).tolist(), len(names)]
     chunks: list[Chunk] = []
-    for start, stop in pairwise(turns):
+    for start, stop in pairwise(starts):
         folder = int(indices[start])
-        inside = entries[folder]
         for first in range(start, stop, _CHUNK_IMAGES):
             own = tuple(names[first : min(first + _CHUNK_IMAGES, stop)])
-            own_entries = None if inside is None else {n: inside[n] for n in own if n in inside}
-            chunks.append(Chunk(len(chunks), first, own, folder, own_entries))
+            places = {name: listed[folder][name] for name in own if name in listed[folder]}
+            chunks.append(Chunk(len(chunks), first, own, folder, places))
     return chunks
 
 
@@ -331,7 +329,7 @@ def _prepare_missing(
     if not missing:
         return
     slots.reserve()
-    num_missing = sum(len(chunk.file_names) for chunk in missing)
+    num_missing = sum(len(chunk.image_names) for chunk in missing)
     processes = min(count_workers(workers), len(missing))
     print(f"Preparing {num_missing:,} images in {processes} process(es)", flush=True)
     if finished:

@@ -12,55 +12,20 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from joblib import cpu_count
 
-from galaxy_tasks.acquisition.zip_reader import ZipEntry, ZipReader
-from galaxy_tasks.errors import InputError, ResourceError
+from galaxy_tasks.acquisition.image_folder import ImagePlace
+from galaxy_tasks.errors import ResourceError
 from galaxy_tasks.images import prepare
-from galaxy_tasks.images.headers import RejectedImage, check_size, read_header, read_image_file
+from galaxy_tasks.images.headers import RejectedImage, read_header
 from galaxy_tasks.images.settings import ImageSettings
-
-# Where image files are read from: a folder, or a zip in place.
-
-
-ReadImage = Callable[[str], bytes]
-
-
-@contextmanager
-def open_source(
-    images: Path, entries: Mapping[str, ZipEntry] | None, *, max_side_px: int
-) -> Iterator[ReadImage]:
-    """Yield what reads an image by its name; it raises RejectedImage as `read_image_file` does.
-
-    Args:
-        images: a folder, or a zip.
-        entries: where in the zip the images are; None: it is a folder.
-        max_side_px: longest side that an image can have, which bounds the size of its file.
-    """
-    if entries is None:
-        yield lambda name: read_image_file(images / name, max_side_px=max_side_px)
-        return
-    with ZipReader(images, entries) as members:
-        yield lambda name: _read_member(members, name, max_side_px=max_side_px)
-
-
-def _read_member(members: ZipReader, name: str, *, max_side_px: int) -> bytes:
-    if name not in members.entries:
-        raise RejectedImage("missing", f"no such file in {members.archive.name}")
-    entry = members.entries[name]
-    check_size(max(entry.size_bytes, entry.packed_bytes), max_side_px=max_side_px)
-    try:
-        return members.read(name)
-    except InputError as error:
-        raise RejectedImage("undecodable", str(error)) from None
-
+from galaxy_tasks.images.source import ReadImage, open_images
 
 _YIELD_EVERY_S = 0.5
 """What is finished goes to the disk together: each flush costs some hundredths of a second."""
@@ -74,11 +39,11 @@ class Chunk:
 
     number: int
     first_slot: int
-    file_names: tuple[str, ...]
+    image_names: tuple[str, ...]
     folder: int
-    """Where they are, as the position in WorkOrder.images_folders."""
-    entries: Mapping[str, ZipEntry] | None = None
-    """Where in the zip they are, so that no worker has to read its directory; None: a folder."""
+    """Where they are, as the position in WorkOrder.image_folders."""
+    places: Mapping[str, ImagePlace]
+    """Where in it they are, so that no worker has to list it."""
 
 
 @dataclass
@@ -97,7 +62,7 @@ class ChunkOutcome:
 class WorkOrder:
     """What all chunks have in common. Slot n of the output begins at first_byte + n × slot size."""
 
-    images_folders: tuple[Path, ...]
+    image_folders: tuple[Path, ...]
     """Folders, or zips."""
     output: Path
     first_byte: int
@@ -187,12 +152,12 @@ def _prepare_chunk(chunk: Chunk) -> ChunkOutcome:
     outcome = ChunkOutcome(chunk.number)
     max_side_px = order.settings.max_source_side_px
     try:
-        folder = order.images_folders[chunk.folder]
+        folder = order.image_folders[chunk.folder]
         with (
-            open_source(folder, chunk.entries, max_side_px=max_side_px) as read,
+            open_images(folder, chunk.places, max_side_px=max_side_px) as read,
             order.output.open("r+b", buffering=0) as output,
         ):
-            for slot, name in enumerate(chunk.file_names, chunk.first_slot):
+            for slot, name in enumerate(chunk.image_names, chunk.first_slot):
                 output.seek(order.first_byte + slot * order.slot_bytes)
                 _prepare_file(name, read, order.settings, output, outcome)
     except OSError as error:  # a disk that is full or fails; a later attempt may succeed

@@ -19,10 +19,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from galaxy_tasks.acquisition.image_folder import UNREADABLE, checksum_images
-from galaxy_tasks.acquisition.zip_reader import ZipReader, is_zip, list_entries
+from galaxy_tasks.acquisition.checksums import UNREADABLE, checksum_images
+from galaxy_tasks.acquisition.image_folder import list_images
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.images.headers import RejectedImage, read_header
+from galaxy_tasks.images.source import open_images
 from galaxy_tasks.labels import split
 from galaxy_tasks.labels.crossmatch import LARGEST_SHARE, MOST_COPIES, count_places, is_crowd
 
@@ -51,7 +52,7 @@ def fingerprint_images(
     """
     prints = []
     for folder in folders:
-        found = checksum_images(folder, cache=cache)
+        found = checksum_images(list_images(folder), cache=cache)
         each = zip(found.names, found.size_bytes.tolist(), found.crc32.tolist(), strict=True)
         prints.append({name: f"{size}:{crc:08x}" for name, size, crc in each if crc != UNREADABLE})
     return [prints[image.folder].get(image.name, "") for image in images]
@@ -92,13 +93,12 @@ def read_image(image: ImageName, *, folders: Sequence[Path]) -> bytes:
 
 def _open(folder: Path) -> Callable[[str], bytes]:
     """Return what reads an image by its name."""
-    if not is_zip(folder):
-        return lambda name: (folder / name).read_bytes()
-    entries = list_entries(folder)
+    places = list_images(folder).images
 
     def read(name: str) -> bytes:
-        with ZipReader(folder, entries) as members:
-            return members.read(name)
+        own = {name: places[name]} if name in places else {}
+        with open_images(folder, own, max_side_px=_ANY_SIDE_PX) as read_image:
+            return read_image(name)
 
     return read
 

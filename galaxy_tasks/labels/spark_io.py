@@ -9,7 +9,6 @@ import re
 import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from unicodedata import normalize
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,8 +16,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, DoubleType, StringType, StructField, StructType
 
+from galaxy_tasks.acquisition.image_folder import list_images
 from galaxy_tasks.acquisition.table_rows import copy_columns
-from galaxy_tasks.acquisition.tables import Table, list_images, match_columns, read_table_header
+from galaxy_tasks.acquisition.tables import Table, match_columns, read_table_header
 from galaxy_tasks.labels.spark_settings import spark_submit_conf
 from galaxy_tasks.releases.schema import ImageKey, ImageMapping, Release
 from galaxy_tasks.storage.cache_keys import ReleaseFiles
@@ -75,9 +75,8 @@ def read_images(
         release_files: where table and images are.
         copy: as for `read_rows`, of the table that leads from ids to images, where there is one.
     """
-    listed = list_images(Path(release_files.images), pattern=release.image_name_pattern)
-    # As the ids of a table: macOS writes names in another of Unicode's forms.
-    names = {normalize("NFC", image_id): name for image_id, name in listed.items()}
+    listing = list_images(Path(release_files.images))
+    names = listing.find_by_id(release.image_name_pattern)
     image_names = pa.array(names.values(), pa.string())
     ids = pa.array(names.keys(), pa.string())
     if release.mapping is None:

@@ -140,12 +140,10 @@ def _prepare(
         return prepared[galaxies["row"].to_numpy()]
     folder.mkdir(exist_ok=True)
     table = galaxies[["galaxy_id", "image_name", "label", "split", "release_index"]]
-    first, *others = image_folders
     prepare_cutouts(
         folder,
         galaxies=table.assign(label_index=0),
-        images_folder=first,
-        other_folders=others,
+        image_folders=image_folders,
         # All were readable, and none too large, when this run prepared them.
         settings=replace(
             settings, max_source_side_px=max(settings.max_source_side_px, config.max_source_side_px)

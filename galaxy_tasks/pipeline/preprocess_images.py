@@ -30,8 +30,7 @@ def preprocess_images(settings: dict[str, Any], release_files: dict[str, Any]) -
         summary = prepare_cutouts(
             draft.path,
             galaxies=pd.read_parquet(labels.path / "labels.parquet"),
-            images_folder=Path(files.images),
-            other_folders=[Path(part.images) for part in files.combined],
+            image_folders=[Path(part.images) for part in files.parts()],
             settings=ImageSettings.from_config(config),
             max_rejected_fraction=config.max_rejected_fraction,
             workers=config.image_workers,

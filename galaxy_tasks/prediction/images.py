@@ -1,9 +1,10 @@
-"""Image files through the preparation and a trained model, to class probabilities."""
+"""Classify images with a trained model: any files, folders and zips, to class probabilities."""
 
 import csv
 import io
+import itertools
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -11,11 +12,13 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from galaxy_tasks.acquisition.tables import IMAGE_SUFFIXES, is_image
+from galaxy_tasks.acquisition.image_folder import ImageListing, list_images
+from galaxy_tasks.acquisition.zip_reader import is_zip
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.images.headers import RejectedImage, read_image_file
+from galaxy_tasks.images.headers import RejectedImage
 from galaxy_tasks.images.prepare import prepare_image
 from galaxy_tasks.images.settings import ImageSettings
+from galaxy_tasks.images.source import open_images
 from galaxy_tasks.storage import artifacts
 from galaxy_tasks.storage.atomic_io import write_durably
 from galaxy_tasks.training.model_record import ModelRecord, average_orientations, read_record
@@ -36,37 +39,34 @@ class PredictionCount:
     rejected: int
 
 
-def find_images(paths: Sequence[Path]) -> list[Path]:
-    """Return the image files that these paths name: files as they are, folders with their images.
+@dataclass(frozen=True)
+class _Input:
+    """An image: its path (in a zip: that of the zip, and its name), and the network's input."""
 
-    Raises:
-        InputError: a path does not exist, or there is no image at all.
-    """
-    found: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            found += sorted(p for p in path.rglob("*") if p.is_file() and is_image(p.name))
-        elif path.is_file():
-            found.append(path)
-        else:
-            raise InputError(f"{path} does not exist. Expected an image or a folder of images.")
-    if not found:
-        names = ", ".join(str(path) for path in paths)
-        raise InputError(f"No image ({', '.join(IMAGE_SUFFIXES)}) found in: {names}")
-    return found
+    path: Path
+    prepared: np.ndarray | str
+    """uint8 (size, size, 3), or why there is none."""
 
 
-def predict_to_csv(images: Sequence[Path], *, model_folder: Path, output: Path) -> PredictionCount:
+def predict_to_csv(paths: Sequence[Path], *, model_folder: Path, output: Path) -> PredictionCount:
     """Write a row for each image: id, path, class, probability of each class, reason if refused.
 
-    The id is the file's name without its ending. Images are prepared as the model's were. The file
+    The id is the file's name without its suffix. Images are prepared as the model's were. The file
     appears when it is complete.
 
+    Args:
+        paths: images, taken as such whatever their names; folders and zips, of which the images
+            count that `list_images` finds.
+        model_folder: folder of a trained model.
+        output: the CSV file.
+
     Raises:
-        InputError: the folder holds no whole model, or no image could be read.
+        InputError: a path does not exist, two images of a folder have one name, the model's folder
+            holds no whole model, or no image could be read.
     """
     from galaxy_tasks.training.device import set_up_device
 
+    listings = _list_all(paths)
     record = read_record(model_folder)
     set_up_device(record.config)
     predict = _make_predict(model_folder, record)
@@ -77,12 +77,14 @@ def predict_to_csv(images: Sequence[Path], *, model_folder: Path, output: Path) 
         writer = csv.writer(text)
         columns = [f"p_{name}" for name in record.classes]
         writer.writerow(["id", "path", "class", *columns, "rejected"])
-        for row in _classify(images, predict=predict, record=record):
+        for row in _classify(listings, predict=predict, record=record):
             counts["rejected" if row[-1] else "classified"] += 1
             writer.writerow(row)
         text.detach()
         if not counts["classified"]:
-            raise InputError(f"None of the {len(images)} images could be read. Nothing is written.")
+            raise InputError(
+                f"None of the {counts['rejected']} images could be read. Nothing is written."
+            )
 
     write_durably(output, write)
     return PredictionCount(**counts)
@@ -111,31 +113,51 @@ def _find_augmentation(model_key: str, record: ModelRecord) -> int:
     return newest["made_from"]["test_time_augmentation"]
 
 
+def _list_all(paths: Sequence[Path]) -> list[ImageListing]:
+    """Return the images that these paths name; raise InputError if there is none."""
+    listings = []
+    for path in paths:
+        if path.is_file() and not is_zip(path):
+            listings.append(ImageListing(root=path.parent, images={path.name: path.name}))
+            continue
+        listings.append(list_images(path))
+        listings[-1].log()
+    if not any(listing.images for listing in listings):
+        found = "; ".join(listing.describe() for listing in listings)
+        raise InputError(f"There is no image to classify: {found}.")
+    return listings
+
+
 def _classify(
-    images: Sequence[Path], *, predict: Predict, record: ModelRecord
+    listings: Sequence[ImageListing], *, predict: Predict, record: ModelRecord
 ) -> Iterator[list[str]]:
     """Yield the row of each image, in order."""
-    settings = ImageSettings.from_config(record.config)
-    for start in range(0, len(images), _GROUP):
-        group = images[start : start + _GROUP]
-        prepared = [_prepare(path, settings) for path in group]
-        good = [item for item in prepared if isinstance(item, np.ndarray)]
+    total, done = sum(len(listing.images) for listing in listings), 0
+    inputs = _prepare_all(listings, ImageSettings.from_config(record.config))
+    while group := list(itertools.islice(inputs, _GROUP)):
+        good = [each.prepared for each in group if isinstance(each.prepared, np.ndarray)]
         found = iter(predict(np.stack(good)) if good else ())
-        for path, item in zip(group, prepared, strict=True):
-            if isinstance(item, str):
-                yield [path.stem, str(path), "", *([""] * len(record.classes)), item]
+        for each in group:
+            path = each.path
+            if isinstance(each.prepared, str):
+                yield [path.stem, str(path), "", *([""] * len(record.classes)), each.prepared]
                 continue
             probabilities = next(found)
             name = record.classes[int(probabilities.argmax())]
             yield [path.stem, str(path), name, *(f"{p:.6f}" for p in probabilities), ""]
-        _logger.info("Classified %s / %s images", f"{start + len(group):,}", f"{len(images):,}")
+        done += len(group)
+        _logger.info("Classified %s / %s images", f"{done:,}", f"{total:,}")
 
 
-def _prepare(path: Path, settings: ImageSettings) -> np.ndarray | str:
-    """Return the network input, or why there is none."""
-    try:
-        return prepare_image(
-            read_image_file(path, max_side_px=settings.max_source_side_px), settings
-        )
-    except RejectedImage as problem:
-        return str(problem)
+def _prepare_all(listings: Iterable[ImageListing], settings: ImageSettings) -> Iterator[_Input]:
+    """Yield the images of each folder or zip in the order of their paths."""
+    for listing in listings:
+        paths = {name: listing.root / path for name, path in listing.paths().items()}
+        with open_images(
+            listing.root, listing.images, max_side_px=settings.max_source_side_px
+        ) as read:
+            for name in sorted(paths, key=lambda name: paths[name]):
+                try:
+                    yield _Input(paths[name], prepare_image(read(name), settings))
+                except RejectedImage as problem:
+                    yield _Input(paths[name], str(problem))

@@ -140,7 +140,7 @@ def test_images_that_are_not_all_unpacked_stand_for_no_archive(server, tmp_path)
     assert find_placed(release, tmp_path)[1].path is None
     config = RunConfig(release=release.name, source=str(tmp_path))
     with pytest.raises(
-        InputError, match=r"unpacked in part only\. Run `galaxy-morphology releases"
+        InputError, match=r"unpacked only in part\. Run `galaxy-morphology releases"
     ):
         locate_images(config, release, tmp_path)
     (tmp_path / f"{archive.name}.sha256").unlink()

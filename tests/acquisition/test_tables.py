@@ -6,14 +6,8 @@ import tracemalloc
 import pytest
 
 from galaxy_tasks.acquisition.table_rows import require_rows
-from galaxy_tasks.acquisition.tables import list_images, match_columns, read_table_header
+from galaxy_tasks.acquisition.tables import match_columns, read_table_header
 from galaxy_tasks.errors import InputError
-
-
-def test_image_suffix_is_detected_and_jpeg_goes_before_png(tmp_path):
-    for name in ("1.jpeg", "2.PNG", "3.jpg", "3.png", "4.txt", ".5.jpg"):
-        (tmp_path / name).touch()
-    assert list_images(tmp_path, pattern="") == {"1": "1.jpeg", "2": "2.PNG", "3": "3.jpg"}
 
 
 def test_header_is_read_through_byte_order_mark_blank_lines_quotes_and_semicolons(tmp_path):

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from fixtures.archive_inputs import FILES, UNPACKED, content_of, make_tar, make_zip, unpack
+from fixtures.archive_inputs import FILES, make_tar, make_zip, unpack
 from fixtures.preparation_inputs import list_galaxies
 from fixtures.zip_inputs import encode, make_folder, pack, prepare
 
-from galaxy_tasks.acquisition.image_folder import hash_content
+from galaxy_tasks.acquisition.checksums import hash_content
+from galaxy_tasks.acquisition.image_folder import list_images
 from galaxy_tasks.acquisition.locate import locate_release
-from galaxy_tasks.acquisition.tables import list_file_names, list_images
 from galaxy_tasks.acquisition.zip_reader import ZipReader, list_entries
 from galaxy_tasks.cli.releases import find_files
 from galaxy_tasks.config import RunConfig
@@ -37,14 +37,14 @@ def open_zip(archive):
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_a_zip_is_read_in_place(tmp_path, method):
     with open_zip(make_zip(tmp_path / "a.zip", FILES, method)) as members:
-        assert {name: members.read(name) for name in members.entries} == UNPACKED
+        assert {name: members.read(name) for name in members.entries} == FILES
 
 
 def test_a_zip_behind_other_bytes_is_read_too(tmp_path):
     archive = make_zip(tmp_path / "a.zip", FILES)
     archive.write_bytes(b"#!/bin/sh\n" + archive.read_bytes())
     with open_zip(archive) as members:
-        assert {name: members.read(name) for name in members.entries} == UNPACKED
+        assert {name: members.read(name) for name in members.entries} == FILES
 
 
 READ_FORKED = """
@@ -118,19 +118,19 @@ def test_names_and_content_are_those_of_the_unpacked_folder(tmp_path):
         opened.writestr("__MACOSX/images/._0.jpg", b"x")
         opened.writestr("images/Thumbs.db", b"x")
         opened.mkdir("images/empty")
-    assert sorted(list_file_names(archive)) == sorted(list_file_names(folder))
-    assert list_images(archive, pattern="") == list_images(folder, pattern="")
-    assert list_images(archive, pattern="{id}.txt") == {"README": "README.txt"}
-    unpack(archive, tmp_path / "unpacked")
-    assert set(content_of(tmp_path / "unpacked")) == set(list_file_names(archive))
-    content = hash_content([], images=archive)
-    assert content == hash_content([], images=folder)
+    unpacked = tmp_path / "unpacked"
+    unpack(archive, unpacked)
+    listings = [list_images(root) for root in (archive, folder, unpacked)]
+    assert [sorted(listing.images) for listing in listings] == [sorted(listings[0].images)] * 3
+    contents = {hash_content([], images=listing) for listing in listings}
+    assert len(contents) == 1
     before = (folder / "0.jpg").read_bytes()
     for other in (b"another size", before[:-1] + bytes([before[-1] ^ 1])):
         (folder / "0.jpg").write_bytes(other)
         pack(folder, archive)
-        assert content != hash_content([], images=archive)
-        assert hash_content([], images=folder) == hash_content([], images=archive)
+        changed = hash_content([], images=list_images(archive))
+        assert changed not in contents
+        assert hash_content([], images=list_images(folder)) == changed
 
 
 def find_member(content: bytes, name: bytes) -> tuple[int, int]:
@@ -187,7 +187,7 @@ def test_a_member_larger_than_an_image_can_be_is_not_read(tmp_path):
         ("tar", "is damaged, cut short or of an unknown kind"),
         ("truncate", "is damaged, cut short or of an unknown kind"),
         ("encrypt", r"'images/2\.jpg' is encrypted"),
-        ("repeat", r"two files named '2\.jpg'"),
+        ("repeat", r"two images of one name: images/2\.jpg and more/2\.jpg"),
         ("leave", "leads out of the archive"),
         ("bomb", "Do not trust it"),
         ("method", "only stored and deflated files can be read in place"),
@@ -207,7 +207,7 @@ def test_an_archive_that_cannot_be_trusted_is_refused_as_a_whole(tmp_path, damag
         with zipfile.ZipFile(archive, "a", method) as opened:
             opened.writestr(name, bytes(5_000_000 if damage == "bomb" else 10))
     with pytest.raises(InputError, match=message):
-        list_entries(archive)
+        list_images(archive)
     with pytest.raises(InputError, match=message):
         prepare(tmp_path / "out", archive, list_galaxies(np.arange(6)))
 

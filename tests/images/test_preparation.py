@@ -120,7 +120,7 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
         out = Path({str(tmp_path)!r}, str(count))
         out.mkdir()
         prepare_cutouts(out, galaxies=table.head(count), settings=settings, workers=1,
-                        images_folder=Path({str(tmp_path / "in")!r}), max_rejected_fraction=0)
+                        image_folders=[Path({str(tmp_path / "in")!r})], max_rejected_fraction=0)
         print("peak", *(resource.getrusage(who).ru_maxrss
                         for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
     """

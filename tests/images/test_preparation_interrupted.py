@@ -34,7 +34,7 @@ SCRIPT = """
         prepare_cutouts(
             folder / "out",
             galaxies=pd.read_parquet(folder / "galaxies.parquet"),
-            images_folder=folder / "in",
+            image_folders=[folder / "in"],
             # Non-local means: slow enough to be interrupted.
             settings=ImageSettings.from_config(
                 RunConfig(image_size_px=64, denoise_method="non_local_means")

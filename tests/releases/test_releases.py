@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 from fixtures.class_table_inputs import class_table, write_release
 
+from galaxy_tasks.acquisition.image_folder import list_images
 from galaxy_tasks.acquisition.locate import locate_release, plan_catalogue
-from galaxy_tasks.acquisition.tables import list_images
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.releases.catalogues.galaxy_zoo_2 import GALAXY_ZOO_2
@@ -98,9 +98,8 @@ def test_all_names_of_a_class_table_are_settings(tmp_path):
     found = locate_release(config)
     plan = plan_catalogue(config, Path(found.catalogue))
     assert plan.columns == {"galaxy_id": "name", "kind": "kind"}
-    assert list_images(Path(found.images), pattern=plan.release.image_name_pattern) == {
-        "1": "x_1_y.png"
-    }
+    listing = list_images(Path(found.images))
+    assert listing.find_by_id(plan.release.image_name_pattern) == {"1": "x_1_y.png"}
 
 
 @pytest.mark.parametrize(
@@ -110,7 +109,10 @@ def test_all_names_of_a_class_table_are_settings(tmp_path):
         ({"images_folder": "no"}, "lacks the image folder no"),
         ({"id_column": "no"}, "Expected: no. Found: id, class"),
         ({"class_column": "no"}, "Expected: no. Found: id, class"),
-        ({"image_name_pattern": "{id}.tif"}, r"no image named like '\{id\}\.tif'. Found: 1\.jpg"),
+        (
+            {"image_name_pattern": "{id}.tif"},
+            r"No image is named like '\{id\}\.tif'.*Images: 1\.jpg",
+        ),
         ({"image_name_pattern": "x.jpg"}, r"must hold '\{id\}' once"),
         ({"catalogue_file": "pictures/1.jpg"}, "must end in one of .csv"),
     ],
@@ -168,15 +170,3 @@ def test_floating_point_ids_of_parquet_are_refused(tmp_path):
     pq.write_table(table, tmp_path / "t.parquet")
     with pytest.raises(InputError, match="cannot tell ids of 18 digits apart"):
         plan_catalogue(class_table(tmp_path), tmp_path / "t.parquet")
-
-
-@pytest.mark.parametrize("setting", ["catalogue_file", "images_folder"])
-@pytest.mark.parametrize("outside", ["../secret.csv", "/etc/hostname"])
-def test_nothing_outside_the_source_folder_is_read(setting, outside, tmp_path):
-    source = tmp_path / "source"
-    (source / "images").mkdir(parents=True)
-    (source / "classes.csv").write_text("id,class\n1,spiral\n")
-    (source / "images" / "1.jpg").touch()
-    config = RunConfig(release="class_table", source=str(source), **{setting: outside})
-    with pytest.raises(InputError, match=f"'{setting}' must lie inside the source folder"):
-        locate_release(config)
