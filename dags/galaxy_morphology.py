@@ -17,11 +17,11 @@ fails at once; everything else is tried three times.
 from datetime import timedelta
 from typing import Any
 
-from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import DAG, TaskGroup, TriggerRule, chain, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from galaxy_releases import IDLE, choose_release, make_schedule
 from galaxy_settings import DEFAULT_ARGS, make_params
+from galaxy_spark import StepSubmitOperator
 
 from galaxy_tasks.config import FAMILIES, Family, default_preset, parse_config
 from galaxy_tasks.labels.spark_settings import spark_submit_conf
@@ -39,14 +39,14 @@ def prepare_release(ti: Any = None) -> Any:
 @task
 def preprocess_images(ti: Any = None) -> Any:
     """Cut, scale and denoise the image of every labelled galaxy."""
-    return run_step("preprocess_images", **pull_release(ti))
+    return run_step("preprocess_images", **pull_labels(ti))
 
 
 @task(queue="gpu", pool="gpu")
 def predict_champion(ti: Any = None) -> Any:
-    """Ask the champion about the test galaxies that it has not learned from."""
+    """Predict, with the champion, the test galaxies that it has not learned from."""
     images = ti.xcom_pull("preprocess_images")
-    return run_step("predict_champion", **pull_release(ti), images=images)
+    return run_step("predict_champion", **pull_labels(ti), images=images)
 
 
 # Trainings go first where slots are few: only the report waits for the champion.
@@ -61,7 +61,7 @@ def train_family(family: Family, ti: Any = None) -> Any:
 
 
 @task(trigger_rule=TriggerRule.ALL_DONE)
-def evaluate(ti: Any = None, run_id: Any = None) -> Any:
+def evaluate(ti: Any = None) -> Any:
     """Compare the trained models on the test galaxies and name the winner."""
     images = ti.xcom_pull("preprocess_images")
     if ti.xcom_pull("choose_release", key=IDLE):
@@ -72,19 +72,20 @@ def evaluate(ti: Any = None, run_id: Any = None) -> Any:
         )
     return run_step(
         "evaluate",
-        **pull_release(ti),
+        settings=ti.xcom_pull("choose_release"),
+        labels=ti.xcom_pull("clean_labels"),
         images=images,
         champion=ti.xcom_pull("predict_champion"),
         trainings=[ti.xcom_pull(f"train_{family}") for family in FAMILIES],
-        run_id=run_id,
     )
 
 
-def pull_release(ti: Any) -> dict[str, Any]:
-    """Return the arguments that most steps begin with: the settings and the release's files."""
+def pull_labels(ti: Any) -> dict[str, Any]:
+    """Return the settings, the release's files, and the reference of the labels."""
     return {
         "settings": ti.xcom_pull("choose_release"),
         "release_files": ti.xcom_pull("prepare_release"),
+        "labels": ti.xcom_pull("clean_labels"),
     }
 
 
@@ -99,13 +100,14 @@ with DAG(
     params=make_params(default_preset()),
     default_args=DEFAULT_ARGS,
 ) as dag:
-    clean_labels = SparkSubmitOperator(
+    clean_labels = StepSubmitOperator(
         task_id="clean_labels",
         name="clean_labels",
         application=str(CLEAN_LABELS),
         application_args=[
             *("--settings", "{{ ti.xcom_pull('choose_release') | tojson }}"),
             *("--release-files", "{{ ti.xcom_pull('prepare_release') | tojson }}"),
+            *("--holdout", "{{ ti.xcom_pull('choose_release', key='holdout') | tojson }}"),
         ],
         conf=spark_submit_conf(),
     )

@@ -17,6 +17,7 @@ from galaxy_watch import ReleaseManifestTrigger
 
 from galaxy_tasks.acquisition.zenodo import PUBLIC_URL
 from galaxy_tasks.storage.artifacts import home
+from galaxy_tasks.storage.holdouts import find_latest_holdout
 from galaxy_tasks.watch.backlog import Watched, choose, describe_settings
 
 WATCHED = Watched(
@@ -46,7 +47,7 @@ def make_schedule() -> Any:
 
 
 IDLE = "idle"
-"""Key of the XCom by which a run without work is told from one whose first task has failed."""
+"""Key of the XCom that tells a run without work from one whose first task has failed."""
 
 
 @task(inlets=[galaxy_zoo_release], outlets=[waiting_releases])
@@ -59,6 +60,8 @@ def choose_release(
     outlet_events: Any = None,
 ) -> Any:
     """Return the settings: the form's, or the form's with those of an announced release.
+
+    The XCom 'holdout' is the reference of the holdout that the labels are made with.
 
     A run that an announcement or the clock has started takes the oldest that no run has taken, and
     starts the next run where more wait, whatever becomes of it.
@@ -78,5 +81,7 @@ def choose_release(
         raise AirflowSkipException(choice.told[-1])
     if choice.are_more_waiting:
         outlet_events[waiting_releases].add(galaxy_zoo_release)
+    holdout = find_latest_holdout()
+    ti.xcom_push(key="holdout", value=holdout.as_reference() if holdout else None)
     print(describe_settings(choice.settings), flush=True)
     return choice.settings

@@ -1,6 +1,5 @@
 """The trigger form, one field for each setting of a run, and how often a task is tried."""
 
-import re
 from datetime import timedelta
 from typing import Any
 
@@ -30,18 +29,14 @@ def _make_field(schema: dict[str, Any]) -> dict[str, Any]:
     return field
 
 
-_SPARK_INPUT_ERROR = re.compile(rf"Error code is: {InputError.exit_code}\.")
-"""How SparkSubmitOperator words that the application ended with the exit code of an InputError."""
-
-
 class FailOnBadData(RetryPolicy):
     """Fails a task at once where no retry can help, and leaves the rest to `retries`."""
 
     def evaluate(
         self, exception: BaseException, try_number: int, max_tries: int, context: Any = None
     ) -> RetryDecision:
-        """Return `fail` for an InputError, raised here or by the Spark application."""
-        if isinstance(exception, InputError) or _SPARK_INPUT_ERROR.search(str(exception)):
+        """Return `fail` for an InputError, else the default."""
+        if isinstance(exception, InputError):
             return RetryDecision.fail("Wrong data or settings: another try would fail alike.")
         return RetryDecision.default()
 

@@ -48,6 +48,16 @@ def spark() -> Iterator[SparkSession]:
     session.stop()
 
 
+@pytest.fixture(autouse=True)
+def package_log(caplog, monkeypatch) -> pytest.LogCaptureFixture:
+    """Have caplog take the package's records, from INFO up, whatever has set up its loggers."""
+    logger = logging.getLogger("galaxy_tasks")
+    monkeypatch.setattr(logger, "handlers", [])
+    monkeypatch.setattr(logger, "propagate", True)
+    caplog.set_level(logging.INFO, logger.name)
+    return caplog
+
+
 @pytest.fixture
 def server(monkeypatch) -> Iterator[DownloadServer]:
     """A server on this machine, to which no proxy is in the way."""

@@ -1,7 +1,5 @@
 """Settings are refused by name, and the form is made from them."""
 
-from dataclasses import replace
-
 import pytest
 
 from galaxy_tasks.config import (
@@ -15,7 +13,6 @@ from galaxy_tasks.config import (
 )
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.releases import RELEASES
-from galaxy_tasks.storage.artifacts import key_of
 from galaxy_tasks.storage.cache_keys import (
     ReleaseFiles,
     images_made_from,
@@ -96,10 +93,11 @@ def test_the_preset_can_be_named_in_the_environment(monkeypatch):
 def test_every_setting_determines_an_artifact_or_is_known_not_to():
     files = ReleaseFiles(catalogue="", images="", mapping="", content="c")
     config = RunConfig()
+    labels = labels_made_from(config, files, holdout_key=None)
     used = (
-        {"combine", *labels_made_from(config, files)}
-        | set(labels_made_from(config, files)["releases"][0])
-        | set(images_made_from(config, "l"))
+        {"combine", *labels}
+        | set(labels["releases"][0])
+        | set(images_made_from(config, files, labels_content="l"))
         | set(model_made_from(config, "i", "alexnet"))
     )
     # Files are known by their content, workers and the bound for refusals change no result, the
@@ -110,15 +108,6 @@ def test_every_setting_determines_an_artifact_or_is_known_not_to():
         *("architectures", "bootstrap_samples", "simulated_galaxies", "test_time_augmentation"),
     }
     assert set(RunConfig.model_fields) - used == elsewhere
-
-
-def test_a_changed_rule_gives_other_labels_a_name_of_their_own(monkeypatch):
-    files = ReleaseFiles(catalogue="", images="", mapping="", content="c")
-    config = RunConfig(release="galaxy_zoo_challenge", source="folder")
-    before = labels_made_from(config, files)
-    release = RELEASES["galaxy_zoo_challenge"]
-    monkeypatch.setitem(RELEASES, "galaxy_zoo_challenge", replace(release, schemes={}))
-    assert key_of(labels_made_from(config, files)) != key_of(before)
 
 
 def test_imagenet_weights_are_refused_before_anything_runs():

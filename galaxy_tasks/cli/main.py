@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import sysconfig
-import time
+import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,9 +17,10 @@ from galaxy_tasks.config import FAMILIES, Family, Preset, default_preset, parse_
 from galaxy_tasks.errors import GalaxyMorphologyError, InputError
 from galaxy_tasks.labels.spark_settings import spark_submit_conf, spark_submit_environment
 from galaxy_tasks.logs import set_up_logging
-from galaxy_tasks.pipeline.process import run_step
+from galaxy_tasks.pipeline.process import read_result, run_step
 from galaxy_tasks.pipeline.steps import CLEAN_LABELS
 from galaxy_tasks.pipeline.train import train_networks
+from galaxy_tasks.storage.holdouts import find_latest_holdout
 
 app = typer.Typer(
     help="Galaxy-morphology classifiers from Galaxy Zoo releases.",
@@ -54,10 +55,12 @@ def run(
 ) -> None:
     """Run the whole workflow here, without Airflow."""
     values = complete_settings(settings, preset or default_preset())
+    holdout = find_latest_holdout()
     release_files = run_step("prepare_release", settings=values)
-    clean_labels(values, release_files)
-    images = run_step("preprocess_images", settings=values, release_files=release_files)
-    champion = _predict_champion(values, release_files, images)
+    inputs = {"settings": values, "release_files": release_files}
+    labels = clean_labels(**inputs, holdout=holdout.as_reference() if holdout else None)
+    images = run_step("preprocess_images", **inputs, labels=labels)
+    champion = _predict_champion(**inputs, labels=labels, images=images)
     trainings = []
     for family in FAMILIES:
         if parse_config(values).variants(family):
@@ -65,11 +68,10 @@ def run(
     run_step(
         "evaluate",
         settings=values,
-        release_files=release_files,
+        labels=labels,
         images=images,
         trainings=trainings,
         champion=champion,
-        run_id=time.strftime("command_line_%Y-%m-%dT%H-%M-%S"),
     )
 
 
@@ -94,38 +96,40 @@ def predict(
     print(f"Wrote {output}: {count.classified:,} classified, {count.rejected:,} rejected.")
 
 
-def clean_labels(settings: dict[str, Any], release_files: dict[str, Any]) -> None:
-    """Submit the label job to a local Spark, as the DAG's SparkSubmitOperator does."""
+def clean_labels(
+    settings: dict[str, Any],
+    release_files: dict[str, Any],
+    holdout: dict[str, str] | None = None,
+) -> dict[str, str]:
+    """Submit the label job to a local Spark, as the DAG's task does; return the labels' reference.
+
+    Raises:
+        InputError: the job refused its input.
+        ChildProcessError: it failed in another way.
+    """
     conf = [part for item in spark_submit_conf().items() for part in ("--conf", "=".join(item))]
     scripts = sysconfig.get_path("scripts")
-    command = [
-        *(
-            str(Path(scripts, "spark-submit")),
-            "--master",
-            "local[*]",
-            *conf,
-            str(CLEAN_LABELS),
-        ),
-        *("--settings", json.dumps(settings), "--release-files", json.dumps(release_files)),
-    ]
     # spark-submit looks for Spark with the first Python of the PATH.
     path = os.pathsep.join([scripts, os.environ.get("PATH", os.defpath)])
-    environment = {**spark_submit_environment(), "PATH": path}
-    exit_code = subprocess.run(command, check=False, env=environment).returncode
-    if exit_code == InputError.exit_code:
-        raise InputError("The label job refused its input; its message is above.")
-    if exit_code:
-        raise ChildProcessError(f"spark-submit ended with exit code {exit_code}.")
+    with tempfile.TemporaryDirectory(prefix="galaxy-step-") as folder:
+        result = Path(folder, "result.json")
+        command = [
+            *(str(Path(scripts, "spark-submit")), "--master", "local[*]", *conf, str(CLEAN_LABELS)),
+            *("--settings", json.dumps(settings), "--release-files", json.dumps(release_files)),
+            *("--holdout", json.dumps(holdout), "--result", str(result)),
+        ]
+        exit_code = subprocess.run(
+            command, check=False, env={**spark_submit_environment(), "PATH": path}
+        ).returncode
+        if result.is_file():
+            return read_result(result)
+    raise ChildProcessError(f"spark-submit ended with exit code {exit_code}.")
 
 
-def _predict_champion(
-    settings: dict[str, Any], release_files: dict[str, Any], images: dict[str, str]
-) -> Any:
+def _predict_champion(**arguments: Any) -> Any:
     """Return the champion's predictions, or None if they failed: the winner matters more."""
     try:
-        return run_step(
-            "predict_champion", settings=settings, release_files=release_files, images=images
-        )
+        return run_step("predict_champion", **arguments)
     except (GalaxyMorphologyError, ChildProcessError) as error:
         print(f"ERROR: predict_champion: {error}", file=sys.stderr, flush=True)
         return None

@@ -29,7 +29,6 @@ from galaxy_tasks.evaluation.metrics import (
 )
 from galaxy_tasks.evaluation.selection import CandidateModel
 from galaxy_tasks.releases.morphology import name_kind
-from galaxy_tasks.storage import artifacts
 from galaxy_tasks.storage.artifacts import Artifact
 
 LEAST_GALAXIES = 20
@@ -104,7 +103,12 @@ class _Ground:
 
 
 def compare_with_champion(
-    config: RunConfig, images: Artifact, predictions: Artifact | None, winner: CandidateModel
+    config: RunConfig,
+    *,
+    labels: Artifact,
+    images: Artifact,
+    predictions: Artifact | None,
+    winner: CandidateModel,
 ) -> ChampionComparison:
     """Return this run beside the champion's; `predictions` are the champion's, None without one."""
     if predictions is None:
@@ -112,7 +116,7 @@ def compare_with_champion(
     champion = open_champion(predictions.manifest["summary"]["evaluation"])
     return ChampionComparison(
         challenge_champion(config, champion=champion, predictions=predictions, winner=winner),
-        measure_drift(config, champion=champion, labels=labels_of(images), images=images),
+        measure_drift(config, champion=champion, labels=labels, images=images),
     )
 
 
@@ -262,8 +266,3 @@ def _describe_unseen(doubt: Doubt) -> str:
     if doubt.num_uncertain:
         return "that neither has learned from, as far as id and image tell (positions are missing)"
     return "that neither has learned from"
-
-
-def labels_of(images: Artifact) -> Artifact:
-    """Return the labels that prepared images were made from."""
-    return artifacts.get("labels", images.manifest["summary"]["labels"])

@@ -1,5 +1,6 @@
 """The champion, as the next run meets it: its artifacts, and which galaxies it knows."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,8 @@ from galaxy_tasks.releases.shared_objects import explain_overlaps, find_hidden_o
 from galaxy_tasks.storage import artifacts, cache_keys
 from galaxy_tasks.storage.artifacts import Artifact
 from galaxy_tasks.training.model_record import ModelRecord, read_record
+
+_logger = logging.getLogger(__name__)
 
 PROBABILITIES, GALAXIES = "probabilities.npy", "galaxies.parquet"
 """Names of the files of a champion's predictions."""
@@ -101,10 +104,7 @@ def _list_evaluations() -> list[tuple[Artifact, dict[str, Any]]]:
             if "model" in manifest["summary"]:
                 found.append((artifact, manifest))
         except (ValueError, KeyError, TypeError) as error:
-            print(
-                f"Note: {artifact.path} is passed over, its manifest is damaged: {error!r}",
-                flush=True,
-            )
+            _logger.warning("%s is passed over, its manifest is damaged: %r", artifact.path, error)
     return sorted(found, key=lambda one: (one[1]["published"], one[0].key), reverse=True)
 
 
@@ -124,7 +124,7 @@ def _open(evaluation: Artifact, summary: dict[str, Any]) -> Champion | None:
         )
         _ = champion.record.config  # settings of another version may be refused
     except (InputError, ValueError, KeyError, TypeError) as error:
-        print(f"Note: the winner of {evaluation.path} is passed over. {error}", flush=True)
+        _logger.warning("The winner of %s is passed over. %s", evaluation.path, error)
         return None
     return champion
 

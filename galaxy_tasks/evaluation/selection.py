@@ -186,16 +186,16 @@ class CandidateModel:
 def describe_tested(candidate_model: CandidateModel, labels: Artifact) -> dict[str, Any]:
     """Return how many galaxies it was tested on, and the SHA-256 over their names and labels.
 
-    Fewer than the labels name where images were refused. `kept_from_earlier` of those that the
-    labels name are there only since earlier runs had them in the test.
+    Fewer than the labels name where images were refused. `from_holdout` of those that the labels
+    name are in the test only because the holdout has them.
     """
     classes = np.array(candidate_model.record.classes, dtype=object)
     config, ids = candidate_model.record.config, candidate_model.galaxies["galaxy_id"]
     names = ids if config.combine else config.release + ":" + ids
-    kept = labels.manifest["summary"].get("test_set", {}).get("kept_from_earlier", 0)
+    held = labels.manifest["summary"]["test_set"]["from_holdout"]
     called = classes[candidate_model.galaxies["label_index"].to_numpy()]
     described = describe_test_set(dict(zip(names, called, strict=True)))
-    return {**described, "kept_from_earlier": kept}
+    return {**described, "from_holdout": held}
 
 
 def read_candidate_model(reference: Mapping[str, str], config: RunConfig) -> CandidateModel:

@@ -41,8 +41,6 @@ class LabelTable:
     classes: list[str]
     summary: dict[str, Any]
     """kept, same_galaxy, test_set and classes, as the artifact's summary has them."""
-    kept_in_test: str
-    """Digest of the galaxies that are in the test only since earlier runs had them there."""
 
 
 def make_label_table(
@@ -50,7 +48,7 @@ def make_label_table(
     config: RunConfig,
     *,
     image_folders: Sequence[Path],
-    earlier: pd.DataFrame | None = None,
+    holdout: pd.DataFrame,
     checksums: Path | None = None,
 ) -> LabelTable:
     """Return the labels of a run from the labelled galaxies of its releases.
@@ -59,7 +57,7 @@ def make_label_table(
         galaxies: COLUMNS; in any order.
         config: the fractions, the seed, the radius.
         image_folders: the folder of each release's images, by release_index.
-        earlier: test galaxies of earlier runs, which stay there; None: they do not count.
+        holdout: the galaxies that are in the test for good, as `read_holdout` returns them.
         checksums: where checksums of images are kept; None: nowhere.
 
     Raises:
@@ -86,21 +84,21 @@ def make_label_table(
     print(f"Place on the sky known for {num_placed:,} of {len(galaxies):,} galaxies.", flush=True)
     print(crossmatch.format_sameness(counts), flush=True)
     # A row that is merged away still says on which side its galaxy stands.
-    sides = choose_test(galaxies, config, groups=sameness.groups, earlier=earlier)
+    test = choose_test(galaxies, config, groups=sameness.groups, holdout=holdout)
     named, is_own = _name_rows(galaxies, config), merged.is_kept
     labels, classes = _assign_splits(
-        named.filter(is_own), config, sides.is_test[is_own], sameness.groups[is_own]
+        named.filter(is_own), config, test.is_test[is_own], sameness.groups[is_own]
     )
-    num_kept = int(np.count_nonzero(sides.is_kept[is_own]))
+    num_held = int(np.count_nonzero(test.is_held[is_own]))
     summary = {
         "kept": len(labels),
         "placed": num_placed,
         "same_galaxy": counts,
-        "test_set": {**_describe_test(labels), "kept_from_earlier": num_kept},
+        "test_set": {**_describe_test(labels), "from_holdout": num_held},
         "classes": count_splits(labels, classes),
     }
     dropped = pa.concat_tables([put_aside, _describe_merged(named, merged)])
-    return LabelTable(labels, dropped, classes, summary, sides.kept_digest)
+    return LabelTable(labels, dropped, classes, summary)
 
 
 def _describe_test(labels: pa.Table) -> dict[str, Any]:

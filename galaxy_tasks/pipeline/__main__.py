@@ -4,14 +4,12 @@ Arguments and result are JSON files. `process.run_step` starts this.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
-from galaxy_tasks.errors import GalaxyMorphologyError
 from galaxy_tasks.logs import set_up_logging
 from galaxy_tasks.pipeline import steps
-from galaxy_tasks.pipeline.process import end_with_input
-from galaxy_tasks.storage.atomic_io import read_json, write_json
+from galaxy_tasks.pipeline.process import end_with_input, write_result
+from galaxy_tasks.storage.atomic_io import read_json
 
 
 def main() -> None:
@@ -23,13 +21,7 @@ def main() -> None:
     options = parser.parse_args()
     set_up_logging()
     end_with_input()
-    try:
-        answer = {"result": steps.run(options.step, read_json(options.arguments))}
-    except GalaxyMorphologyError as error:
-        write_json(options.result, {"error": str(error)})
-        print(f"ERROR: {error}", file=sys.stderr, flush=True)
-        sys.exit(error.exit_code)
-    write_json(options.result, answer)
+    write_result(options.result, lambda: steps.run(options.step, read_json(options.arguments)))
 
 
 if __name__ == "__main__":

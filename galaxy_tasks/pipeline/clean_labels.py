@@ -3,14 +3,16 @@
 This file is the application that spark-submit runs, on the machine where the package is
 installed; executors need nothing but Spark:
 
-    spark-submit galaxy_tasks/pipeline/clean_labels.py --settings '{…}' --release-files '{…}'
+    spark-submit galaxy_tasks/pipeline/clean_labels.py \
+        --settings '{…}' --release-files '{…}' --holdout '{…}' --result FILE
 
-It exits with 0 when the labels are published, with 65 when the input is wrong (a retry cannot
-help), and otherwise with 1.
+It writes the reference of the labels to FILE. It exits with 0 when they are published, with 65 when
+the input is wrong (a retry cannot help), and otherwise with 1.
 """
 
 import argparse
 import json
+import logging
 import shutil
 import sys
 from collections import Counter
@@ -29,11 +31,19 @@ from galaxy_tasks.acquisition.locate import DEC, RA, CataloguePlan, plan_catalog
 from galaxy_tasks.config import RunConfig, parse_config
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.labels import split, table, vote_rules
-from galaxy_tasks.labels.holdout import find_labels, read_holdout
+from galaxy_tasks.labels.holdout import extend_holdout, read_holdout
 from galaxy_tasks.labels.spark_io import read_images, read_rows, start_session, write_table
+from galaxy_tasks.logs import set_up_logging
+from galaxy_tasks.pipeline.process import write_result
 from galaxy_tasks.storage import artifacts
+from galaxy_tasks.storage.artifacts import Artifact
 from galaxy_tasks.storage.atomic_io import write_json
-from galaxy_tasks.storage.cache_keys import KEPT_IN_TEST, ReleaseFiles, labels_made_from
+from galaxy_tasks.storage.cache_keys import ReleaseFiles, labels_made_from
+from galaxy_tasks.storage.content import hash_rows
+
+_logger = logging.getLogger("galaxy_tasks.pipeline.clean_labels")  # also as spark-submit's main
+
+_KEPT, _COPIES = "kept", "copies"
 
 
 @dataclass(frozen=True)
@@ -46,46 +56,60 @@ class _Catalogue:
 
 
 def clean_labels(
-    config: RunConfig, release_files: ReleaseFiles, *, spark: SparkSession | None = None
-) -> artifacts.Artifact:
+    config: RunConfig,
+    release_files: ReleaseFiles,
+    *,
+    holdout: Artifact | None = None,
+    spark: SparkSession | None = None,
+) -> Artifact:
     """Publish a release's labels, their split, and the quarantine; return what is there already.
 
     The artifact holds labels.parquet (see `table.LabelTable`), quarantine.parquet
     (galaxy_id, image_name, reason, detail) and classes.json. Of several releases galaxy_id is
-    'release:id'.
+    'release:id'. The labels' test galaxies enter the next holdout.
 
     Args:
         config: the run's settings.
         release_files: where the release lies, as `locate_release` found it.
+        holdout: the galaxies that are in the test for good; None before the first.
         spark: session to use; None: start one, and stop it in the end.
 
     Raises:
         InputError: a file is unreadable, a column is missing, no galaxy is left, or a class has
             too few.
     """
-    with artifacts.open_draft("labels", labels_made_from(config, release_files)) as draft:
-        if published := find_labels(config, release_files):
-            print(f"Labels are there already: {published.path}", flush=True)
-            draft.discard()
-            return published
-        draft.clear()
-        session = spark or start_session("clean_labels")
-        try:
-            summary = _clean_into(draft, config, release_files, session)
-        finally:
-            if spark is None:
-                session.stop()
-        artifact = draft.publish(summary)
-    print(f"Published: {artifact.path}", flush=True)
-    return artifact
+    is_held_out = config.holdout == "keep" and config.release != "simulated"
+    held = holdout if is_held_out else None
+    made_from = labels_made_from(config, release_files, holdout_key=held.key if held else None)
+    with artifacts.open_draft("labels", made_from) as draft:
+        labels = draft.published or _publish(draft, config, release_files, held, spark)
+    extend_holdout(labels, config)
+    return labels
 
 
-def _clean_into(
-    draft: artifacts.Draft, config: RunConfig, release_files: ReleaseFiles, spark: SparkSession
+def _publish(
+    draft: artifacts.Draft,
+    config: RunConfig,
+    release_files: ReleaseFiles,
+    holdout: Artifact | None,
+    spark: SparkSession | None,
+) -> Artifact:
+    draft.clear()
+    session = spark or start_session("clean_labels")
+    try:
+        counts = _clean_catalogues(draft.path, config, release_files, session)
+    finally:
+        if spark is None:
+            session.stop()
+    summary = _split_galaxies(draft.path, config, release_files, holdout=holdout, counts=counts)
+    return draft.publish(summary)
+
+
+def _clean_catalogues(
+    folder: Path, config: RunConfig, release_files: ReleaseFiles, spark: SparkSession
 ) -> dict[str, Any]:
-    """Write the artifact's files and return its summary."""
-    folder, parts = draft.path, release_files.parts()
-    copies, kept = folder / "copies", folder / "kept"
+    """Write galaxies with a label to `kept`, all others to the quarantine; return the counts."""
+    parts, copies = release_files.parts(), folder / _COPIES
     copies.mkdir()
     catalogues = _read_catalogues(config, parts, spark, copies=copies)
     judged = _judge_releases(config, parts, catalogues, spark, copies=copies)
@@ -94,9 +118,9 @@ def _clean_into(
     try:
         rows_in = sum(catalogue.count for catalogue in catalogues)
         counts = count_rows(judged, rows_in=rows_in, config=config)
-        print(format_counts(counts, config), flush=True)
+        _logger.info("%s", format_counts(counts, config))
         galaxies = judged.where(F.col("reason").isNull()).select(*table.COLUMNS)
-        write_table(galaxies, kept, rows=counts["kept"])
+        write_table(galaxies, folder / _KEPT, rows=counts["kept"])
         galaxy_id = vote_rules.name_row() if config.combine else F.col("galaxy_id")
         quarantine = judged.where(F.col("reason").isNotNull()).select(
             galaxy_id.alias("galaxy_id"), "image_name", "reason", "detail"
@@ -104,29 +128,44 @@ def _clean_into(
         write_table(quarantine, folder / "quarantine.parquet", rows=sum(counts["dropped"].values()))
     finally:
         judged.unpersist()
-    is_kept = config.holdout == "keep" and config.release != "simulated"
+    return counts
+
+
+def _split_galaxies(
+    folder: Path,
+    config: RunConfig,
+    release_files: ReleaseFiles,
+    *,
+    holdout: Artifact | None,
+    counts: dict[str, Any],
+) -> dict[str, Any]:
+    """Write the table of labels from the galaxies in `kept`; return the artifact's summary."""
     made = table.make_label_table(
-        pq.read_table(kept),
+        pq.read_table(folder / _KEPT),
         config,
-        image_folders=[Path(part.images) for part in parts],
-        earlier=read_holdout() if is_kept else None,
+        image_folders=[Path(part.images) for part in release_files.parts()],
+        holdout=read_holdout(holdout),
         checksums=artifacts.checksums(),
     )
-    draft.determine(**{KEPT_IN_TEST: made.kept_in_test})
-    shutil.rmtree(kept)
-    shutil.rmtree(copies)
+    for temporary in (_KEPT, _COPIES):
+        shutil.rmtree(folder / temporary)
     pq.write_table(made.labels, folder / "labels.parquet")
     if len(made.dropped):
         pq.write_table(made.dropped, folder / "quarantine.parquet" / "merged.parquet")
     write_json(folder / "classes.json", made.classes)
-    print(table.format_classes(made.summary["classes"]), flush=True)
-    merged = Counter(made.dropped["reason"].to_pylist())
-    for reason, count in sorted(merged.items()):
-        print(f"{'  dropped: ' + reason:34}{count:>12,}", flush=True)
+    merged = dict(sorted(Counter(made.dropped["reason"].to_pylist()).items()))
+    lines = [table.format_classes(made.summary["classes"])]
+    lines += [f"{'  dropped: ' + reason:34}{count:>12,}" for reason, count in merged.items()]
     if merged:
-        print(f"{'  kept after all':34}{made.summary['kept']:>12,}", flush=True)
-    dropped = counts["dropped"] | dict(sorted(merged.items()))
-    return {"rows_in": counts["rows_in"], "dropped": dropped, **made.summary}
+        lines.append(f"{'  kept after all':34}{made.summary['kept']:>12,}")
+    _logger.info("%s", "\n".join(lines))
+    summary = {
+        "rows_in": counts["rows_in"],
+        "dropped": counts["dropped"] | merged,
+        **made.summary,
+    }
+    content = artifacts.key_of({"galaxies": hash_rows(made.labels), "summary": summary})
+    return {**summary, "content": content}
 
 
 def _read_catalogues(
@@ -202,7 +241,7 @@ def count_rows(judged: DataFrame, *, rows_in: int, config: RunConfig) -> dict[st
     for release, part in zip(name_releases(config), config.parts(), strict=True):
         for setting in ("ignored_classes", "class_names"):
             for name in sorted(set(getattr(part, setting)) - {n for r, n in seen if r == release}):
-                print(f"Note: {setting} names {name!r}, which does not occur.", flush=True)
+                _logger.warning("%s names %r, which does not occur.", setting, name)
     counts = {name: dropped[name] for name in vote_rules.REASONS if dropped[name]}
     if not kept:
         raise InputError(
@@ -226,17 +265,23 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Clean a release's labels with Spark.")
     parser.add_argument("--settings", required=True, type=json.loads, help="RunConfig as JSON")
     parser.add_argument("--release-files", required=True, type=json.loads, help="ReleaseFiles")
+    parser.add_argument("--holdout", type=json.loads, help="reference of the holdout, or null")
+    parser.add_argument("--result", required=True, type=Path, help="file for the reference")
     options = parser.parse_args(arguments)
-    try:
-        clean_labels(parse_config(options.settings), ReleaseFiles(**options.release_files))
-    except InputError as error:
-        print(f"ERROR: {error}", flush=True)
-        sys.exit(error.exit_code)
+    set_up_logging()
+    write_result(
+        options.result,
+        lambda: clean_labels(
+            parse_config(options.settings),
+            ReleaseFiles(**options.release_files),
+            holdout=Artifact.from_reference(options.holdout) if options.holdout else None,
+        ).as_reference(),
+    )
 
 
 if __name__ == "__main__":
-    # spark-submit puts this file's folder on the path, where config.py or models/ could stand in
-    # for somebody else's module of that name.
+    # spark-submit puts this file's folder on the path, where train.py or process.py would hide
+    # another package's module of that name.
     here = Path(__file__).resolve().parent
     sys.path[:] = [folder for folder in sys.path if Path(folder).resolve() != here]
     main()

@@ -10,7 +10,7 @@ from typing import Any
 
 from galaxy_tasks.config import FAMILIES, RunConfig, parse_config
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.evaluation.challenge import ChampionComparison, compare_with_champion, labels_of
+from galaxy_tasks.evaluation.challenge import ChampionComparison, compare_with_champion
 from galaxy_tasks.evaluation.metrics import Comparison, compare_models
 from galaxy_tasks.evaluation.selection import (
     Candidate,
@@ -36,36 +36,15 @@ _logger = logging.getLogger(__name__)
 
 def evaluate(
     settings: dict[str, Any],
-    release_files: dict[str, Any],
-    images: dict[str, Any],
+    labels: dict[str, str],
+    images: dict[str, str],
     trainings: Sequence[dict[str, Any] | None],
-    run_id: str,
-    champion: dict[str, Any] | None = None,
+    champion: dict[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Compare all trained models on the test galaxies, name the winner and write the report.
+    """Compare the models on the test galaxies, name the winner, publish results and report.
 
     `trainings` are the results of the train tasks, None for one that failed or was skipped;
-    `champion` is that of `predict_champion`.
-    """
-    _logger.info("Evaluating run %s; catalogue %s", run_id, release_files["catalogue"])
-    return judge_models(
-        parse_config(settings),
-        images=Artifact.from_reference(images),
-        trainings=trainings,
-        predictions=Artifact.from_reference(champion) if champion else None,
-    )
-
-
-def judge_models(
-    config: RunConfig,
-    *,
-    images: Artifact,
-    trainings: Sequence[Mapping[str, Any] | None],
-    predictions: Artifact | None,
-) -> dict[str, Any]:
-    """Evaluate, choose, write `results.json` and `report.html`; return winner and paths.
-
-    `predictions` are those of the champion, None where there was none.
+    `champion` refers to the champion's predictions, None where there is none.
 
     The result's keys: winner (architecture), model (its folder), report, results (paths),
     leaderboard (a record for each model, best first).
@@ -73,42 +52,67 @@ def judge_models(
     Raises:
         InputError: no model was trained, or the models' test galaxies differ.
     """
-    references = _find_models(config, images, trainings)
-    candidate_models = [read_candidate_model(reference, config) for reference in references]
-    missing = _list_missing(config, trainings, [c.record.architecture for c in candidate_models])
-    if not candidate_models:
+    config, prepared = parse_config(settings), Artifact.from_reference(images)
+    models = [read_candidate_model(r, config) for r in _find_models(config, prepared, trainings)]
+    missing = _list_missing(config, trainings, [model.record.architecture for model in models])
+    if not models:
         reasons = "\n".join(f"  {m.architecture}: {m.status} ({m.reason})" for m in missing)
         raise InputError(f"No model was trained, so there is no winner:\n{reasons}")
-    check_same_galaxies(candidate_models)
-    candidates = tuple(
-        evaluate_candidate(candidate_model, config) for candidate_model in candidate_models
+    check_same_galaxies(models)
+    candidates = tuple(evaluate_candidate(model, config) for model in models)
+    selection = choose_winner(candidates, compare=_make_compare(models, config))
+    _logger.info("%s", render_leaderboard(selection, candidates, missing))
+    evaluation = _publish(
+        config,
+        labels=Artifact.from_reference(labels),
+        images=prepared,
+        predictions=Artifact.from_reference(champion) if champion else None,
+        models=models,
+        candidates=candidates,
+        selection=selection,
+        missing=missing,
     )
-    selection = choose_winner(candidates, compare=_make_compare(candidate_models, config))
-    _logger.info(render_leaderboard(selection, candidates, missing))
-    made_from = _name_origin(config, candidate_models, missing, predictions)
-    winner = next(c for c in candidate_models if c.record.architecture == selection.winner)
-    comparison = compare_with_champion(config, images, predictions, winner)
-    _logger.info(comparison.describe())
+    return _describe_outcome(evaluation, candidates, selection)
+
+
+def _publish(
+    config: RunConfig,
+    *,
+    labels: Artifact,
+    images: Artifact,
+    predictions: Artifact | None,
+    models: Sequence[CandidateModel],
+    candidates: tuple[Candidate, ...],
+    selection: Selection,
+    missing: tuple[MissingModel, ...],
+) -> Artifact:
+    """Compare with the champion and publish results.json and report.html."""
+    winner = next(m for m in models if m.record.architecture == selection.winner)
+    comparison = compare_with_champion(
+        config, labels=labels, images=images, predictions=predictions, winner=winner
+    )
+    _logger.info("%s", comparison.describe())
+    made_from = _name_origin(config, models, missing, predictions)
     with artifacts.open_draft("evaluations", made_from) as draft:
-        artifact = draft.published
-        if artifact is None:
-            draft.clear()
-            inputs = gather_report(
-                config,
-                images=images,
-                candidate_models=candidate_models,
-                candidates=candidates,
-                selection=selection,
-                missing=missing,
-                winner=winner,
-                champion=comparison,
-            )
-            (draft.path / "report.html").write_text(render_report(inputs), encoding="utf-8")
-            results = _describe_results(candidates, selection, missing, comparison)
-            tested = describe_tested(winner, labels_of(images))
-            write_json(draft.path / "results.json", {"test_set": tested, **results})
-            artifact = draft.publish({"winner": selection.winner, "model": winner.artifact.key})
-    return _describe_outcome(artifact, candidates, selection)
+        if draft.published:
+            return draft.published
+        draft.clear()
+        inputs = gather_report(
+            config,
+            labels=labels,
+            images=images,
+            candidate_models=models,
+            candidates=candidates,
+            selection=selection,
+            missing=missing,
+            winner=winner,
+            champion=comparison,
+        )
+        (draft.path / "report.html").write_text(render_report(inputs), encoding="utf-8")
+        results = _describe_results(candidates, selection, missing, comparison)
+        tested = describe_tested(winner, labels)
+        write_json(draft.path / "results.json", {"test_set": tested, **results})
+        return draft.publish({"winner": selection.winner, "model": winner.artifact.key})
 
 
 def _name_origin(

@@ -1,8 +1,9 @@
-"""What the champion says of this run's test galaxies, those that it has learned from left out.
+"""Predicts this run's test galaxies with the champion, but for those that it learned from.
 
-Its images are prepared as its own were. This runs where the trainings run, for it needs the model.
+Their images are prepared as the champion's own were. This runs where the trainings run.
 """
 
+import logging
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -32,19 +33,23 @@ from galaxy_tasks.training.model_record import average_orientations
 from galaxy_tasks.training.saved_model import load_classifier
 
 _BATCH = 64
+_logger = logging.getLogger(__name__)
 
 
 def predict_champion(
-    settings: dict[str, Any], release_files: dict[str, Any], images: dict[str, Any]
-) -> dict[str, Any] | None:
-    """Ask the champion about this run's test galaxies; return its predictions' reference.
+    settings: dict[str, Any],
+    release_files: dict[str, Any],
+    labels: dict[str, str],
+    images: dict[str, str],
+) -> dict[str, str] | None:
+    """Return the reference of the champion's predictions for this run's test galaxies.
 
-    Returns None where no earlier run has had a winner on galaxies of this kind.
+    None where no earlier run has a winner on galaxies of this kind.
     """
     config, prepared = parse_config(settings), Artifact.from_reference(images)
     champion = find_champion(config, prepared.key)
     if champion is None:
-        print("No other run has had a winner: there is nothing to compare with.", flush=True)
+        _logger.info("No other run has a winner yet: there is nothing to compare with.")
         return None
     made_from = cache_keys.predictions_made_from(
         config,
@@ -55,7 +60,7 @@ def predict_champion(
     )
     with artifacts.open_draft("predictions", made_from) as draft:
         if draft.published:
-            return artifacts.tell_published(draft.published)
+            return draft.published.as_reference()
 
         set_up_device(champion.record.config)
 
@@ -63,12 +68,12 @@ def predict_champion(
             draft.path,
             config=config,
             champion=champion,
-            labels=artifacts.get("labels", prepared.manifest["summary"]["labels"]),
+            labels=Artifact.from_reference(labels),
             images=prepared,
             image_folders=[Path(part.images) for part in ReleaseFiles(**release_files).parts()],
         )
         shutil.rmtree(draft.path / "work", ignore_errors=True)
-        return artifacts.publish_and_tell(draft, summary)
+        return draft.publish(summary).as_reference()
 
 
 def predict_unseen(
@@ -80,15 +85,15 @@ def predict_unseen(
     images: Artifact,
     image_folders: Sequence[Path],
 ) -> dict[str, Any]:
-    """Write what the champion says of the test galaxies that it has not learned from.
+    """Write the champion's probabilities for the test galaxies that it has not learned from.
 
     Writes probabilities.npy, (galaxies, its classes) float32, and galaxies.parquet with their
-    galaxy_id in the same order; both are empty where it has learned from all. Returns the summary.
+    galaxy_id in the same order; both are empty where it learned from all. Returns the summary.
 
     Args:
         folder: where to write.
         config: this run's settings.
-        champion: the winner to ask.
+        champion: the model that predicts.
         labels: this run's labels.
         images: this run's prepared images.
         image_folders: the folder of each release's source images, by release_index.
@@ -100,11 +105,11 @@ def predict_unseen(
     unseen = test[is_unseen].reset_index(drop=True)
     doubt = judge_doubt(config, champion.record.config, unseen, theirs)
     title = champion.record.config.release_title
-    print(
-        f"Champion: {champion.record.architecture} of {champion.published} ({title}). It has "
-        f"learned from {np.count_nonzero(~is_unseen):,} of the {len(test):,} test galaxies; it is "
-        f"asked about the other {len(unseen):,}.{doubt.describe()}",
-        flush=True,
+    _logger.info(
+        "%s",
+        f"Champion: {champion.record.architecture} of {champion.published} ({title}). It learned "
+        f"from {np.count_nonzero(~is_unseen):,} of the {len(test):,} test galaxies, and is "
+        f"compared on the other {len(unseen):,}.{doubt.describe()}",
     )
     probabilities = np.zeros((0, len(champion.record.classes)), dtype=np.float32)
     if len(unseen):

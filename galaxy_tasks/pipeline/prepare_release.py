@@ -1,6 +1,6 @@
 """Brings a release onto this disk: found, fetched or, where it is the simulated one, drawn."""
 
-from dataclasses import asdict
+import logging
 from typing import Any
 
 from galaxy_tasks.acquisition.fetch import provide_source
@@ -8,9 +8,10 @@ from galaxy_tasks.acquisition.locate import locate_release
 from galaxy_tasks.config import RunConfig, parse_config
 from galaxy_tasks.releases import RELEASES
 from galaxy_tasks.simulation import draw_release
-from galaxy_tasks.simulation.population import DIFFICULTY
 from galaxy_tasks.storage import artifacts, cache_keys
 from galaxy_tasks.storage.artifacts import Artifact
+
+_logger = logging.getLogger(__name__)
 
 
 def prepare_release(settings: dict[str, Any]) -> dict[str, Any]:
@@ -20,21 +21,22 @@ def prepare_release(settings: dict[str, Any]) -> dict[str, Any]:
         is_drawn = part.release == "simulated"
         source = _draw_simulation(part).path if is_drawn else provide_source(part)
         files = locate_release(part, source=source, checksums=artifacts.checksums())
-        print(f"Release {part.release}: {RELEASES[part.release].reference}", flush=True)
-        print(f"Catalogue: {files.catalogue}\nImages: {files.images}", flush=True)
+        _logger.info("Release %s: %s", part.release, RELEASES[part.release].reference)
+        _logger.info("Catalogue: %s\nImages: %s", files.catalogue, files.images)
         located.append(files)
     return cache_keys.join_release_files(located).as_dict()
 
 
 def _draw_simulation(config: RunConfig) -> Artifact:
-    made_from = cache_keys.simulation_made_from(config, difficulty=asdict(DIFFICULTY))
+    made_from = cache_keys.simulation_made_from(config)
     with artifacts.open_draft("releases", made_from) as draft:
         if draft.published:
             return draft.published
         draft.clear()
-        print(
-            f"Drawing {config.simulated_galaxies:,} SIMULATED galaxies (seed {config.seed}).",
-            flush=True,
+        _logger.info(
+            "Drawing %s SIMULATED galaxies (seed %s).",
+            f"{config.simulated_galaxies:,}",
+            config.seed,
         )
         draw_release(
             draft.path,

@@ -10,35 +10,37 @@ from galaxy_tasks.config import parse_config
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.images.batch import prepare_cutouts
 from galaxy_tasks.images.settings import ImageSettings
-from galaxy_tasks.labels.holdout import find_labels
 from galaxy_tasks.storage import artifacts, cache_keys
 from galaxy_tasks.storage.artifacts import Artifact
 from galaxy_tasks.storage.atomic_io import read_json
 from galaxy_tasks.storage.cache_keys import ReleaseFiles
 
 
-def preprocess_images(settings: dict[str, Any], release_files: dict[str, Any]) -> dict[str, Any]:
+def preprocess_images(
+    settings: dict[str, Any], release_files: dict[str, Any], labels: dict[str, str]
+) -> dict[str, str]:
     """Prepare every labelled cutout and return the reference of the images artifact."""
     config, files = parse_config(settings), ReleaseFiles(**release_files)
-    labels = find_labels(config, files) or artifacts.require(
-        "labels", cache_keys.labels_made_from(config, files), task="clean_labels"
+    labelled = Artifact.from_reference(labels)
+    made_from = cache_keys.images_made_from(
+        config, files, labels_content=labelled.manifest["summary"]["content"]
     )
-    with artifacts.open_draft("images", cache_keys.images_made_from(config, labels.key)) as draft:
+    with artifacts.open_draft("images", made_from) as draft:
         if draft.published:
             _check_rejected(draft.published, config.max_rejected_fraction)
-            return artifacts.tell_published(draft.published)
+            return draft.published.as_reference()
         summary = prepare_cutouts(
             draft.path,
-            galaxies=pd.read_parquet(labels.path / "labels.parquet"),
+            galaxies=pd.read_parquet(labelled.path / "labels.parquet"),
             image_folders=[Path(part.images) for part in files.parts()],
             settings=ImageSettings.from_config(config),
             max_rejected_fraction=config.max_rejected_fraction,
             workers=config.image_workers,
         )
-        classes = read_json(labels.path / "classes.json")
-        return artifacts.publish_and_tell(
-            draft, {**asdict(summary), "classes": classes, "labels": labels.key}
-        )
+        classes = read_json(labelled.path / "classes.json")
+        return draft.publish(
+            {**asdict(summary), "classes": classes, "labels": labelled.key}
+        ).as_reference()
 
 
 def _check_rejected(images: Artifact, max_rejected_fraction: float) -> None:

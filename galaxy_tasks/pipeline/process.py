@@ -15,30 +15,33 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from galaxy_tasks.errors import InputError, ResourceError
+from galaxy_tasks.errors import GalaxyMorphologyError, InputError, ResourceError
 from galaxy_tasks.logs import relog
-from galaxy_tasks.storage.atomic_io import read_json
+from galaxy_tasks.storage.atomic_io import read_json, write_json
 
 _logger = logging.getLogger(__name__)
 _ERRORS = {error.exit_code: error for error in (InputError, ResourceError)}
 
-# What TensorFlow's libraries say while they load, before any log level is heard: information that
-# begins with I0000, and a remark about it. It would stand on top of every training's log.
-_CHATTER = re.compile(r"I0000 \S+ +\d+ \S+\.cc:\d+\] |WARNING: All log messages before absl::")
+# What TensorFlow's libraries print while they load, before any log level applies. It would be the
+# beginning of every training's log.
+_LOADING_NOISE = re.compile(
+    r"I0000 \S+ +\d+ \S+\.cc:\d+\] |WARNING: All log messages before absl::"
+)
 
 
 def run_step(name: str, **arguments: Any) -> Any:
     """Run the step `name` in a new process and return its result.
 
-    Arguments and result are JSON. Every line that the step prints is printed here as it comes.
+    Arguments and result are JSON. Every line that the step prints is logged here as it comes.
 
     Raises:
         InputError, ResourceError: the step raised it; same message.
-        ChildProcessError: the step failed in another way; the message says with which exit code
-            or signal, and the step's own traceback stands in the log above.
+        ChildProcessError: the step failed in another way; the message names the exit code or
+            signal, and the step's own traceback is in the log above.
     """
     with tempfile.TemporaryDirectory(prefix="galaxy-step-") as folder:
         arguments_path, result_path = Path(folder, "arguments.json"), Path(folder, "result.json")
@@ -48,13 +51,32 @@ def run_step(name: str, **arguments: Any) -> Any:
             *("--arguments", str(arguments_path), "--result", str(result_path)),
         ]
         exit_code = _stream(command)
-        answer = read_json(result_path) if result_path.is_file() else {}
-    if exit_code in _ERRORS and "error" in answer:
-        raise _ERRORS[exit_code](answer["error"])
-    if exit_code != 0:
-        how = f"by signal {-exit_code}" if exit_code < 0 else f"with exit code {exit_code}"
-        hint = " (the system may have run out of memory)" if exit_code == -9 else ""
-        raise ChildProcessError(f"Step {name} was ended {how}{hint}; its last lines are above.")
+        if result_path.is_file():
+            return read_result(result_path)
+    how = f"by signal {-exit_code}" if exit_code < 0 else f"with exit code {exit_code}"
+    hint = " (the system may have run out of memory)" if exit_code == -9 else ""
+    raise ChildProcessError(f"Step {name} was ended {how}{hint}; its last lines are above.")
+
+
+def write_result(path: Path, step: Callable[[], Any]) -> None:
+    """Call a step and write its result as JSON for `read_result`.
+
+    Where it raises an error of this package, write and log that, and exit with the error's code.
+    """
+    try:
+        result = step()
+    except GalaxyMorphologyError as error:
+        write_json(path, {"error": str(error), "exit_code": error.exit_code})
+        _logger.error("%s", error)
+        sys.exit(error.exit_code)
+    write_json(path, {"result": result})
+
+
+def read_result(path: Path) -> Any:
+    """Return the result that another process wrote with `write_result`, or raise its error."""
+    answer = read_json(path)
+    if "error" in answer:
+        raise _ERRORS.get(answer["exit_code"], GalaxyMorphologyError)(answer["error"])
     return answer["result"]
 
 
@@ -82,7 +104,7 @@ def _stream(command: list[str]) -> int:
         assert child.stdout is not None
         try:
             for line in child.stdout:
-                if not _CHATTER.match(line):
+                if not _LOADING_NOISE.match(line):
                     relog(line.rstrip("\n"), _logger)
         except BaseException:
             child.kill()

@@ -53,7 +53,7 @@ def train_network(
     made_from = cache_keys.model_made_from(config, prepared.key, architecture)
     with artifacts.open_draft("models", made_from, timeout_s=_TRAINING_TIMEOUT_S) as draft:
         if draft.published:
-            return artifacts.tell_published(draft.published)
+            return draft.published.as_reference()
         from galaxy_tasks.training.checkpoints import CHECKPOINT_FILES
         from galaxy_tasks.training.device import set_up_device
 
@@ -86,7 +86,7 @@ def train_network(
             trained.state.best_macro_f1,
             format_duration(time.monotonic() - started),
         )
-        return artifacts.publish_and_tell(draft, summary, discard=CHECKPOINT_FILES)
+        return draft.publish(summary, discard=CHECKPOINT_FILES).as_reference()
 
 
 def keep_handedness(config: RunConfig, classes: Sequence[str]) -> RunConfig:

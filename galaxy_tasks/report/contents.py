@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from galaxy_tasks.config import RunConfig
-from galaxy_tasks.evaluation.challenge import Challenge, ChampionComparison, labels_of
+from galaxy_tasks.evaluation.challenge import Challenge, ChampionComparison
 from galaxy_tasks.evaluation.drift import ReleaseDrift
 from galaxy_tasks.evaluation.selection import (
     Candidate,
@@ -82,6 +82,7 @@ class ReportInputs:
 def gather_report(
     config: RunConfig,
     *,
+    labels: Artifact,
     images: Artifact,
     candidate_models: Sequence[CandidateModel],
     candidates: tuple[Candidate, ...],
@@ -91,7 +92,6 @@ def gather_report(
     champion: ChampionComparison,
 ) -> ReportInputs:
     """Return all that the page shows, read from the artifacts where it is not given."""
-    labels = labels_of(images)
     cleaned = labels.manifest["summary"]
     test_set = describe_tested(winner, labels)
     return ReportInputs(
@@ -111,7 +111,7 @@ def gather_report(
         artifacts={
             "labels": labels.key,
             "test set": f"{test_set['galaxies']:,} galaxies, SHA-256 {test_set['sha256']}, "
-            f"{test_set['kept_from_earlier']:,} of the labels' test kept there from earlier runs",
+            f"{test_set['from_holdout']:,} of the labels' test only because the holdout has them",
             "images": images.key,
             **{c.record.architecture: str(c.artifact.path) for c in candidate_models},
         },

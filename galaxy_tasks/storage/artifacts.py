@@ -14,6 +14,7 @@ disk and renames the draft into place.
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -28,9 +29,11 @@ from galaxy_tasks.errors import InputError
 from galaxy_tasks.storage.atomic_io import flush, flush_tree, read_json
 from galaxy_tasks.storage.locks import hold_lock
 
-Kind = Literal["releases", "labels", "images", "models", "predictions", "evaluations"]
+Kind = Literal["releases", "holdouts", "labels", "images", "models", "predictions", "evaluations"]
 
 MANIFEST = "manifest.json"
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,8 @@ def checksums() -> Path:
 
 
 def key_of(made_from: Mapping[str, Any]) -> str:
-    """Return 16 hexadecimal digits that change whenever anything in `made_from` does."""
-    text = json.dumps(made_from, sort_keys=True, separators=(",", ":"), default=str)
+    """Return 16 hexadecimal digits of the canonical JSON's hash: sorted names, no blanks."""
+    text = json.dumps(made_from, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -100,17 +103,6 @@ def list_published(kind: Kind) -> list[Artifact]:
 def get(kind: Kind, key: str) -> Artifact:
     """Return the published artifact of this key; raise InputError if it is not there."""
     return Artifact.from_reference({"kind": kind, "key": key, "path": str(home() / kind / key)})
-
-
-def require(kind: Kind, made_from: Mapping[str, Any], *, task: str) -> Artifact:
-    """Return the published artifact made from this; raise InputError naming the task to run."""
-    artifact = find(kind, made_from)
-    if artifact is None:
-        raise InputError(
-            f"No published '{kind}' artifact {key_of(made_from)} under {home()}. "
-            f"Run or clear the task '{task}' first."
-        )
-    return artifact
 
 
 def verify(artifact: Artifact) -> None:
@@ -151,36 +143,16 @@ class Draft:
         shutil.rmtree(self.path, ignore_errors=True)
         self.path.mkdir(parents=True)
 
-    def determine(self, **learned: str) -> None:
-        """Add what also determines the artifact, and shows only while it is made; its key follows.
-
-        Who else makes the same waits for this draft's lock, and finds what was learned published.
-        """
-        self.made_from.update(learned)
-        self.key = key_of(self.made_from)
-
-    def discard(self) -> None:
-        """Remove the draft, where there is nothing to make."""
-        shutil.rmtree(self.path, ignore_errors=True)
-
     def publish(
         self, summary: Mapping[str, Any] | None = None, *, discard: Iterable[str] = ()
     ) -> Artifact:
         """Make the draft the artifact: write the manifest with `summary`, flush, rename.
 
-        Files that match a pattern of `discard` serve only to go on with a draft. They are no part
-        of the artifact, and removed last, so that until it is published nothing is lost.
+        Files that match a pattern of `discard` only serve to resume a draft. They are no part of
+        the artifact, and removed last, so that nothing is lost until it is published.
         """
         target = home() / self.kind / self.key
         discarded = {path for pattern in discard for path in self.path.glob(pattern)}
-        files = {
-            str(path.relative_to(self.path)): {
-                "bytes": path.stat().st_size,
-                "sha256": sha256_of(path),
-            }
-            for path in sorted(self.path.rglob("*"))
-            if path.is_file() and path != self.path / MANIFEST and path not in discarded
-        }
         manifest = {
             "kind": self.kind,
             "key": self.key,
@@ -188,48 +160,48 @@ class Draft:
             "published": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "made_from": self.made_from,
             "summary": dict(summary or {}),
-            "files": files,
+            "files": self._measure_files(left_out=discarded),
         }
         (self.path / MANIFEST).write_text(json.dumps(manifest, indent=1, default=str) + "\n")
         flush_tree(self.path)
-        if target.exists():  # a folder with no manifest: somebody deleted part of an artifact
+        if target.exists():  # a folder without a manifest: part of an artifact was deleted by hand
             shutil.rmtree(target)
         self.path.rename(target)
         flush(target.parent)
         for path in discarded:
             (target / path.relative_to(self.path)).unlink()
+        _logger.info("Published %s", target)
         return Artifact(self.kind, self.key, target)
+
+    def _measure_files(self, *, left_out: set[Path]) -> dict[str, dict[str, Any]]:
+        return {
+            str(path.relative_to(self.path)): {
+                "bytes": path.stat().st_size,
+                "sha256": sha256_of(path),
+            }
+            for path in sorted(self.path.rglob("*"))
+            if path.is_file() and path not in {*left_out, self.path / MANIFEST}
+        }
 
 
 @contextlib.contextmanager
 def open_draft(
     kind: Kind, made_from: Mapping[str, Any], *, timeout_s: float = 6 * 3600
 ) -> Iterator[Draft]:
-    """Yield the locked draft of an artifact, waiting for another writer of the same one.
+    """Yield the locked draft of an artifact; its `published` is set where there is nothing to do.
+
+    Waits for another process that writes the same artifact.
 
     Raises:
         ResourceError: another process held the draft for `timeout_s` seconds.
     """
     draft = Draft(kind, made_from)
     with hold_lock(draft.path.parent / f".lock-{draft.key}", timeout_s=timeout_s):
-        if draft.published is None:
+        if published := draft.published:
+            _logger.info("Already there, nothing to do: %s", published.path)
+        else:
             draft.path.mkdir(exist_ok=True)
         yield draft
-
-
-def publish_and_tell(
-    draft: Draft, summary: Mapping[str, Any], *, discard: Iterable[str] = ()
-) -> dict[str, str]:
-    """Publish, say so in the log, and return the reference."""
-    artifact = draft.publish(summary, discard=discard)
-    print(f"Published {artifact.path}", flush=True)
-    return artifact.as_reference()
-
-
-def tell_published(artifact: Artifact) -> dict[str, str]:
-    """Say in the log that the artifact was there before, and return its reference."""
-    print(f"Already there, nothing to do: {artifact.path}", flush=True)
-    return artifact.as_reference()
 
 
 def code_version() -> str:

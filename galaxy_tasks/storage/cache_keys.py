@@ -1,35 +1,40 @@
-"""What determines each artifact: the settings and inputs that go into its key, and no others.
+"""What determines each artifact: the settings and inputs that go into its cache key, and no others.
 
-A setting that is missing here would let a step return a result made with another value of it; one
-too many would repeat finished work. `*_FORMAT` numbers change when a step's output changes for
-the same inputs, so that a newer version of the code does not return what an older one made.
+A missing setting would let a step return a result made with another value of it; one too many would
+repeat finished work. Facts go in under names that stand here, so that renaming a class or a field
+changes no key. `*_FORMAT` numbers change with the code whose output changes for the same inputs, so
+that it does not return what an older version made.
 
 Left out on purpose: where a step ran. A model trained on a CPU is the same model to a GPU, though
 'auto' chose other arithmetic; its record says which.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from galaxy_tasks.config import Architecture, RunConfig
 from galaxy_tasks.releases import RELEASES
+from galaxy_tasks.releases.schema import (
+    BranchCriterion,
+    GivenScheme,
+    ImageKey,
+    ImageMapping,
+    Release,
+    Scheme,
+    ShorthandScheme,
+)
 
-RELEASE_FORMAT = 1
-LABELS_FORMAT = 3
-IMAGES_FORMAT = 1
+RELEASE_FORMAT = 2
+HOLDOUT_FORMAT = 1
+LABELS_FORMAT = 4
+IMAGES_FORMAT = 2
 MODEL_FORMAT = 4
 PREDICTIONS_FORMAT = 2
 EVALUATION_FORMAT = 3
 
-KEPT_IN_TEST = "kept_in_test"
-"""In `labels_made_from` a digest of the galaxies that are in the test only since earlier runs had
-them there. It is known once the labels are made; until then, and where there are none, it is ''."""
-
 _RELEASE_SETTINGS = [
-    "release",
-    "scheme",
     "minimum_votes",
     "id_column",
     "ra_column",
@@ -41,7 +46,6 @@ _RELEASE_SETTINGS = [
 ]
 _SPLIT_SETTINGS = [
     "match_radius_arcsec",
-    "holdout",
     "test_fraction",
     "validation_fraction",
     "seed",
@@ -111,7 +115,7 @@ class ReleaseFiles:
 
 
 def join_release_files(parts: Sequence[ReleaseFiles]) -> ReleaseFiles:
-    """Return the releases of a run as one record, the first having the say."""
+    """Return the releases of a run as one record, with the hash of their contents."""
     first, *others = parts
     if not others:
         return first
@@ -123,23 +127,92 @@ def _pick(config: RunConfig, names: list[str]) -> dict[str, Any]:
     return {name: getattr(config, name) for name in names}
 
 
-def labels_made_from(config: RunConfig, release_files: ReleaseFiles) -> dict[str, Any]:
-    """Return what determines the labels and the split."""
+def holdout_made_from(content: str) -> dict[str, Any]:
+    """Return what determines a holdout: its galaxies, as the hash `content`."""
+    return {"format": HOLDOUT_FORMAT, "content": content}
+
+
+def labels_made_from(
+    config: RunConfig, release_files: ReleaseFiles, *, holdout_key: str | None
+) -> dict[str, Any]:
+    """Return what determines the labels and the split; `holdout_key` is None without a holdout."""
     return {
         "format": LABELS_FORMAT,
         "content": release_files.content,
+        "holdout": holdout_key,
         "releases": [
-            {"rules": repr(RELEASES[part.release]), **_pick(part, _RELEASE_SETTINGS)}
+            {**_list_rules(RELEASES[part.release], part.scheme), **_pick(part, _RELEASE_SETTINGS)}
             for part in config.parts()
         ],
         **_pick(config, _SPLIT_SETTINGS),
-        KEPT_IN_TEST: "",
     }
 
 
-def images_made_from(config: RunConfig, labels_key: str) -> dict[str, Any]:
-    """Return what determines the prepared images."""
-    return {"format": IMAGES_FORMAT, "labels": labels_key, **_pick(config, _IMAGE_SETTINGS)}
+def _list_rules(release: Release, scheme: str) -> dict[str, Any]:
+    """Return the facts of a release that determine labels; papers, links and titles do not."""
+    chosen = release.schemes.get("as_given") or release.schemes.get(scheme)
+    return {
+        "release": release.name,
+        "scheme": _list_scheme(chosen) if chosen else None,
+        "columns": {
+            "id": release.id_columns,
+            "ra": release.ra_column,
+            "dec": release.dec_column,
+            "aliases": dict(release.aliases),
+        },
+        "image_names": {
+            "pattern": release.image_name_pattern,
+            "mapping": _list_mapping(release.mapping) if release.mapping else None,
+        },
+    }
+
+
+def _list_scheme(scheme: Scheme) -> dict[str, Any]:
+    if isinstance(scheme, GivenScheme):
+        return {"class_column": scheme.column}
+    if isinstance(scheme, ShorthandScheme):
+        return {
+            "shorthand_column": scheme.column,
+            "grammar": scheme.grammar,
+            "artifact": scheme.artifact_pattern,
+            "patterns": [[rule.morphology, rule.pattern] for rule in scheme.rules],
+        }
+    return {
+        "vote_fractions": {
+            rule.morphology: [
+                {
+                    "column": criterion.column,
+                    "minimum": criterion.minimum,
+                    "vote_columns": criterion.vote_columns,
+                    "may_be_blank": isinstance(criterion, BranchCriterion),
+                }
+                for criterion in rule.criteria
+            ]
+            for rule in scheme.rules
+        }
+    }
+
+
+def _list_mapping(mapping: ImageMapping | ImageKey) -> dict[str, Any]:
+    if isinstance(mapping, ImageMapping):
+        return {"id_column": mapping.id_column, "image_column": mapping.image_column}
+    return {"columns": mapping.columns, "separator": mapping.separator, "minus": mapping.minus}
+
+
+def images_made_from(
+    config: RunConfig, release_files: ReleaseFiles, *, labels_content: str
+) -> dict[str, Any]:
+    """Return what determines the prepared images; `labels_content` hashes the labels themselves.
+
+    Labels that come out alike keep the images and the models made from them, whichever holdout
+    they were made with.
+    """
+    return {
+        "format": IMAGES_FORMAT,
+        "content": release_files.content,
+        "labels": labels_content,
+        **_pick(config, _IMAGE_SETTINGS),
+    }
 
 
 def model_made_from(
@@ -192,10 +265,6 @@ def evaluation_made_from(
     }
 
 
-def simulation_made_from(config: RunConfig, *, difficulty: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what determines a simulated release; `difficulty` is the simulation's own record."""
-    return {
-        "format": RELEASE_FORMAT,
-        "difficulty": dict(difficulty),
-        **_pick(config, ["simulated_galaxies", "seed"]),
-    }
+def simulation_made_from(config: RunConfig) -> dict[str, Any]:
+    """Return what determines a simulated release."""
+    return {"format": RELEASE_FORMAT, **_pick(config, ["simulated_galaxies", "seed"])}

@@ -1,7 +1,8 @@
-"""One process does the work, the others wait for it and say for whom."""
+"""Locks between processes: one does the work, the others wait and log which one holds them up."""
 
 import contextlib
 import fcntl
+import logging
 import os
 import socket
 import threading
@@ -12,7 +13,8 @@ from typing import IO
 
 from galaxy_tasks.errors import ResourceError
 
-_LOOK_AGAIN_S = 0.2
+_logger = logging.getLogger(__name__)
+_POLL_INTERVAL_S = 0.2
 
 
 @contextlib.contextmanager
@@ -21,12 +23,12 @@ def hold_lock(
 ) -> Iterator[None]:
     """Hold an exclusive lock that the operating system frees when the process dies.
 
-    The file says who holds it. It stays: were it removed, one process could hold the removed and
-    one the new.
+    The file names the holder, and is never removed: else one process could lock the removed file
+    and another a new one.
 
     Args:
         path: the lock's file; its folder is made.
-        timeout_s: how long another holder is waited for.
+        timeout_s: how long to wait for another holder.
         stop: when set, from another thread, the wait ends.
 
     Raises:
@@ -35,20 +37,18 @@ def hold_lock(
     path.parent.mkdir(parents=True, exist_ok=True)
     stop = stop or threading.Event()
     deadline = time.monotonic() + timeout_s
-    is_announced = False
+    is_logged = False
     with path.open("a+") as lock:
         while not _try_lock(lock):
-            if timeout_s and not is_announced:
-                # In one piece, as several threads may wait at a time.
-                text = f"waiting for {_read_holder(lock)}, which works on the same"
-                print(f"{path}: {text}\n", end="", flush=True)
-                is_announced = True
+            if timeout_s and not is_logged:
+                _logger.info("%s: waiting for %s, which works on it", path, _read_holder(lock))
+                is_logged = True
             if time.monotonic() > deadline:
                 raise ResourceError(
                     f"{path} stayed locked for {timeout_s:.0f} s by {_read_holder(lock)}. "
-                    "See whether that still makes progress, and run again."
+                    "Check whether it still makes progress, then run again."
                 )
-            if stop.wait(_LOOK_AGAIN_S):
+            if stop.wait(_POLL_INTERVAL_S):
                 raise ResourceError(f"Stopped while waiting for {path}.")
         _write_holder(lock)
         yield

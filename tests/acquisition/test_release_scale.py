@@ -77,7 +77,7 @@ def clean_in_its_own_process(source: Path, home: Path) -> tuple[dict[str, Any], 
         *("spark-submit", "--master=local[2]", *(f"--conf={k}={v}" for k, v in conf.items())),
         *(str(root / "galaxy_tasks" / "pipeline" / "clean_labels.py"), "--settings"),
         *(json.dumps(config.model_dump(mode="json")), "--release-files"),
-        json.dumps(locate_release(config).as_dict()),
+        *(json.dumps(locate_release(config).as_dict()), "--result", str(home.parent / "result")),
     ]
     path = f"{scripts}:{os.environ['PATH']}"
     environment = os.environ | {"GALAXY_HOME": str(home), "PATH": path, "PYTHONPATH": str(root)}

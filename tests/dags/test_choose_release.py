@@ -6,6 +6,8 @@ from types import SimpleNamespace
 import pytest
 from fixtures.release_events import Store, write_manifest
 
+from galaxy_tasks.storage import artifacts
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -13,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 def run(tmp_path, monkeypatch):
     """Call the task as Airflow does, in a place of its own."""
     monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "airflow"))
+    monkeypatch.setenv("GALAXY_HOME", str(tmp_path / "runs"))
     monkeypatch.syspath_prepend(str(ROOT / "dags"))
     monkeypatch.syspath_prepend(str(ROOT / "plugins"))
     import galaxy_releases
@@ -42,6 +45,14 @@ def run(tmp_path, monkeypatch):
 
 def test_a_run_by_hand_has_the_form(run):
     assert run("manual") == {"epochs": 9}
+    assert run.pushed == {"holdout": None}
+
+
+def test_a_run_has_the_holdout_of_its_beginning(run):
+    with artifacts.open_draft("holdouts", {"content": "c"}) as draft:
+        holdout = draft.publish({"galaxies": 3})
+    run("manual")
+    assert run.pushed == {"holdout": holdout.as_reference()}
 
 
 def test_a_run_by_the_clock_takes_what_lies_in_the_folder_and_starts_the_next(run):

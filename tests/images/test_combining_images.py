@@ -38,8 +38,8 @@ def test_images_of_all_releases_are_prepared_from_a_folder_and_a_zip(spark, tmp_
     ).model_dump(mode="json")
     files = prepare_release(values)
     assert files["combined"][0]["images"].endswith("images.zip")
-    clean_labels(parse_config(values), ReleaseFiles(**files), spark=spark)
-    reference = preprocess_images(values, files)
+    labels = clean_labels(parse_config(values), ReleaseFiles(**files), spark=spark)
+    reference = preprocess_images(values, files, labels=labels.as_reference())
     pixels = np.load(Path(reference["path"]) / "images.npy")
     manifest = pd.read_parquet(Path(reference["path"]) / "manifest.parquet")
     assert len(manifest) == len(pixels) == 120

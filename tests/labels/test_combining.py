@@ -173,7 +173,7 @@ def test_a_galaxy_once_in_the_test_stays_there_when_a_release_is_added(spark, tm
     assert alone.manifest["summary"]["test_set"] == {
         "galaxies": len(was_test),
         "sha256": hashlib.sha256("".join(lines).encode()).hexdigest(),
-        "kept_from_earlier": 0,
+        "from_holdout": 0,
     }
 
 

@@ -1,4 +1,4 @@
-"""What one run has had in the test, later runs have there, too, and each finds its labels again."""
+"""What one run has in the test, later runs have there, too."""
 
 import numpy as np
 import pandas as pd
@@ -10,18 +10,19 @@ from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.labels.holdout import (
     COLUMNS,
-    find_kept,
-    find_labels,
+    extend_holdout,
+    find_held,
     name_published_ids,
     read_holdout,
 )
 from galaxy_tasks.pipeline.clean_labels import clean_labels
 from galaxy_tasks.pipeline.preprocess_images import preprocess_images
 from galaxy_tasks.storage import artifacts
+from galaxy_tasks.storage.holdouts import find_latest_holdout
 
 
-def clean(spark, config):
-    return clean_labels(config, locate_release(config), spark=spark)
+def clean(spark, config, holdout):
+    return clean_labels(config, locate_release(config), holdout=holdout, spark=spark)
 
 
 def read_test(artifact) -> set[str]:
@@ -36,7 +37,7 @@ def class_table(source, **settings) -> RunConfig:
 @pytest.fixture(scope="module")
 def runs(spark, tmp_path_factory):
     """A release without positions; the same images with positions and other ids, thrice."""
-    folder = tmp_path_factory.mktemp("earlier")
+    folder = tmp_path_factory.mktemp("holdout")
     rows = draw_galaxies(1000)
     rows["image"] = [f"image {name}".encode() for name in rows["id"]]
     first = write_release(folder / "first", rows.assign(ra=np.nan, dec=np.nan))
@@ -48,103 +49,105 @@ def runs(spark, tmp_path_factory):
         patch.setenv("GALAXY_HOME", str(folder / "runs"))
         configs = {
             "first": class_table(first),
-            "ignoring": class_table(second, holdout="ignore"),
             "second": class_table(second),
+            "ignoring": class_table(second, holdout="ignore"),
             "third": class_table(third),
         }
-        made = {}
-        for name in ("first", "second", "ignoring", "third"):
-            made[name] = clean(spark, configs[name])
-        yield configs, made
+        holdouts, made = {}, {}
+        for name, config in configs.items():
+            holdouts[name] = find_latest_holdout()
+            made[name] = clean(spark, config, holdouts[name])
+        yield configs, holdouts, made
 
 
 def test_what_was_in_the_test_by_its_id_stays_there_when_it_gets_a_position(runs):
-    first, second, alone = (read_test(runs[1][name]) for name in ("first", "second", "ignoring"))
-    kept = {f"new{name}" for name in first}
-    assert kept - alone  # by their places alone they would be elsewhere
-    assert second == alone | kept
-    summary = runs[1]["second"].manifest["summary"]["test_set"]
-    assert summary["kept_from_earlier"] == len(kept - alone)
-    assert runs[1]["first"].manifest["summary"]["test_set"]["kept_from_earlier"] == 0
+    made = runs[2]
+    first, second, alone = (read_test(made[name]) for name in ("first", "second", "ignoring"))
+    held = {f"new{name}" for name in first}
+    assert held - alone  # by their positions alone they would be elsewhere
+    assert second == alone | held
+    assert made["second"].manifest["summary"]["test_set"]["from_holdout"] == len(held - alone)
+    assert made["first"].manifest["summary"]["test_set"]["from_holdout"] == 0
 
 
 def test_what_was_in_the_test_by_its_cell_stays_there_across_the_border_of_a_cell(runs):
-    second, third = (read_test(runs[1][name]) for name in ("second", "third"))
+    second, third = (read_test(runs[2][name]) for name in ("second", "third"))
     assert {name.replace("new", "far") for name in second} < third
 
 
-def test_the_key_tells_what_was_kept_and_nothing_where_nothing_was(runs):
-    manifests = {name: artifact.manifest for name, artifact in runs[1].items()}
-    digests = {name: one["made_from"]["kept_in_test"] for name, one in manifests.items()}
-    assert digests["first"] == digests["ignoring"] == ""
-    assert len(digests["second"]) == len(digests["third"]) == 16
-    for artifact in runs[1].values():
-        assert artifacts.key_of(artifact.manifest["made_from"]) == artifact.key
+def test_labels_name_the_holdout_that_they_were_made_with(runs):
+    _, holdouts, made = runs
+    named = {name: labels.manifest["made_from"]["holdout"] for name, labels in made.items()}
+    assert holdouts["first"] is None
+    assert named["first"] is named["ignoring"] is None
+    assert named["second"] == holdouts["second"].key != named["third"] == holdouts["third"].key
 
 
-def test_each_run_again_finds_its_labels_whatever_was_published_since(spark, runs, capsys):
-    configs, made = runs
+def test_each_holdout_extends_the_one_before_and_the_latest_has_all_test_galaxies(runs):
+    latest = read_holdout(find_latest_holdout())
+    before = read_holdout(runs[1]["third"])
+    assert len(before.merge(latest, on=list(COLUMNS))) == len(before) < len(latest)
+    assert not list((artifacts.home() / "holdouts").glob(".draft-*"))
+
+
+def test_a_step_that_is_repeated_finds_its_labels_and_adds_no_holdout(spark, runs):
+    configs, holdouts, made = runs
+    latest = find_latest_holdout()
     for name, config in configs.items():
-        assert find_labels(config, locate_release(config)) == made[name]
-        assert clean(spark, config) == made[name]
-        assert capsys.readouterr().out == f"Labels are there already: {made[name].path}\n"
-    assert not list((artifacts.home() / "labels").glob(".draft-*"))
+        assert clean(spark, config, holdouts[name]) == made[name]
+    assert find_latest_holdout() == latest
+    assert extend_holdout(made["first"], configs["first"]) == latest
 
 
-def test_the_next_step_finds_labels_that_keep_a_test(runs):
+def test_labels_that_come_out_alike_with_a_later_holdout_have_the_same_content(spark, runs):
+    configs, _, made = runs
+    again = clean(spark, configs["third"], find_latest_holdout())
+    assert again.key != made["third"].key
+    contents = [labels.manifest["summary"]["content"] for labels in (again, made["third"])]
+    assert contents[0] == contents[1]
+    others = {labels.manifest["summary"]["content"] for labels in made.values()}
+    assert len(others) == 4
+
+
+def test_other_settings_keep_the_test_and_log_how_much_of_it(spark, runs, caplog):
+    config = runs[0]["first"].model_copy(update={"seed": 7})
+    artifact = clean(spark, config, find_latest_holdout())
+    before = read_test(runs[2]["first"])
+    assert before < read_test(artifact)
+    count = artifact.manifest["summary"]["test_set"]["from_holdout"]
+    assert count == len(read_test(artifact) - before) > 0
+    assert f"Kept in the test: {count:,} galaxies" in caplog.text
+
+
+def test_the_next_step_takes_the_labels_that_it_is_given(runs):
     """As far as it gets: these images are none."""
-    config = runs[0]["second"].model_copy(update={"image_workers": 1})
+    configs, _, made = runs
+    config = configs["second"].model_copy(update={"image_workers": 1})
     files = locate_release(config).as_dict()
     with pytest.raises(InputError, match=r"Too many images are refused: 100\.00%"):
-        preprocess_images(config.model_dump(mode="json"), files)
+        preprocess_images(
+            config.model_dump(mode="json"), files, labels=made["second"].as_reference()
+        )
 
 
-def test_other_settings_keep_the_test_and_say_how_much_of_it(spark, runs, capsys):
-    config = runs[0]["first"].model_copy(update={"seed": 7})
-    artifact = clean(spark, config)
-    before = read_test(runs[1]["first"])
-    assert before < read_test(artifact)
-    count = artifact.manifest["summary"]["test_set"]["kept_from_earlier"]
-    assert count == len(read_test(artifact) - before) > 0
-    assert f"Kept in the test: {count:,} galaxies" in capsys.readouterr().out
+def test_simulated_galaxies_are_never_held_out(runs):
+    latest = find_latest_holdout()
+    assert extend_holdout(runs[2]["first"], RunConfig()) == latest
 
 
-def test_damaged_and_older_labels_are_passed_over(runs, capsys):
-    whole = read_holdout()
-    assert list(whole.columns) == list(COLUMNS)
-    assert set(whole["published_id"]) == {""}
-    path = runs[1]["third"].path / "labels.parquet"
-    content = path.read_bytes()
-    path.write_bytes(content[:100])
-    try:
-        assert len(read_holdout()) < len(whole)
-        assert "is not known again" in capsys.readouterr().out
-        manifest = runs[1]["third"].path / "manifest.json"
-        text = manifest.read_text()
-        manifest.write_text(text[:100])
-        read_holdout()
-        assert "its manifest is damaged" in capsys.readouterr().out
-        manifest.write_text(text)
-    finally:
-        path.write_bytes(content)
-    labels = pd.read_parquet(path).drop(columns="image_print")  # as before this was recorded
-    labels.to_parquet(path)
-    assert len(read_holdout()) == len(whole)
-    path.write_bytes(content)
-
-
-def test_without_any_earlier_run_there_is_nothing_to_keep(tmp_path, monkeypatch):
+def test_before_the_first_run_nothing_is_held_out(tmp_path, monkeypatch):
     monkeypatch.setenv("GALAXY_HOME", str(tmp_path))
-    assert list(read_holdout().columns) == list(COLUMNS)
-    assert read_holdout().empty
+    assert find_latest_holdout() is None
+    assert list(read_holdout(None).columns) == list(COLUMNS)
+    assert read_holdout(None).empty
 
 
 def table(*rows) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"ra_degrees": float})
 
 
-def test_a_galaxy_is_known_again_by_place_image_or_the_id_of_a_published_release():
-    earlier = table(
+def test_a_galaxy_is_identified_by_position_image_or_the_id_of_a_published_release():
+    holdout = table(
         ("", 10.0, 0.0, ""),
         ("", 20.0, 0.0, ""),
         ("", np.nan, np.nan, "5:abc"),
@@ -158,13 +161,13 @@ def test_a_galaxy_is_known_again_by_place_image_or_the_id_of_a_published_release
         ("galaxy_zoo_1  7", 200.0, 2.0, ""),
         ("", np.nan, np.nan, ""),
     )
-    found = find_kept(galaxies, earlier, radius_arcsec=2.0)
+    found = find_held(galaxies, holdout, radius_arcsec=2.0)
     assert found.tolist() == [True, False, True, True, False, False]
 
 
-def test_ids_of_anybodys_table_name_nothing():
+def test_ids_of_a_table_of_ones_own_name_nothing():
     releases = [
-        {"release": "galaxy_zoo_2", "id_column": ""},
-        {"release": "class_table", "id_column": "objid"},
+        RunConfig(release="galaxy_zoo_2", source="a"),
+        RunConfig(release="class_table", source="b", id_column="objid"),
     ]
     assert name_published_ids([("7", 0), ("7", 1)], releases) == ["galaxy_zoo_2  7", ""]

@@ -9,6 +9,7 @@ import pytest
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.labels.crossmatch import LARGEST_SHARE, MOST_COPIES, measure_chance
+from galaxy_tasks.labels.holdout import read_holdout
 from galaxy_tasks.labels.split import is_name_in_test
 from galaxy_tasks.labels.table import COLUMNS, make_label_table
 
@@ -47,7 +48,7 @@ def label(folder, rows: pd.DataFrame, config: RunConfig = CONFIG):
         (folder / str(row.image_name)).write_bytes(row.image)  # pyright: ignore[reportArgumentType]
     names = [is_name_in_test(name, test_fraction=0.2) for name in rows["sky_group"]]
     table = pa.Table.from_pandas(rows.assign(is_test=names)[list(COLUMNS)], preserve_index=False)
-    return make_label_table(table, config, image_folders=[folder] * 2)
+    return make_label_table(table, config, image_folders=[folder] * 2, holdout=read_holdout(None))
 
 
 def draw_picture() -> bytes:

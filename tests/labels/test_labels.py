@@ -36,7 +36,7 @@ def read_labels(artifact) -> pd.DataFrame:
     return pd.read_parquet(artifact.path / "labels.parquet").set_index("galaxy_id")
 
 
-def test_every_row_is_kept_or_quarantined_with_its_reason(spark, tmp_path, monkeypatch, capsys):
+def test_every_row_is_kept_or_quarantined_with_its_reason(spark, tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("GALAXY_HOME", str(tmp_path / "runs"))
     dropped = ["100,dont_know", "101,spiral", "101,edge_on", "1,spiral", ",spiral", "500,spiral"]
     source = write_source(tmp_path / "source", good_lines() + dropped)
@@ -66,20 +66,19 @@ def test_every_row_is_kept_or_quarantined_with_its_reason(spark, tmp_path, monke
     quarantine = pd.read_parquet(artifact.path / "quarantine.parquet")
     assert set(quarantine.loc[quarantine.reason == "ignored_class", "image_name"]) == {"100.jpeg"}
     assert list(quarantine.columns) == ["galaxy_id", "image_name", "reason", "detail"]
-    printed = capsys.readouterr().out
-    assert "ignored_classes names 'never_there', which does not occur" in printed
-    assert "  dropped: contradictory                     2\n" in printed
+    assert "ignored_classes names 'never_there', which does not occur" in caplog.text
+    assert "  dropped: contradictory                     2\n" in caplog.text
     files = {path.name.split("-")[0] for path in artifact.path.rglob("*") if path.is_file()}
     assert files == {"manifest.json", "classes.json", "labels.parquet", "_SUCCESS", "part"}
 
 
-def test_the_same_settings_return_the_labels_that_are_there(spark, tmp_path, monkeypatch, capsys):
+def test_the_same_settings_return_the_labels_that_are_there(spark, tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("GALAXY_HOME", str(tmp_path / "runs"))
     config = class_table(write_source(tmp_path / "source", good_lines()))
     first = clean(spark, config)
-    capsys.readouterr()
+    caplog.clear()
     assert clean(spark, config) == first
-    assert capsys.readouterr().out == f"Labels are there already: {first.path}\n"
+    assert caplog.messages == [f"Already there, nothing to do: {first.path}"]
 
 
 def test_order_of_rows_changes_nothing_and_the_seed_only_validation(spark, tmp_path, monkeypatch):
@@ -127,8 +126,13 @@ def test_labels_without_a_galaxy_left_say_where_all_rows_went(spark, tmp_path, m
     assert not list((tmp_path / "runs" / "labels").glob("*/manifest.json"))
 
 
-def test_the_application_ends_with_65_and_one_line_where_a_setting_is_wrong(capsys):
+def test_the_application_ends_with_65_and_one_line_where_a_setting_is_wrong(tmp_path, capsys):
     with pytest.raises(SystemExit) as caught:
-        main(["--settings", '{"epochs": 0}', "--release-files", "{}"])
+        main(
+            [
+                *("--settings", '{"epochs": 0}', "--release-files", "{}"),
+                *("--result", str(tmp_path / "result.json")),
+            ]
+        )
     assert caught.value.code == 65
-    assert capsys.readouterr().out.startswith("ERROR: Settings were refused:\n  epochs: ")
+    assert capsys.readouterr().out.startswith("ERROR: Settings were refused:\nERROR:   epochs: ")

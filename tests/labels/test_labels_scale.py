@@ -14,9 +14,11 @@ from pyspark.sql import functions as F
 from galaxy_tasks.acquisition.locate import locate_release
 from galaxy_tasks.acquisition.tables import read_table_header
 from galaxy_tasks.config import RunConfig
+from galaxy_tasks.errors import InputError
 from galaxy_tasks.labels import split, vote_rules
 from galaxy_tasks.labels.spark_io import read_rows, write_table
 from galaxy_tasks.labels.spark_settings import spark_submit_conf
+from galaxy_tasks.pipeline.process import read_result
 from galaxy_tasks.releases import RELEASES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -99,8 +101,9 @@ def test_spark_submit_is_quiet_and_its_exit_code_honest(tmp_path):
 
     good = submit(tmp_path, config, release_files)
     assert good.returncode == 0, good.stderr
-    assert "Published: " in good.stdout
-    assert list((tmp_path / "runs" / "labels").glob("*/labels.parquet"))
+    (labels,) = (tmp_path / "runs" / "labels").glob("*/labels.parquet")
+    assert f"Published {labels.parent}" in good.stdout
+    assert read_result(tmp_path / "result.json")["path"] == str(labels.parent)
     # The virtual machine itself says that it uses an incubating module; nothing else speaks.
     noise = [line for line in good.stderr.splitlines() if "incubator modules" not in line]
     assert noise == []
@@ -109,6 +112,8 @@ def test_spark_submit_is_quiet_and_its_exit_code_honest(tmp_path):
     bad = submit(tmp_path, wrong, release_files)
     assert bad.returncode == 65
     assert "ERROR: Only one class is left, edge_on" in bad.stdout
+    with pytest.raises(InputError, match="Only one class is left, edge_on"):
+        read_result(tmp_path / "result.json")
 
 
 def submit(folder: Path, config: RunConfig, release_files: dict[str, str]):
@@ -129,6 +134,8 @@ def submit(folder: Path, config: RunConfig, release_files: dict[str, str]):
             json.dumps(config.model_dump(mode="json")),
             "--release-files",
             json.dumps(release_files),
+            "--result",
+            str(folder / "result.json"),
         ],
         env=environment,
         capture_output=True,

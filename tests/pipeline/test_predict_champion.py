@@ -18,6 +18,7 @@ from galaxy_tasks.pipeline.prepare_release import prepare_release
 from galaxy_tasks.pipeline.preprocess_images import preprocess_images
 from galaxy_tasks.pipeline.train import train_network
 from galaxy_tasks.storage.cache_keys import ReleaseFiles
+from galaxy_tasks.storage.holdouts import find_latest_holdout
 
 # Keras hands NumPy a variable whose __array__ knows no 'copy' yet.
 pytestmark = [
@@ -70,12 +71,14 @@ def run(spark, settings):
     """Run every step as the workflow does, in this process."""
     values = parse_config({**SETTINGS, **settings}).model_dump(mode="json")
     files = prepare_release(values)
-    clean_labels(parse_config(values), ReleaseFiles(**files), spark=spark)
-    images = preprocess_images(values, files)
-    champion = predict_champion(values, files, images)
+    labels = clean_labels(
+        parse_config(values), ReleaseFiles(**files), holdout=find_latest_holdout(), spark=spark
+    ).as_reference()
+    images = preprocess_images(values, files, labels)
+    champion = predict_champion(values, files, labels, images)
     model = train_network(values, images, "alexnet")
     trainings = [{"models": [model], "failed": {}}]
-    outcome = evaluate(values, files, images, trainings, "test", champion)
+    outcome = evaluate(values, labels, images, trainings, champion)
     results = json.loads(Path(outcome["results"]).read_text())
     return {**outcome, "champion": champion, "results": results}
 
@@ -170,7 +173,7 @@ def test_the_test_set_is_recorded_with_the_result(runs):
         assert test_set["sha256"] in Path(one["report"]).read_text()
 
 
-def test_a_champion_whose_model_was_removed_is_passed_over(runs, capsys):
+def test_a_champion_whose_model_was_removed_is_passed_over(runs, caplog):
     results = [one["results"] for one in (runs[0], runs[2])]
     models = [Path(one["models"][0]["path"]) for one in results]
     images = json.loads((models[0] / "manifest.json").read_text())["made_from"]["images"]
@@ -185,7 +188,7 @@ def test_a_champion_whose_model_was_removed_is_passed_over(runs, capsys):
         assert before is not None
         assert before.model.path == models[0]
         assert before.images.key == images
-        assert f"{models[1]} is no published artifact" in capsys.readouterr().out
+        assert f"{models[1]} is no published artifact" in caplog.text
     finally:
         hidden.rename(models[1])
 
@@ -194,7 +197,7 @@ def test_simulated_and_observed_winners_do_not_meet(runs):
     assert find_champion(parse_config(SETTINGS), "other images") is None
 
 
-def test_a_damaged_manifest_or_model_of_an_earlier_run_is_passed_over(runs, capsys):
+def test_a_damaged_manifest_or_model_of_an_earlier_run_is_passed_over(runs, caplog):
     config = parse_config({**SETTINGS, "release": "class_table", "source": "/else", "seed": 9})
     newest = find_champion(config, "other images")
     assert newest is not None
@@ -207,7 +210,7 @@ def test_a_damaged_manifest_or_model_of_an_earlier_run_is_passed_over(runs, caps
             path.write_bytes(content)
         assert before is not None
         assert before.evaluation != newest.evaluation
-        assert "is passed over" in capsys.readouterr().out
+        assert "is passed over" in caplog.text
 
 
 def test_the_first_run_once_more_still_meets_no_champion(runs):

@@ -1,7 +1,6 @@
 """The whole chain on a tiny simulated release, without Airflow: a real Spark, real trainings."""
 
 import csv
-import json
 import os
 import shutil
 import subprocess
@@ -15,7 +14,6 @@ from sklearn.metrics import f1_score
 
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.pipeline.evaluate import evaluate
-from galaxy_tasks.pipeline.preprocess_images import preprocess_images
 from galaxy_tasks.storage.artifacts import Artifact
 from galaxy_tasks.storage.atomic_io import read_json
 
@@ -121,7 +119,9 @@ def test_a_second_run_repeats_no_work(home, log, results):
     again = galaxy_morphology("run", *OPTIONS)
     assert again.returncode == 0, again.stdout + again.stderr
     assert "epoch " not in again.stdout
-    assert again.stdout.count("Already there") == 3
+    for kind in ("releases", "labels", "images", "models", "evaluations"):
+        assert f"Already there, nothing to do: {home / kind}" in again.stdout
+    assert "Published" not in again.stdout
     (path,) = home.glob("evaluations/*/results.json")
     assert read_json(path) == results
 
@@ -179,10 +179,9 @@ def evaluate_models(home, trainings, architectures) -> dict:
     settings = read_json(alexnet.path / "model.json")["settings"]
     return evaluate(
         settings={**settings, "architectures": architectures},
-        release_files={"catalogue": "", "images": "", "mapping": "", "content": ""},
+        labels=only(home, "labels").as_reference(),
         images=only(home, "images").as_reference(),
         trainings=trainings,
-        run_id="test",
     )
 
 
@@ -210,10 +209,3 @@ def test_wrong_settings_end_with_one_clear_line():
     assert result.returncode == 65
     assert result.stderr.startswith("ERROR: Settings were refused:")
     assert "image_size_px" in result.stderr
-
-
-def test_a_step_without_what_it_needs_names_the_task_to_run(home):
-    settings = json.loads(json.dumps({"release": "simulated"}))
-    files = {"catalogue": "", "images": "", "mapping": "", "content": "other"}
-    with pytest.raises(InputError, match="Run or clear the task 'clean_labels' first"):
-        preprocess_images(settings=settings, release_files=files)

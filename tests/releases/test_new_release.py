@@ -24,15 +24,15 @@ TEXT = (ROOT / "docs" / "releases.md").read_text()
 # The function to call, its arguments, and where its result goes: as the command line does it.
 PROGRAM = """
 import json, sys
-from galaxy_tasks.cli import main
+from galaxy_tasks.cli.main import clean_labels
 from galaxy_tasks.config import form_schemas
 from galaxy_tasks.pipeline.prepare_release import prepare_release
 from galaxy_tasks.pipeline.preprocess_images import preprocess_images
 
 settings = json.loads(sys.argv[1])
 files = prepare_release(settings)
-main.clean_labels(settings, files)
-images = preprocess_images(settings, files)
+labels = clean_labels(settings, files)
+images = preprocess_images(settings, files, labels)
 print(json.dumps({"images": images["path"], "form": form_schemas("full")["release"]["enum"]}))
 """
 

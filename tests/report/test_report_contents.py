@@ -35,7 +35,7 @@ def images(tmp_path, monkeypatch) -> artifacts.Artifact:
     counts = {"train": 100, "validation": 30, "test": 20}
     cleaned = {"rows_in": 350, "dropped": {"malformed": 50}}
     classes = dict.fromkeys(CLASSES, counts)
-    cleaned |= {"classes": classes, "test_set": {"kept_from_earlier": 3}}
+    cleaned |= {"classes": classes, "test_set": {"from_holdout": 3}}
     labels = publish("labels", cleaned, lambda folder: None)
     return publish("images", {"labels": labels.key}, write_images)
 
@@ -75,6 +75,7 @@ def test_the_report_shows_what_the_artifacts_hold_and_which_code_made_it(
 
     inputs = gather_report(
         config,
+        labels=artifacts.get("labels", images.manifest["summary"]["labels"]),
         images=images,
         candidate_models=[candidate_model],
         candidates=candidates,
@@ -88,9 +89,7 @@ def test_the_report_shows_what_the_artifacts_hold_and_which_code_made_it(
     assert inputs.class_counts["test"] == {"round": 20, "edge_on": 20}
     assert inputs.dropped == {"malformed": 50}
     assert [one.file for one in inputs.rejected_images] == ["g40.jpg"]
-    assert inputs.artifacts["test set"].endswith(
-        ", 3 of the labels' test kept there from earlier runs"
-    )
+    assert ", 3 of the labels' test" in inputs.artifacts["test set"]
     assert inputs.hardware["training"] == "CPU (drawn)"
     assert inputs.times_s == {"training resnet18": 60.0}
     wrong = [galaxy for galaxy in inputs.examples if galaxy.label != galaxy.prediction]

@@ -33,16 +33,14 @@ def holder(tmp_path):
         process.kill()
 
 
-def test_who_waits_says_for_whom_at_once_and_when_it_gives_up(holder, tmp_path, capsys):
+def test_who_waits_logs_for_whom_at_once_and_when_it_gives_up(holder, tmp_path, caplog):
     named = f"process {holder.pid} on {socket.gethostname()}"
     with (
         pytest.raises(ResourceError, match=f"stayed locked for 0 s by {named}"),
         hold_lock(tmp_path / "lock", timeout_s=0.3),
     ):
         pass
-    assert capsys.readouterr().out.splitlines() == [
-        f"{tmp_path / 'lock'}: waiting for {named}, which works on the same"
-    ]
+    assert caplog.messages == [f"{tmp_path / 'lock'}: waiting for {named}, which works on it"]
 
 
 def test_a_process_that_dies_frees_its_lock_and_the_next_is_named(holder, tmp_path):

@@ -67,7 +67,7 @@ def test_run_ends_well_with_the_forms_settings(stack, run_id):
     ("task_id", "words"),
     [
         ("prepare_release", "SIMULATED"),
-        ("clean_labels", "Published:"),
+        ("clean_labels", "Published "),
         ("preprocess_images", "images/s"),
         ("predict_champion", "nothing to compare with"),
         ("train_alexnet", "epoch   2/2"),
