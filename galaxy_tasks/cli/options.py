@@ -23,8 +23,8 @@ from galaxy_tasks.errors import InputError
 def with_setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Return the command with an option `--setting-name` for every setting.
 
-    The command receives them as `settings`, a dict of those given. Values are checked by RunConfig
-    and not by the option's type, so that form, REST API and command line refuse in the same words.
+    The command receives the given ones as a dict `settings`. RunConfig checks the values, not the
+    option's type, so that form, REST API and command line report errors in the same words.
     """
     own = list(inspect.signature(command).parameters.values())
     kept = [parameter for parameter in own if parameter.name != "settings"]
@@ -41,17 +41,17 @@ def with_setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def read_settings(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings among a command's parameters, those given, as RunConfig takes them.
+    """Return the settings among a command's parameters that were given, as RunConfig takes them.
 
     Raises:
-        InputError: a setting that is an object, or a list of them, is no JSON.
+        InputError: a setting that is an object, or a list of objects, is not valid JSON.
     """
     given = {n: v for n, v in values.items() if n in RunConfig.model_fields and v is not None}
     return {name: _read(name, text) for name, text in given.items()}
 
 
 def complete_settings(given: dict[str, Any], preset: Preset) -> dict[str, Any]:
-    """Return all settings as JSON: those given, else the preset's, else the defaults.
+    """Return all settings as JSON: the given ones, else the preset's, else the defaults.
 
     Raises:
         InputError: names each wrong setting.
@@ -62,7 +62,7 @@ def complete_settings(given: dict[str, Any], preset: Preset) -> dict[str, Any]:
 def _preset_to_show() -> Preset:
     """Return the preset whose values the help shows as defaults.
 
-    A wrong GALAXY_PRESET is refused when a command needs it, and not while its options are made.
+    A wrong GALAXY_PRESET is an error of the command that needs it, not of the help.
     """
     try:
         return default_preset()
@@ -71,10 +71,9 @@ def _preset_to_show() -> Preset:
 
 
 def _option(name: str, schema: dict[str, Any], preset: Preset) -> inspect.Parameter:
-    where = f" with preset {preset}" if any(name in values for values in PRESETS.values()) else ""
     option = typer.Option(
         f"--{name.replace('_', '-')}",
-        help=f"{schema['description']} Default{where}: {_show(schema['default'])}.",
+        help=schema["description"] + _describe_default(name, schema["default"], preset),
         metavar=_metavar(schema),
         rich_help_panel=schema["section"] or "Main settings",
         show_default=False,
@@ -84,25 +83,35 @@ def _option(name: str, schema: dict[str, Any], preset: Preset) -> inspect.Parame
     )
 
 
-def _read(name: str, text: str) -> Any:
-    """Return the text as RunConfig takes it: lists parted, numbers of a choice as numbers.
+def _describe_default(name: str, default: Any, preset: Preset) -> str:
+    if default in ("", {}, [], ()):
+        return ""
+    is_by_preset = any(name in values for values in PRESETS.values())
+    where = f" with preset {preset}" if is_by_preset else ""
+    shown = ",".join(default) if isinstance(default, list | tuple) else default
+    return f" Default{where}: {shown}."
 
-    Objects, and lists of them, are JSON; a list of texts may be, for names with a comma. Any other
-    text stands for itself, whatever it begins with: an image's name may be '{id}.jpg'.
+
+def _read(name: str, text: str) -> Any:
+    """Return the text as RunConfig takes it: lists split at commas, numeric choices as numbers.
+
+    Objects and lists of objects are JSON; a list of texts may be, for names with a comma. Any other
+    text is taken literally, whatever it begins with: an image's name may be '{id}.jpg'.
     """
     field = RunConfig.model_fields[name]
     if name in _json_settings():
         try:
             return json.loads(text) if text.strip() else field.default
         except json.JSONDecodeError as error:
-            raise InputError(f"--{name.replace('_', '-')} is no JSON ({error}): {text}") from None
+            option = f"--{name.replace('_', '-')}"
+            raise InputError(f"{option} must be JSON ({error}). Received: {text}") from None
     if isinstance(field.default, tuple):
-        return _part(text)
+        return _split(text)
     by_text = {str(choice): choice for choice in get_args(field.annotation)}
     return by_text.get(text, text)
 
 
-def _part(text: str) -> list[str]:
+def _split(text: str) -> list[str]:
     with contextlib.suppress(json.JSONDecodeError):
         parts = json.loads(text)
         if isinstance(parts, list) and all(isinstance(part, str) for part in parts):
@@ -125,9 +134,3 @@ def _json_settings() -> set[str]:
 
 def _is_json(schema: dict[str, Any]) -> bool:
     return "object" in (schema.get("type"), schema.get("items", {}).get("type"))
-
-
-def _show(default: Any) -> str:
-    if isinstance(default, list | tuple):
-        return ",".join(default) or "none"
-    return str(default) if default not in ("", {}) else "empty"

@@ -72,6 +72,6 @@ def test_a_text_is_json_only_where_an_object_is_asked_for(name, text, expected):
 
 
 @pytest.mark.parametrize("name", ["class_names", "combine"])
-def test_an_object_that_is_no_json_is_named(name):
-    with pytest.raises(InputError, match=f"--{name.replace('_', '-')} is no JSON.*spiral=edge"):
+def test_an_object_that_is_not_json_is_refused(name):
+    with pytest.raises(InputError, match=f"--{name.replace('_', '-')} must be JSON.*spiral=edge"):
         read_settings({name: "spiral=edge"})
