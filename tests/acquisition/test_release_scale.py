@@ -81,6 +81,7 @@ def clean_in_its_own_process(source: Path, home: Path) -> tuple[dict[str, Any], 
     ]
     path = f"{scripts}:{os.environ['PATH']}"
     environment = os.environ | {"GALAXY_HOME": str(home), "PATH": path, "PYTHONPATH": str(root)}
+    environment.pop("SPARK_SUBMIT_OPTS", None)  # this job is long enough for all compilers
     started = time.monotonic()
     with (home.parent / "log.txt").open("wb") as log:
         job = psutil.Popen(command, env=environment, stdout=log, stderr=log)
