@@ -58,7 +58,6 @@ _logger = logging.getLogger(__name__)
 
 VERIFIED = ".verified.json"
 """Beside a release's files: their state when all of them had been verified and unpacked."""
-_DEFAULTS = DownloadSettings()
 
 
 def provide_source(config: RunConfig) -> Path:
@@ -104,7 +103,6 @@ def fetch_release(
     *,
     folder: Path,
     zip_images: Literal["unpacked", "in_place"] = "unpacked",
-    settings: DownloadSettings = _DEFAULTS,
     mirror_folder: str = "",
 ) -> list[FetchedFile]:
     """Fetch every file of a release into a folder and unpack its images; return the files.
@@ -117,7 +115,6 @@ def fetch_release(
         release: what to fetch, and from where.
         folder: created if it does not exist.
         zip_images: 'in_place' leaves a zip that has all images packed.
-        settings: timeouts, retries and disk reserve.
         mirror_folder: the release's folder on GALAXY_MIRROR, if it is not the release's name.
 
     Raises:
@@ -125,9 +122,7 @@ def fetch_release(
         ResourceError: network or disk failed; a later call continues.
     """
     if not release.files:
-        raise InputError(
-            f"{release.name} has no files to fetch. Images: {release.image_source or 'none'}"
-        )
+        raise InputError(f"{release.name} has no files to fetch. Images: {release.image_source}")
     release = _add_mirror(release, mirror_folder or release.name)
     placed = find_placed(release, folder)
     missing = [each.file.name for each in placed if not (each.path or each.file.addresses)]
@@ -143,16 +138,16 @@ def fetch_release(
     is_zip = all(archive.suffix == ".zip" for archive in archives)
     is_kept_packed = zip_images == "in_place" and is_only and is_zip
     is_to_unpack = not is_kept_packed and not images.is_dir()
-    _announce(release, placed, folder, is_to_unpack=is_to_unpack, settings=settings)
-    fetched = fetch_files(map(_as_download, own), folder=folder, settings=settings)
+    _announce(release, placed, folder, is_to_unpack=is_to_unpack)
+    fetched = fetch_files(map(_as_download, own), folder=folder)
     for file in own:
         if file.role != "images" and not file.md5:
             _require_content(release, file, folder / file.name)
-    if not is_kept_packed:
-        _unpack(archives, images, settings=settings)
-    elif archives:
+    if archives and is_kept_packed:
         files = len(list_entries(archives[0]))
         _logger.info("%s: %d files, read in place", archives[0].name, files)
+    elif archives:
+        _unpack(archives, images)
     return fetched
 
 
@@ -175,17 +170,17 @@ def check_release(release: Release, *, folder: Path) -> list[CheckedFile]:
         ResourceError: the disk fails.
     """
     placed = find_placed(release, folder)
-    checked = [_check_placed(release, each, folder) for each in placed]
-    seen = {each.path for each in placed}
+    checked = [_check(release, each.file, each.path or folder / each.file.name) for each in placed]
     mapping = release.mapping.file_names if isinstance(release.mapping, ImageMapping) else ()
-    for path in find_read_tables(release, folder):
-        if path not in seen:  # it would be read, though the published file is there, too
-            role = "mapping" if path.name in mapping else "catalogue"
-            file = PublishedFile(name=path.name, addresses=(), role=role)
-            checked.append(_check_file(release, file, folder))
+    others = find_read_tables(release, folder)
     images = find_image_source(release, folder)
     if images and images.is_dir():
-        checked.append(_check_image_folder(images))
+        others.append(images)
+    for path in others:
+        if all(path != each.path for each in placed):  # it would be read all the same
+            role = "mapping" if path.name in mapping else "catalogue"
+            file = PublishedFile(name=path.name, addresses=(), role=role)
+            checked.append(_check(release, file, path))
     return checked
 
 
@@ -201,12 +196,7 @@ def _add_mirror(release: Release, folder: str) -> Release:
 
 
 def _announce(
-    release: Release,
-    placed: list[PlacedFile],
-    folder: Path,
-    *,
-    is_to_unpack: bool,
-    settings: DownloadSettings,
+    release: Release, placed: list[PlacedFile], folder: Path, *, is_to_unpack: bool
 ) -> None:
     """Log what is fetched; raise ResourceError if the disk has no room for it, as far as known."""
     for each in placed:
@@ -224,7 +214,8 @@ def _announce(
         parts = (part_path(folder / file.name) for file in missing)
         present_bytes = sum(part.stat().st_size for part in parts if part.is_file())
         needed_bytes = sum(_estimate_bytes(release, file) for file in to_write) - present_bytes
-        check_free_space(folder, max(0, needed_bytes), reserve_bytes=settings.reserve_bytes)
+        reserve_bytes = DownloadSettings().reserve_bytes
+        check_free_space(folder, max(0, needed_bytes), reserve_bytes=reserve_bytes)
     sizes = {file.name: _estimate_bytes(release, file) for file in missing}
     names = (f"{name} ({format_bytes(size)})" if size else name for name, size in sizes.items())
     _logger.info("%s: fetching %s into %s", release.name, ", ".join(names), folder)
@@ -244,14 +235,12 @@ def _as_download(file: PublishedFile) -> Download:
     return Download(file.name, addresses=file.addresses, size_bytes=file.size_bytes, md5=file.md5)
 
 
-def _unpack(archives: list[Path], images: Path, *, settings: DownloadSettings) -> None:
-    if not archives:
-        return
+def _unpack(archives: list[Path], images: Path) -> None:
     # Until all archives are unpacked, the folder stands for none of them.
     incomplete = images.with_name(INCOMPLETE)
     with name_disk_trouble(images):
         incomplete.touch()
-        unpack_archives(archives, images, settings=settings)
+        unpack_archives(archives, images)
         incomplete.unlink(missing_ok=True)  # another process may have done the same
 
 
@@ -262,7 +251,7 @@ def _require_content(release: Release, file: PublishedFile, path: Path) -> None:
     """
     try:
         with name_disk_trouble(path):
-            _describe_table(release, file, path)
+            _describe_content(release, file, path)
     except InputError as error:
         sha256_path(path).unlink(missing_ok=True)
         raise InputError(
@@ -271,18 +260,23 @@ def _require_content(release: Release, file: PublishedFile, path: Path) -> None:
         ) from None
 
 
-def _describe_table(release: Release, file: PublishedFile, path: Path) -> str:
-    """Return what a table was found to hold, after reading it to its end.
+def _describe_content(release: Release, file: PublishedFile, path: Path) -> str:
+    """Return what a table or archive was found to hold, after reading it to its end.
 
     Raises:
-        InputError: it lacks columns, has no row, is damaged or cut short.
+        InputError: it lacks columns, rows or images, is damaged or cut short.
     """
+    if file.role == "images":
+        names = verify_archive(path)
+        images = sum(judge_name(name) == IMAGE for name in names)
+        if not images:
+            raise InputError(f"{path} holds {len(names)} files and no image. Fetch it again.")
+        return f"{images:,} images, each readable to its end"
     if file.role == "catalogue":
         _require_columns(release, path)
     if file.role == "mapping" or isinstance(release.mapping, ImageKey):
         require_image_names(release, path)
-    rows = count_rows(read_table_header(path))
-    return f"columns as expected, readable to the end, {rows:,} rows"
+    return f"columns as expected, readable to the end, {count_rows(read_table_header(path)):,} rows"
 
 
 def _require_columns(release: Release, path: Path) -> None:
@@ -297,52 +291,34 @@ def _require_columns(release: Release, path: Path) -> None:
     raise errors[0]
 
 
-def _check_placed(release: Release, placed: PlacedFile, folder: Path) -> CheckedFile:
-    if not placed.placeholder:
-        return _check_file(release, placed.file, folder)
-    path, name = placed.placeholder, placed.file.name
-    text = f"{path.name} is used in its place"
+def _check(release: Release, file: PublishedFile, path: Path) -> CheckedFile:
+    """Compare a file, or what stands at the path in its place, with what is known of it."""
+    is_own = path.name == file.name
+    if not is_own:
+        file = replace(file, md5=None, size_bytes=None)
+    text = "" if is_own else f"{path.name} is used in its place. "
+    try:
+        text += _verify(release, file, path)
+    except InputError as error:
+        return CheckedFile(name=file.name, finding=text + str(error), is_right=False)
+    return CheckedFile(name=file.name, finding=text)
+
+
+def _verify(release: Release, file: PublishedFile, path: Path) -> str:
     if path.is_dir():
-        return CheckedFile(name=name, finding=text)
-    file = replace(placed.file, name=path.name, md5=None, size_bytes=None)
-    found = _check_file(release, file, folder)
-    return replace(found, name=name, finding=f"{text}. {found.finding}")
-
-
-def _check_file(release: Release, file: PublishedFile, folder: Path) -> CheckedFile:
-    path = folder / file.name
-    try:
-        with name_disk_trouble(folder):
-            recorded = read_sha256(path)
-            found = check_file(_as_download(file), folder=folder)
-            if file.md5:
-                content = "right, MD5 as published"
-            elif file.role == "images":
-                content = f"no published hash: {_describe_archive(path)}"
-            else:
-                content = f"no published hash: {_describe_table(release, file, path)}"
-    except InputError as error:
-        return CheckedFile(name=file.name, finding=str(error), is_right=False)
+        count = len(list_images(path).images)
+        if not count:
+            raise InputError(f"{path} holds no image.")
+        return f"{count:,} images, counted and not read"
+    with name_disk_trouble(path):
+        recorded = read_sha256(path)
+        found = check_file(_as_download(replace(file, name=path.name)), folder=path.parent)
+        if file.md5:
+            content = "right, MD5 as published"
+        else:
+            content = f"no published hash: {_describe_content(release, file, path)}"
     since = "as when it first came" if recorded else "not recorded before"
-    details = f"{found.size_bytes:,} bytes, SHA-256 {found.sha256} ({since})"
-    return CheckedFile(name=file.name, finding=f"{content}, {details}")
-
-
-def _check_image_folder(folder: Path) -> CheckedFile:
-    try:
-        count = len(list_images(folder).images)
-    except InputError as error:
-        return CheckedFile(name=folder.name, finding=str(error), is_right=False)
-    finding = f"{count:,} images, counted and not read"
-    return CheckedFile(name=folder.name, finding=finding, is_right=count > 0)
-
-
-def _describe_archive(archive: Path) -> str:
-    names = verify_archive(archive)
-    images = sum(judge_name(name) == IMAGE for name in names)
-    if not images:
-        raise InputError(f"{archive} holds {len(names)} files and no image. Fetch it again.")
-    return f"{images:,} images, each readable to its end"
+    return f"{content}, {found.size_bytes:,} bytes, SHA-256 {found.sha256} ({since})"
 
 
 def _link_source(config: RunConfig, release: Release, source: Path, folder: Path) -> None:
@@ -373,21 +349,18 @@ def _link_source(config: RunConfig, release: Release, source: Path, folder: Path
 
 def _reuse_files(release: Release, folder: Path) -> None:
     """Take missing files of known MD5 from other versions' folders, where they lie verified."""
-    missing = [
-        each.file for each in find_placed(release, folder) if not each.path and each.file.md5
-    ]
+    missing = [each.file for each in find_placed(release, folder) if not each.path]
     with name_disk_trouble(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        verified = dict(
-            known for other in sorted(folder.parent.iterdir()) for known in _find_verified(other)
-        )
+        others = sorted(folder.parent.iterdir())
+        verified = dict(known for other in others for known in _find_verified(other))
         for file in missing:
-            if file.md5 in verified:
-                _reuse_file(verified[file.md5], folder / file.name)
+            if known := verified.get(file.md5 or ""):
+                _logger.info("%s: the same as %s, taken from there", file.name, known)
+                _link_or_copy(known, folder / file.name)
 
 
-def _reuse_file(path: Path, target: Path) -> None:
-    _logger.info("%s: the same as %s, taken from there", target.name, path)
+def _link_or_copy(path: Path, target: Path) -> None:
     try:
         target.hardlink_to(path)
     except OSError:  # a disk without hard links

@@ -160,11 +160,7 @@ class VoteKind:
 
 @dataclass(frozen=True, kw_only=True)
 class Release:
-    """A Galaxy Zoo release: its files, its columns, and the rules that turn votes into labels.
-
-    Fields with `repr=False` only describe the release and determine no labels: a corrected address
-    changes no artifact's key.
-    """
+    """A Galaxy Zoo release: its files, its columns, and the rules that turn votes into labels."""
 
     name: str
     reference: str
@@ -187,27 +183,27 @@ class Release:
     """Right ascension, if published: decimal degrees, or hours as 'hh:mm:ss.s'."""
     dec_column: str = "dec"
     """Declination, if published: degrees, decimal or as '±dd:mm:ss.s'."""
-    same_galaxies_as: tuple[str, ...] = field(default=(), repr=False)
+    same_galaxies_as: tuple[str, ...] = ()
     """Releases that share galaxies with this one under other ids, if this one has no positions to
     crossmatch them by."""
-    citation: str = field(default="", repr=False)
+    citation: str = ""
     """The paper to cite, and the table in it; if empty, the reference."""
-    licence: str | None = field(default=None, repr=False)
+    licence: str | None = None
     """The catalogue's licence in its publishers' words; None if none could be confirmed."""
-    files: tuple[PublishedFile, ...] = field(default=(), repr=False)
-    archives_mb: float | None = field(default=None, repr=False)
+    files: tuple[PublishedFile, ...] = ()
+    archives_mb: float | None = None
     """Size of all image archives together, if only that is stated."""
-    votes: VoteKind | None = field(default=None, repr=False)
+    votes: VoteKind | None = None
     """None if there are classes and no votes."""
-    rows: int | None = field(default=None, repr=False)
+    rows: int | None = None
     """Published number of rows of the catalogue; None if it depends."""
-    other_rows: Mapping[str, int] = field(default_factory=dict, repr=False)
+    other_rows: Mapping[str, int] = field(default_factory=dict)
     """Rows of further tables that are fetched with it, to be chosen by `catalogue_file`."""
-    image_source: str = field(default="in a folder that you have", repr=False)
+    image_source: str = "in a folder that you have"
     """How to get from an id to an image, or what to do if none are published."""
-    trees: tuple[Mapping[str, Answer], ...] = field(default=(), repr=False)
+    trees: tuple[Mapping[str, Answer], ...] = ()
     """Canonical answers by column stem, a tree for each table with questions of its own."""
-    fraction_suffixes: tuple[str, ...] = field(default=("",), repr=False)
+    fraction_suffixes: tuple[str, ...] = ("",)
     """Ends of the names of columns with vote fractions, after the stem."""
 
     def find_answer(self, column: str) -> Answer | None:

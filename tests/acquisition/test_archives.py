@@ -23,6 +23,12 @@ def test_all_files_arrive_in_one_folder_and_nothing_else(make_archive, tmp_path)
     assert content_of(folder) == UNPACKED
 
 
+def test_paths_may_begin_with_the_folder_itself(make_archive, tmp_path):
+    files = {f"./{name}": content for name, content in FILES.items()}
+    assert unpack(make_archive(files), tmp_path / "out") == 4
+    assert content_of(tmp_path / "out") == UNPACKED
+
+
 def test_only_what_is_missing_or_differs_is_written_again(make_archive, tmp_path):
     archive, folder = make_archive(FILES), tmp_path / "out"
     unpack(archive, folder)

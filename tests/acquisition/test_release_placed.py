@@ -68,7 +68,7 @@ def test_the_readmes_own_layout_is_all_there(nobody, tmp_path, monkeypatch, capl
     assert checked.exit_code == 0, checked.output
     assert "gz2_filename_mapping.csv: right, MD5 as published" in checked.output
     assert "gz2_hart16.csv is used in its place. no published hash: columns" in checked.output
-    assert "images: 5 images, counted and not read" in checked.output
+    assert "images_gz2.zip: images is used in its place. 5 images, counted" in checked.output
     assert nobody.requests == []
 
 

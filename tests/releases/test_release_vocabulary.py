@@ -1,7 +1,6 @@
 """Every release says of itself what it is, and of its votes what they mean to all others."""
 
 import re
-from dataclasses import replace
 
 import pytest
 from fixtures.release_headers import COSMIC_DAWN, list_stems
@@ -113,10 +112,3 @@ def test_a_published_release_says_where_it_is_from_and_how_images_are_found(name
         assert file.md5 is None or re.fullmatch(r"[0-9a-f]{32}", file.md5)
         if file.role == "catalogue":
             assert file.name in release.catalogue_names
-
-
-def test_what_only_describes_a_release_makes_nobody_train_again():
-    release = RELEASES["galaxy_zoo_2"]
-    described = replace(release, citation="", licence="", files=(), rows=1, image_source="")
-    assert repr(described) == repr(release)
-    assert repr(replace(release, ra_column="other")) != repr(release)
