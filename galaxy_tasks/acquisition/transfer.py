@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
@@ -236,7 +237,7 @@ class Transfer:
             if response.status_code == 416:
                 self.part.discard()
                 raise RequestError(f"has nothing from byte {start_byte} on", kind="interrupted")
-            _check_encoding(response)
+            _check_encoding(response, address)
             start_byte, total_bytes = _read_extent(response, start_byte)
             self._check_size(response, total_bytes)
             body = response.aiter_raw()
@@ -331,10 +332,10 @@ def _has_visible_end(response: httpx.Response) -> bool:
     return "Content-Length" in response.headers or "Transfer-Encoding" in response.headers
 
 
-def _check_encoding(response: httpx.Response) -> None:
+def _check_encoding(response: httpx.Response, address: str) -> None:
     encoding = response.headers.get("Content-Encoding", "identity").lower()
     # Some servers state how a .gz file was made, and mean the file as it is.
-    is_gzip_itself = "gzip" in encoding and response.url.path.endswith((".gz", ".tgz"))
+    is_gzip_itself = "gzip" in encoding and urlsplit(address).path.endswith((".gz", ".tgz"))
     if encoding != "identity" and not is_gzip_itself:
         raise RequestError(
             f"expected the file as it is, received Content-Encoding {encoding!r}",

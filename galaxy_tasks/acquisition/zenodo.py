@@ -29,7 +29,7 @@ class ZenodoUnavailableError(ResourceError):
 
 @dataclass(frozen=True, kw_only=True)
 class ZenodoFile:
-    """A file of a record; None is what Zenodo does not say."""
+    """A file of a record; None is what Zenodo does not state."""
 
     name: str
     address: str
@@ -61,11 +61,10 @@ def request_latest(concept: str, *, url: str = PUBLIC_URL, timeout_s: float = 20
     except InputError as error:
         query = quote(f"conceptrecid:{concept}")
         found = _request(f"{records_url}?q={query}&size=1", timeout_s=timeout_s)
-        hits = found.get("hits") if isinstance(found, dict) else None
-        records = hits.get("hits") if isinstance(hits, dict) else None
-        if not isinstance(records, list) or not records:
+        try:
+            answer = found["hits"]["hits"][0]
+        except (LookupError, TypeError):
             raise InputError(f"Zenodo has no concept record {concept}: {error}") from None
-        answer = records[0]
     record = parse_record(answer)
     if record.concept != concept:
         raise InputError(
@@ -91,44 +90,30 @@ def parse_record(answer: Any) -> ZenodoRecord:
     """Return the record of Zenodo's JSON.
 
     Raises:
-        InputError: it is none, or says not which version of which concept it is.
+        InputError: it is none, or does not state which version of which concept it is.
     """
-    answer = answer if isinstance(answer, dict) else {}
-    record_id, concept = str(answer.get("id", "")), str(answer.get("conceptrecid", ""))
-    if not (re.fullmatch(r"\d{1,18}", record_id) and re.fullmatch(r"\d{1,18}", concept)):
+    try:
+        record_id, concept = str(answer["id"]), str(answer["conceptrecid"])
+        if not (re.fullmatch(r"\d{1,18}", record_id) and re.fullmatch(r"\d{1,18}", concept)):
+            raise ValueError(f"ids {record_id[:40]!r} and {concept[:40]!r}")
+        metadata = answer.get("metadata", {})
+        version = metadata.get("version") or metadata.get("publication_date") or ""
+        files = tuple(map(_parse_file, answer.get("files") or ()))
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
-            "Zenodo's answer is no record: expected numbers as 'id' and 'conceptrecid', "
-            f"received {record_id[:40]!r} and {concept[:40]!r}."
-        )
-    metadata = answer.get("metadata")
-    metadata = metadata if isinstance(metadata, dict) else {}
-    version = metadata.get("version") or metadata.get("publication_date") or ""
-    files = answer.get("files")
-    return ZenodoRecord(
-        id=record_id,
-        concept=concept,
-        version=" ".join(str(version).split())[:_MAX_NAME_LENGTH],
-        files=tuple(
-            file
-            for entry in (files if isinstance(files, list) else [])
-            if (file := _parse_file(entry))
-        ),
-    )
+            "Zenodo's answer is no record: expected numbers as 'id' and 'conceptrecid', and files "
+            f"with 'key' and 'links', received {error!r}."
+        ) from None
+    version = " ".join(str(version).split())[:_MAX_NAME_LENGTH]
+    return ZenodoRecord(id=record_id, concept=concept, version=version, files=files)
 
 
-def _parse_file(entry: Any) -> ZenodoFile | None:
-    """Return a file, None for what has no name or address: nobody can fetch it."""
-    entry = entry if isinstance(entry, dict) else {}
-    links = entry.get("links")
-    name, address = entry.get("key"), links.get("self") if isinstance(links, dict) else None
-    if not (isinstance(name, str) and isinstance(address, str)):
-        return None
-    size, checksum = entry.get("size"), str(entry.get("checksum", ""))
-    md5 = re.fullmatch(r"md5:([0-9a-fA-F]{32})", checksum)
+def _parse_file(entry: Any) -> ZenodoFile:
+    md5 = re.fullmatch(r"md5:([0-9a-fA-F]{32})", str(entry.get("checksum")))
     return ZenodoFile(
-        name=name,
-        address=address,
-        size_bytes=size if isinstance(size, int) and size >= 0 else None,
+        name=entry["key"],
+        address=entry["links"]["self"],
+        size_bytes=entry.get("size"),
         md5=md5[1].lower() if md5 else None,
     )
 

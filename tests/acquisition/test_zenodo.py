@@ -91,18 +91,12 @@ def test_a_record_without_a_version_has_its_day_and_one_without_files_has_none()
     [
         *(None, [], "record", {}, {"id": 7}, {"id": "7/../8", "conceptrecid": "6"}),
         {"id": True, "conceptrecid": "6"},
+        make_record() | {"files": [{"key": "a.csv"}]},
     ],
 )
 def test_what_is_no_record_is_refused(answer):
     with pytest.raises(InputError, match="Zenodo's answer is no record"):
         parse_record(answer)
-
-
-@pytest.mark.parametrize(
-    "entry", [None, {}, {"key": "a.csv"}, {"key": 7, "links": {"self": "x"}}, {"links": []}]
-)
-def test_a_file_that_nobody_can_fetch_is_left_out(entry):
-    assert parse_record(make_record() | {"files": [entry]}).files == ()
 
 
 def test_a_long_version_stays_on_one_short_line():
