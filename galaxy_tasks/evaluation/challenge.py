@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from galaxy_tasks.config import RunConfig
+from galaxy_tasks.evaluation.candidates import Candidate
 from galaxy_tasks.evaluation.champion import (
     GALAXIES,
     PROBABILITIES,
@@ -27,7 +28,6 @@ from galaxy_tasks.evaluation.metrics import (
     compare_models,
     evaluate_probabilities,
 )
-from galaxy_tasks.evaluation.selection import CandidateModel
 from galaxy_tasks.releases.morphology import name_kind
 from galaxy_tasks.storage.artifacts import Artifact
 
@@ -108,7 +108,7 @@ def compare_with_champion(
     labels: Artifact,
     images: Artifact,
     predictions: Artifact | None,
-    winner: CandidateModel,
+    winner: Candidate,
 ) -> ChampionComparison:
     """Return this run beside the champion's; `predictions` are the champion's, None without one."""
     if predictions is None:
@@ -121,7 +121,7 @@ def compare_with_champion(
 
 
 def challenge_champion(
-    config: RunConfig, *, champion: Champion, predictions: Artifact, winner: CandidateModel
+    config: RunConfig, *, champion: Champion, predictions: Artifact, winner: Candidate
 ) -> Challenge:
     """Return how the challenger does against the champion.
 
@@ -132,17 +132,8 @@ def challenge_champion(
         winner: this run's winner, the challenger.
     """
     summary = predictions.manifest["summary"]
-    doubt = Doubt(summary.get("galaxies_uncertain", 0), summary.get("may_know", ""))
-    unseen = pd.read_parquet(predictions.path / GALAXIES)["galaxy_id"]
-    rows = winner.galaxies.reset_index().set_index("galaxy_id")["index"][unseen].to_numpy()
-    names = np.array(winner.record.classes, dtype=object)
-    ground = _find_ground(
-        champion_classes=champion.record.classes,
-        champion=np.load(predictions.path / PROBABILITIES).astype(np.float64),
-        challenger_classes=winner.record.classes,
-        challenger=winner.probabilities[rows].astype(np.float64),
-        labels=names[winner.galaxies["label_index"].to_numpy()[rows]],
-    )
+    doubt = Doubt(summary["galaxies_uncertain"], summary["may_know"])
+    ground = _read_ground(champion, predictions, winner)
     is_enough = len(ground.labels) >= LEAST_GALAXIES and len(np.unique(ground.labels)) > 1
     scores = _score(config, ground, champion=champion, winner=winner) if is_enough else None
     old, new, comparison = scores or (None, None, None)
@@ -152,7 +143,7 @@ def challenge_champion(
         champion_published=champion.published,
         champion_evaluation=champion.evaluation.key,
         num_test=len(winner.galaxies),
-        num_unseen=len(unseen),
+        num_unseen=summary["galaxies"],
         num_without_place=summary["galaxies_without_place"],
         num_uncertain=doubt.num_uncertain,
         may_know=doubt.may_know,
@@ -163,6 +154,20 @@ def challenge_champion(
         challenger=new,
         comparison=comparison,
         verdict=_explain(champion, winner, ground, comparison, doubt),
+    )
+
+
+def _read_ground(champion: Champion, predictions: Artifact, winner: Candidate) -> _Ground:
+    """Return both models' probabilities of the galaxies that the champion has predicted."""
+    unseen = pd.read_parquet(predictions.path / GALAXIES)["galaxy_id"]
+    rows = winner.galaxies.reset_index().set_index("galaxy_id")["index"][unseen].to_numpy()
+    names = np.array(winner.record.classes, dtype=object)
+    return _find_ground(
+        champion_classes=champion.record.classes,
+        champion=np.load(predictions.path / PROBABILITIES).astype(np.float64),
+        challenger_classes=winner.record.classes,
+        challenger=winner.probabilities[rows].astype(np.float64),
+        labels=names[winner.galaxies["label_index"].to_numpy()[rows]],
     )
 
 
@@ -204,7 +209,7 @@ def _find_ground(
 
 
 def _score(
-    config: RunConfig, ground: _Ground, *, champion: Champion, winner: CandidateModel
+    config: RunConfig, ground: _Ground, *, champion: Champion, winner: Candidate
 ) -> tuple[Evaluation, Evaluation, Comparison]:
     common = {"bootstrap_samples": config.bootstrap_samples, "seed": config.seed}
     old, new = (
@@ -233,7 +238,7 @@ def _score(
 
 def _explain(
     champion: Champion,
-    winner: CandidateModel,
+    winner: Candidate,
     ground: _Ground,
     comparison: Comparison | None,
     doubt: Doubt,

@@ -4,30 +4,18 @@ The winner is the model with the best macro_f1. Where the paired bootstrap canno
 apart, the difference may be luck of the test set, and the model with fewer parameters wins.
 """
 
-import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.evaluation.metrics import Comparison, Evaluation, evaluate_probabilities
+from galaxy_tasks.evaluation.metrics import Comparison, Evaluation
 from galaxy_tasks.formatting import format_millions
-from galaxy_tasks.labels.test_set import describe_test_set
-from galaxy_tasks.storage import artifacts
-from galaxy_tasks.storage.artifacts import Artifact
-from galaxy_tasks.training.model_record import ModelRecord, read_record, read_test_predictions
-
-_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A trained and evaluated model, with what it costs."""
+class ScoredCandidate:
+    """A candidate's scores beside what it costs."""
 
     evaluation: Evaluation
     num_parameters: int
@@ -65,16 +53,16 @@ class Selection:
     """One or two sentences for people."""
 
 
-Compare = Callable[[Candidate, Candidate], Comparison]
+Compare = Callable[[ScoredCandidate, ScoredCandidate], Comparison]
 """The paired comparison of two candidates, in this order."""
 
 
-def rank(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
+def rank(candidates: Sequence[ScoredCandidate]) -> tuple[ScoredCandidate, ...]:
     """Return the candidates by macro_f1, best first; of equals the smaller, then by name."""
     return tuple(sorted(candidates, key=lambda c: (-c.macro_f1, c.num_parameters, c.architecture)))
 
 
-def choose_winner(candidates: Sequence[Candidate], *, compare: Compare) -> Selection:
+def choose_winner(candidates: Sequence[ScoredCandidate], *, compare: Compare) -> Selection:
     """Return the winner; `compare` is called once, with the best and the second best.
 
     Raises:
@@ -107,7 +95,7 @@ def choose_winner(candidates: Sequence[Candidate], *, compare: Compare) -> Selec
     )
 
 
-def _check(candidates: Sequence[Candidate]) -> None:
+def _check(candidates: Sequence[ScoredCandidate]) -> None:
     if not candidates:
         raise InputError(
             "There is no winner without a trained model: every training task failed or was "
@@ -129,14 +117,18 @@ def _check(candidates: Sequence[Candidate]) -> None:
         )
 
 
-def _explain_lead(winner: Candidate, runner_up: Candidate, comparison: Comparison) -> str:
+def _explain_lead(
+    winner: ScoredCandidate, runner_up: ScoredCandidate, comparison: Comparison
+) -> str:
     return (
         f"{winner.architecture} has the best macro-F1, {winner.macro_f1:.3f}, and leads "
         f"{runner_up.architecture} ({runner_up.macro_f1:.3f}) by {_describe(comparison)}."
     )
 
 
-def _explain_tie(winner: Candidate, runner_up: Candidate, comparison: Comparison) -> str:
+def _explain_tie(
+    winner: ScoredCandidate, runner_up: ScoredCandidate, comparison: Comparison
+) -> str:
     best, second = (
         (winner, runner_up) if winner.architecture == comparison.first else (runner_up, winner)
     )
@@ -168,83 +160,3 @@ def _signed(number: float) -> str:
     """Three decimals and a true minus sign, with no sign on a rounded zero."""
     text = f"{number:.3f}".replace("-", "−")
     return text.removeprefix("−") if text == "−0.000" else text
-
-
-# Trained models as they enter the comparison: their artifacts, test predictions and scores.
-
-
-@dataclass(frozen=True)
-class CandidateModel:
-    """A trained model with its test predictions, read from its artifact."""
-
-    artifact: Artifact
-    record: ModelRecord
-    probabilities: np.ndarray
-    galaxies: pd.DataFrame
-
-
-def describe_tested(candidate_model: CandidateModel, labels: Artifact) -> dict[str, Any]:
-    """Return how many galaxies it was tested on, and the SHA-256 over their names and labels.
-
-    Fewer than the labels name where images were refused. `from_holdout` of those that the labels
-    name are in the test only because the holdout has them.
-    """
-    classes = np.array(candidate_model.record.classes, dtype=object)
-    config, ids = candidate_model.record.config, candidate_model.galaxies["galaxy_id"]
-    names = ids if config.combine else config.release + ":" + ids
-    held = labels.manifest["summary"]["test_set"]["from_holdout"]
-    called = classes[candidate_model.galaxies["label_index"].to_numpy()]
-    described = describe_test_set(dict(zip(names, called, strict=True)))
-    return {**described, "from_holdout": held}
-
-
-def read_candidate_model(reference: Mapping[str, str], config: RunConfig) -> CandidateModel:
-    """Return the model of an artifact's reference, its files checked against the manifest.
-
-    Its probabilities are averaged over the orientations that the settings ask for.
-    """
-    artifact = Artifact.from_reference(reference)
-    artifacts.verify(artifact)
-    probabilities, galaxies = read_test_predictions(
-        artifact.path, test_time_augmentation=config.test_time_augmentation
-    )
-    return CandidateModel(artifact, read_record(artifact.path), probabilities, galaxies)
-
-
-def check_same_galaxies(candidate_models: Sequence[CandidateModel]) -> None:
-    """Raise InputError unless all were tested on the same galaxies and classes."""
-    first = candidate_models[0]
-    for other in candidate_models[1:]:
-        if (
-            not other.galaxies.equals(first.galaxies)
-            or other.record.classes != first.record.classes
-        ):
-            raise InputError(
-                f"{first.record.architecture} and {other.record.architecture} were tested on "
-                "different galaxies or classes, so they cannot be compared. Remove their folders "
-                f"({first.artifact.path}, {other.artifact.path}) and clear the training tasks."
-            )
-
-
-def evaluate_candidate(candidate_model: CandidateModel, config: RunConfig) -> Candidate:
-    """Return the model's scores beside what it costs."""
-    record = candidate_model.record
-    called = np.unique(candidate_model.probabilities.argmax(axis=1))
-    if len(called) == 1:
-        name = record.classes[int(called[0])]
-        _logger.warning("%s predicts %s for every test galaxy.", record.architecture, name)
-    return Candidate(
-        evaluation=evaluate_probabilities(
-            candidate_model.probabilities,
-            labels=candidate_model.galaxies["label_index"].to_numpy(),
-            architecture=record.architecture,
-            classes=record.classes,
-            bootstrap_samples=config.bootstrap_samples,
-            seed=config.seed,
-        ),
-        num_parameters=record.num_parameters,
-        training_s=record.training_s,
-        images_per_s=record.images_per_s,
-        key=candidate_model.artifact.key,
-        path=str(candidate_model.artifact.path),
-    )

@@ -10,19 +10,21 @@ from typing import Any
 
 from galaxy_tasks.config import FAMILIES, RunConfig, parse_config
 from galaxy_tasks.errors import InputError
+from galaxy_tasks.evaluation.candidates import (
+    Candidate,
+    check_same_galaxies,
+    describe_tested,
+    read_candidate,
+    score_candidate,
+)
 from galaxy_tasks.evaluation.challenge import ChampionComparison, compare_with_champion
 from galaxy_tasks.evaluation.metrics import Comparison, compare_models
 from galaxy_tasks.evaluation.selection import (
-    Candidate,
-    CandidateModel,
     Compare,
+    ScoredCandidate,
     Selection,
-    check_same_galaxies,
     choose_winner,
-    describe_tested,
-    evaluate_candidate,
     rank,
-    read_candidate_model,
 )
 from galaxy_tasks.report.contents import MissingModel, gather_report
 from galaxy_tasks.report.leaderboard import render_leaderboard
@@ -53,26 +55,26 @@ def evaluate(
         InputError: no model was trained, or the models' test galaxies differ.
     """
     config, prepared = parse_config(settings), Artifact.from_reference(images)
-    models = [read_candidate_model(r, config) for r in _find_models(config, prepared, trainings)]
-    missing = _list_missing(config, trainings, [model.record.architecture for model in models])
-    if not models:
+    candidates = [read_candidate(r, config) for r in _find_models(config, prepared, trainings)]
+    missing = _list_missing(config, trainings, [c.architecture for c in candidates])
+    if not candidates:
         reasons = "\n".join(f"  {m.architecture}: {m.status} ({m.reason})" for m in missing)
         raise InputError(f"No model was trained, so there is no winner:\n{reasons}")
-    check_same_galaxies(models)
-    candidates = tuple(evaluate_candidate(model, config) for model in models)
-    selection = choose_winner(candidates, compare=_make_compare(models, config))
-    _logger.info("%s", render_leaderboard(selection, candidates, missing))
+    check_same_galaxies(candidates)
+    scored = tuple(score_candidate(candidate, config) for candidate in candidates)
+    selection = choose_winner(scored, compare=_make_compare(candidates, config))
+    _logger.info("%s", render_leaderboard(selection, scored, missing))
     evaluation = _publish(
         config,
         labels=Artifact.from_reference(labels),
         images=prepared,
         predictions=Artifact.from_reference(champion) if champion else None,
-        models=models,
         candidates=candidates,
+        scored=scored,
         selection=selection,
         missing=missing,
     )
-    return _describe_outcome(evaluation, candidates, selection)
+    return _describe_outcome(evaluation, scored, selection)
 
 
 def _publish(
@@ -81,18 +83,18 @@ def _publish(
     labels: Artifact,
     images: Artifact,
     predictions: Artifact | None,
-    models: Sequence[CandidateModel],
-    candidates: tuple[Candidate, ...],
+    candidates: Sequence[Candidate],
+    scored: tuple[ScoredCandidate, ...],
     selection: Selection,
     missing: tuple[MissingModel, ...],
 ) -> Artifact:
     """Compare with the champion and publish results.json and report.html."""
-    winner = next(m for m in models if m.record.architecture == selection.winner)
+    winner = next(c for c in candidates if c.architecture == selection.winner)
     comparison = compare_with_champion(
         config, labels=labels, images=images, predictions=predictions, winner=winner
     )
     _logger.info("%s", comparison.describe())
-    made_from = _name_origin(config, models, missing, predictions)
+    made_from = _name_origin(config, candidates, missing, predictions)
     with artifacts.open_draft("evaluations", made_from) as draft:
         if draft.published:
             return draft.published
@@ -101,15 +103,15 @@ def _publish(
             config,
             labels=labels,
             images=images,
-            candidate_models=models,
             candidates=candidates,
+            scored=scored,
             selection=selection,
             missing=missing,
             winner=winner,
             champion=comparison,
         )
         (draft.path / "report.html").write_text(render_report(inputs), encoding="utf-8")
-        results = _describe_results(candidates, selection, missing, comparison)
+        results = _describe_results(scored, selection, missing, comparison)
         tested = describe_tested(winner, labels)
         write_json(draft.path / "results.json", {"test_set": tested, **results})
         return draft.publish({"winner": selection.winner, "model": winner.artifact.key})
@@ -117,24 +119,24 @@ def _publish(
 
 def _name_origin(
     config: RunConfig,
-    candidate_models: Sequence[CandidateModel],
+    candidates: Sequence[Candidate],
     missing: Sequence[MissingModel],
     predictions: Artifact | None,
 ) -> dict[str, Any]:
     """Return what determines the evaluation."""
     return cache_keys.evaluation_made_from(
         config,
-        sorted(candidate_model.artifact.key for candidate_model in candidate_models),
+        sorted(candidate.artifact.key for candidate in candidates),
         missing=[f"{m.architecture} {m.status}" for m in missing],
         predictions_key=predictions.key if predictions else None,
     )
 
 
-def _make_compare(candidate_models: Sequence[CandidateModel], config: RunConfig) -> Compare:
+def _make_compare(candidates: Sequence[Candidate], config: RunConfig) -> Compare:
     """Return the paired comparison of two of these models."""
-    by_key = {candidate_model.artifact.key: candidate_model for candidate_model in candidate_models}
+    by_key = {candidate.artifact.key: candidate for candidate in candidates}
 
-    def compare(first: Candidate, second: Candidate) -> Comparison:
+    def compare(first: ScoredCandidate, second: ScoredCandidate) -> Comparison:
         one, two = by_key[first.key], by_key[second.key]
         return compare_models(
             one.probabilities,
@@ -185,7 +187,7 @@ def _list_missing(
 
 
 def _describe_results(
-    candidates: Sequence[Candidate],
+    candidates: Sequence[ScoredCandidate],
     selection: Selection,
     missing: Sequence[MissingModel],
     champion: ChampionComparison,
@@ -200,7 +202,7 @@ def _describe_results(
 
 
 def _describe_outcome(
-    artifact: Artifact, candidates: Sequence[Candidate], selection: Selection
+    artifact: Artifact, candidates: Sequence[ScoredCandidate], selection: Selection
 ) -> dict[str, Any]:
     """Return what travels through the XCom, and say where the report is."""
     winner = next(c for c in candidates if c.architecture == selection.winner)

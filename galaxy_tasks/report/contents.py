@@ -11,13 +11,12 @@ import numpy as np
 import pandas as pd
 
 from galaxy_tasks.config import RunConfig
+from galaxy_tasks.evaluation.candidates import Candidate, describe_tested
 from galaxy_tasks.evaluation.challenge import Challenge, ChampionComparison
 from galaxy_tasks.evaluation.drift import ReleaseDrift
 from galaxy_tasks.evaluation.selection import (
-    Candidate,
-    CandidateModel,
+    ScoredCandidate,
     Selection,
-    describe_tested,
 )
 from galaxy_tasks.report.examples import ExampleGalaxy, choose_examples
 from galaxy_tasks.report.figures import EpochHistory
@@ -51,7 +50,7 @@ class ReportInputs:
 
     config: RunConfig
     selection: Selection
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[ScoredCandidate, ...]
     missing_models: tuple[MissingModel, ...]
     histories: Mapping[str, EpochHistory]
     """By architecture."""
@@ -84,25 +83,21 @@ def gather_report(
     *,
     labels: Artifact,
     images: Artifact,
-    candidate_models: Sequence[CandidateModel],
-    candidates: tuple[Candidate, ...],
+    candidates: Sequence[Candidate],
+    scored: tuple[ScoredCandidate, ...],
     selection: Selection,
     missing: tuple[MissingModel, ...],
-    winner: CandidateModel,
+    winner: Candidate,
     champion: ChampionComparison,
 ) -> ReportInputs:
     """Return all that the page shows, read from the artifacts where it is not given."""
     cleaned = labels.manifest["summary"]
-    test_set = describe_tested(winner, labels)
     return ReportInputs(
         config=config,
         selection=selection,
-        candidates=candidates,
+        candidates=scored,
         missing_models=missing,
-        histories={
-            c.record.architecture: read_json(c.artifact.path / "history.json")
-            for c in candidate_models
-        },
+        histories={c.architecture: read_json(c.artifact.path / "history.json") for c in candidates},
         examples=_pick_examples(images.path, winner),
         num_rows=cleaned["rows_in"],
         class_counts=_count_by_split(cleaned["classes"]),
@@ -110,19 +105,24 @@ def gather_report(
         rejected_images=_list_rejected(images),
         artifacts={
             "labels": labels.key,
-            "test set": f"{test_set['galaxies']:,} galaxies, SHA-256 {test_set['sha256']}, "
-            f"{test_set['from_holdout']:,} of the labels' test only because the holdout has them",
+            "test set": _describe_test_set(winner, labels),
             "images": images.key,
-            **{c.record.architecture: str(c.artifact.path) for c in candidate_models},
+            **{c.architecture: str(c.artifact.path) for c in candidates},
         },
-        hardware=_describe_hardware(candidate_models),
-        times_s={
-            f"training {c.record.architecture}": c.record.training_s for c in candidate_models
-        },
+        hardware=_describe_hardware(candidates),
+        times_s={f"training {c.architecture}": c.record.training_s for c in candidates},
         challenge=champion.challenge,
         drift=champion.drift,
         code_version=code_version(),
         written=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+    )
+
+
+def _describe_test_set(winner: Candidate, labels: Artifact) -> str:
+    tested = describe_tested(winner, labels)
+    return (
+        f"{tested['galaxies']:,} galaxies, SHA-256 {tested['sha256']}; {tested['from_holdout']:,} "
+        "of the labelled test galaxies come from the holdout alone"
     )
 
 
@@ -134,9 +134,9 @@ def _list_rejected(images: Artifact) -> tuple[RejectedFile, ...]:
     )
 
 
-def _describe_hardware(candidate_models: Sequence[CandidateModel]) -> dict[str, str]:
+def _describe_hardware(candidates: Sequence[Candidate]) -> dict[str, str]:
     return {
-        "training": "; ".join(sorted({c.record.device for c in candidate_models})),
+        "training": "; ".join(sorted({c.record.device for c in candidates})),
         "evaluation": f"{platform.platform()}, Python {platform.python_version()}",
     }
 
@@ -147,7 +147,7 @@ def _count_by_split(classes: Mapping[str, Mapping[str, int]]) -> dict[str, dict[
     return {split: {name: counts[split] for name, counts in classes.items()} for split in splits}
 
 
-def _pick_examples(images_folder: Path, winner: CandidateModel) -> tuple[ExampleGalaxy, ...]:
+def _pick_examples(images_folder: Path, winner: Candidate) -> tuple[ExampleGalaxy, ...]:
     labels = winner.galaxies["label_index"].to_numpy()
     chosen = choose_examples(winner.probabilities, labels=labels, num_each=NUM_EXAMPLES)
     images = np.load(images_folder / "images.npy", mmap_mode="r")

@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Sequence
 
 from galaxy_tasks.evaluation.metrics import Estimate
-from galaxy_tasks.evaluation.selection import Candidate, Selection, rank
+from galaxy_tasks.evaluation.selection import ScoredCandidate, Selection, rank
 from galaxy_tasks.formatting import format_duration
 from galaxy_tasks.report.contents import MissingModel
 
@@ -17,7 +17,7 @@ _FIRST_NUMBER = _HEADER.index("parameters")
 
 def render_leaderboard(
     selection: Selection,
-    candidates: Sequence[Candidate],
+    candidates: Sequence[ScoredCandidate],
     missing_models: Sequence[MissingModel] = (),
 ) -> str:
     """Return the table, best first; `*` marks the winner."""
@@ -44,7 +44,7 @@ def render_leaderboard(
     )
 
 
-def _make_row(candidate: Candidate, selection: Selection) -> tuple[str, ...]:
+def _make_row(candidate: ScoredCandidate, selection: Selection) -> tuple[str, ...]:
     evaluation = candidate.evaluation
     scores = (evaluation.macro_f1, evaluation.accuracy, evaluation.loss, evaluation.weighted_f1)
     return (

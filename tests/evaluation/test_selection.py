@@ -2,12 +2,12 @@ import pytest
 
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.evaluation.metrics import ClassScore, Comparison, Estimate, Evaluation
-from galaxy_tasks.evaluation.selection import Candidate, choose_winner, rank
+from galaxy_tasks.evaluation.selection import ScoredCandidate, choose_winner, rank
 
 
 def candidate(architecture, *, macro_f1, num_parameters=1_000_000, num_galaxies=4):
     score = Estimate(macro_f1, macro_f1 - 0.02, macro_f1 + 0.02)
-    return Candidate(
+    return ScoredCandidate(
         evaluation=Evaluation(
             architecture=architecture,
             num_galaxies=num_galaxies,

@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from galaxy_tasks.config import RunConfig
+from galaxy_tasks.evaluation.candidates import Candidate, score_candidate
 from galaxy_tasks.evaluation.challenge import ChampionComparison
-from galaxy_tasks.evaluation.selection import CandidateModel, choose_winner, evaluate_candidate
+from galaxy_tasks.evaluation.selection import choose_winner
 from galaxy_tasks.report.contents import MissingModel, gather_report
 from galaxy_tasks.report.page import render_report
 from galaxy_tasks.storage import artifacts
@@ -41,7 +42,7 @@ def images(tmp_path, monkeypatch) -> artifacts.Artifact:
 
 
 @pytest.fixture
-def candidate_model(images) -> CandidateModel:
+def candidate(images) -> Candidate:
     """A network that is right but for one galaxy."""
     history = [{"epoch": 1, "loss": 0.5, "val_loss": 0.6}]
     model = publish("models", {}, lambda folder: write_json(folder / "history.json", history))
@@ -62,26 +63,26 @@ def candidate_model(images) -> CandidateModel:
     galaxies = pd.DataFrame(
         {"galaxy_id": [f"g{n}" for n in range(40)], "label_index": LABELS, "row": np.arange(40)}
     )
-    return CandidateModel(model, record, np.eye(2)[calls] * 0.8 + 0.1, galaxies)
+    return Candidate(model, record, np.eye(2)[calls] * 0.8 + 0.1, galaxies)
 
 
 def test_the_report_shows_what_the_artifacts_hold_and_which_code_made_it(
-    images, candidate_model, monkeypatch
+    images, candidate, monkeypatch
 ):
     monkeypatch.setenv("GALAXY_COMMIT", "abc1234")
     config = RunConfig(bootstrap_samples=100)
-    candidates = (evaluate_candidate(candidate_model, config),)
+    scored = (score_candidate(candidate, config),)
     missing = (MissingModel("alexnet", "failed", "out of memory"),)
 
     inputs = gather_report(
         config,
         labels=artifacts.get("labels", images.manifest["summary"]["labels"]),
         images=images,
-        candidate_models=[candidate_model],
-        candidates=candidates,
-        selection=choose_winner(candidates, compare=lambda one, two: pytest.fail("one model")),
+        candidates=[candidate],
+        scored=scored,
+        selection=choose_winner(scored, compare=lambda one, two: pytest.fail("one model")),
         missing=missing,
-        winner=candidate_model,
+        winner=candidate,
         champion=ChampionComparison(None, None),
     )
 
@@ -89,7 +90,7 @@ def test_the_report_shows_what_the_artifacts_hold_and_which_code_made_it(
     assert inputs.class_counts["test"] == {"round": 20, "edge_on": 20}
     assert inputs.dropped == {"malformed": 50}
     assert [one.file for one in inputs.rejected_images] == ["g40.jpg"]
-    assert ", 3 of the labels' test" in inputs.artifacts["test set"]
+    assert "; 3 of the labelled test galaxies" in inputs.artifacts["test set"]
     assert inputs.hardware["training"] == "CPU (drawn)"
     assert inputs.times_s == {"training resnet18": 60.0}
     wrong = [galaxy for galaxy in inputs.examples if galaxy.label != galaxy.prediction]

@@ -1,0 +1,104 @@
+"""Candidates, the models of a run that may win: read from their artifacts, checked and scored."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from galaxy_tasks.config import RunConfig
+from galaxy_tasks.errors import InputError
+from galaxy_tasks.evaluation.metrics import evaluate_probabilities
+from galaxy_tasks.evaluation.selection import ScoredCandidate
+from galaxy_tasks.labels.test_set import describe_test_set
+from galaxy_tasks.storage import artifacts
+from galaxy_tasks.storage.artifacts import Artifact
+from galaxy_tasks.training.model_record import ModelRecord, read_record, read_test_predictions
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A trained model of this run with its predictions on the test galaxies."""
+
+    artifact: Artifact
+    record: ModelRecord
+    probabilities: np.ndarray
+    """(galaxies, classes)."""
+    galaxies: pd.DataFrame
+    """galaxy_id, label_index and row (in the prepared images), in the order of probabilities."""
+
+    @property
+    def architecture(self) -> str:
+        """The model's name in tables."""
+        return self.record.architecture
+
+
+def describe_tested(candidate: Candidate, labels: Artifact) -> dict[str, Any]:
+    """Return how many galaxies it was tested on, and the SHA-256 over their names and labels.
+
+    Fewer than the labels name where images were refused. `from_holdout` of those that the labels
+    name are in the test only because the holdout has them.
+    """
+    classes = np.array(candidate.record.classes, dtype=object)
+    config, ids = candidate.record.config, candidate.galaxies["galaxy_id"]
+    names = ids if config.combine else config.release + ":" + ids
+    held = labels.manifest["summary"]["test_set"]["from_holdout"]
+    labelled = classes[candidate.galaxies["label_index"].to_numpy()]
+    described = describe_test_set(dict(zip(names, labelled, strict=True)))
+    return {**described, "from_holdout": held}
+
+
+def read_candidate(reference: Mapping[str, str], config: RunConfig) -> Candidate:
+    """Return the model of an artifact's reference, its files checked against the manifest.
+
+    Its probabilities are averaged over the orientations that the settings ask for.
+    """
+    artifact = Artifact.from_reference(reference)
+    artifacts.verify(artifact)
+    probabilities, galaxies = read_test_predictions(
+        artifact.path, test_time_augmentation=config.test_time_augmentation
+    )
+    return Candidate(artifact, read_record(artifact.path), probabilities, galaxies)
+
+
+def check_same_galaxies(candidates: Sequence[Candidate]) -> None:
+    """Raise InputError unless all were tested on the same galaxies and classes."""
+    first = candidates[0]
+    for other in candidates[1:]:
+        if (
+            not other.galaxies.equals(first.galaxies)
+            or other.record.classes != first.record.classes
+        ):
+            raise InputError(
+                f"{first.architecture} and {other.architecture} were tested on "
+                "different galaxies or classes, so they cannot be compared. Remove their folders "
+                f"({first.artifact.path}, {other.artifact.path}) and clear the training tasks."
+            )
+
+
+def score_candidate(candidate: Candidate, config: RunConfig) -> ScoredCandidate:
+    """Return the candidate's scores beside what it costs."""
+    record = candidate.record
+    predicted = np.unique(candidate.probabilities.argmax(axis=1))
+    if len(predicted) == 1:
+        name = record.classes[int(predicted[0])]
+        _logger.warning("%s predicts %s for every test galaxy.", record.architecture, name)
+    return ScoredCandidate(
+        evaluation=evaluate_probabilities(
+            candidate.probabilities,
+            labels=candidate.galaxies["label_index"].to_numpy(),
+            architecture=record.architecture,
+            classes=record.classes,
+            bootstrap_samples=config.bootstrap_samples,
+            seed=config.seed,
+        ),
+        num_parameters=record.num_parameters,
+        training_s=record.training_s,
+        images_per_s=record.images_per_s,
+        key=candidate.artifact.key,
+        path=str(candidate.artifact.path),
+    )
