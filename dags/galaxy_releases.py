@@ -1,5 +1,6 @@
 """How releases start runs: their asset, the schedule, and the task that chooses one."""
 
+import logging
 import os
 from dataclasses import asdict
 from typing import Any
@@ -18,10 +19,12 @@ from galaxy_watch import ReleaseManifestTrigger
 from galaxy_tasks.acquisition.zenodo import PUBLIC_URL
 from galaxy_tasks.storage.artifacts import home
 from galaxy_tasks.storage.holdouts import find_latest_holdout
-from galaxy_tasks.watch.backlog import Watched, choose, describe_settings
+from galaxy_tasks.watch.backlog import WatchSettings, choose, describe_settings
 
-WATCHED = Watched(
-    folder=os.environ.get("GALAXY_RELEASES_FOLDER") or str(home() / "announced"),
+_logger = logging.getLogger(__name__)
+
+WATCH = WatchSettings(
+    folder=os.environ.get("GALAXY_RELEASES_FOLDER") or str(home() / "inbox"),
     poll_interval_s=float(os.environ.get("GALAXY_RELEASES_POLL_S") or 10),
     zenodo_url=os.environ.get("GALAXY_ZENODO_URL") or PUBLIC_URL,
     zenodo_poll_interval_s=float(os.environ.get("GALAXY_ZENODO_POLL_S") or 3600),
@@ -29,11 +32,11 @@ WATCHED = Watched(
 galaxy_zoo_release = Asset(
     "galaxy_zoo_release",
     watchers=[
-        AssetWatcher(name="release_manifests", trigger=ReleaseManifestTrigger(**asdict(WATCHED)))
+        AssetWatcher(name="release_manifests", trigger=ReleaseManifestTrigger(**asdict(WATCH)))
     ],
 )
 waiting_releases = AssetAlias("galaxy_zoo_release_waiting")
-"""Through it a run hands on what was announced while another run was under way."""
+"""Through it a run starts the next one, for events that came while a run was under way."""
 
 
 def make_schedule() -> Any:
@@ -59,29 +62,28 @@ def choose_release(
     asset_state_store: Any = None,
     outlet_events: Any = None,
 ) -> Any:
-    """Return the settings: the form's, or the form's with those of an announced release.
+    """Return the settings: the form's, or the form's with those of a release event.
 
-    The XCom 'holdout' is the reference of the holdout that the labels are made with.
-
-    A run that an announcement or the clock has started takes the oldest that no run has taken, and
-    starts the next run where more wait, whatever becomes of it.
+    A run that an event or the schedule has started takes the oldest event that no run has taken,
+    and starts the next run where more wait, whatever becomes of it. The XCom 'holdout' refers to
+    the galaxies that are in the test for good as this run begins.
     """
-    is_by_clock = dag_run.run_type == "scheduled"
+    is_scheduled = dag_run.run_type == "scheduled"
     choice = choose(
         asset_state_store[galaxy_zoo_release],
         params,
-        start="announcement" if triggering_asset_events else "clock" if is_by_clock else "person",
+        start=(
+            "release_event" if triggering_asset_events else "schedule" if is_scheduled else "manual"
+        ),
         run_id=dag_run.run_id,
-        watched=WATCHED,
+        watch=WATCH,
     )
-    for line in choice.told:
-        print(line, flush=True)
     if choice.settings is None:
         ti.xcom_push(key=IDLE, value=True)
-        raise AirflowSkipException(choice.told[-1])
+        raise AirflowSkipException(choice.reason)
     if choice.are_more_waiting:
         outlet_events[waiting_releases].add(galaxy_zoo_release)
     holdout = find_latest_holdout()
     ti.xcom_push(key="holdout", value=holdout.as_reference() if holdout else None)
-    print(describe_settings(choice.settings), flush=True)
+    _logger.info("%s", describe_settings(choice.settings))
     return choice.settings

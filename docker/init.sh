@@ -17,7 +17,7 @@ find /opt/airflow/logs /runs -ignore_readdir_race ! -user "$owner" -exec chown -
 as_galaxy() { setpriv --reuid "$owner" --regid 0 --init-groups "$@"; }
 
 export HOME=/home/galaxy
-as_galaxy mkdir -p /runs/announced
+as_galaxy mkdir -p /runs/inbox
 as_galaxy airflow db migrate
 # The password goes through a pipe, because every user of the machine can read arguments.
 export PYTHONWARNINGS=ignore::getpass.GetPassWarning

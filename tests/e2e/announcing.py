@@ -12,7 +12,7 @@ def list_own_runs(airflow):
 
 
 def announce(airflow, *, name, file_name, concept="", **settings):
-    folder = airflow.runs / "announced"
+    folder = airflow.runs / "inbox"
     folder.mkdir(exist_ok=True)
     lines = [f"{key} = {as_toml(value)}" for key, value in (SETTINGS | settings).items()]
     head = [f"name = {json.dumps(name)}", *([f'zenodo_concept = "{concept}"'] if concept else [])]

@@ -22,7 +22,7 @@ def test_a_manifest_starts_a_run_with_its_settings(standalone, announced):
     settings = standalone.result("choose_release", announced)
     assert {name: settings[name] for name in SETTINGS} == SETTINGS
     assert settings["bootstrap_samples"] == 150
-    assert "Release announced: first" in standalone.log("choose_release", announced)
+    assert "Release: first" in standalone.log("choose_release", announced)
 
 
 def test_what_is_trained_already_is_not_trained_again(standalone, announced):
@@ -32,7 +32,7 @@ def test_what_is_trained_already_is_not_trained_again(standalone, announced):
 
 def test_the_same_manifest_again_and_a_wrong_one_start_nothing(standalone, announced):
     announce(standalone, name="first", file_name="again.toml", bootstrap_samples=150)
-    (standalone.runs / "announced" / "wrong.toml").write_text("name = 'wrong'")
+    (standalone.runs / "inbox" / "wrong.toml").write_text("name = 'wrong'")
     log = standalone.home / "standalone.log"
     wait_for(lambda: "wrong.toml: expected a 'name'" in log.read_text(), timeout_s=60)
     assert list_own_runs(standalone) == [announced]
@@ -47,7 +47,7 @@ def test_several_at_once_are_trained_on_in_turn_whatever_becomes_of_the_first(
     runs = wait_for_runs(standalone, 4)[1:4]
     assert [standalone.wait_for_end(run_id) for run_id in runs] == ["failed", "success", "success"]
     for run_id, name in zip(runs, ("bad", "second", "third"), strict=True):
-        assert f"Release announced: {name}" in standalone.log("choose_release", run_id)
+        assert f"Release: {name}" in standalone.log("choose_release", run_id)
     assert "/missing does not exist" in standalone.log("prepare_release", runs[0])
     _, second, third = (standalone.tasks(run_id) for run_id in runs)
     assert second["evaluate"]["end_date"] <= third["choose_release"]["start_date"]
@@ -66,12 +66,12 @@ def test_each_version_on_zenodo_starts_one_run_that_says_what_changed(
     before = len(list_own_runs(standalone))
     log = standalone.home / "standalone.log"
     announce(standalone, name="followed", file_name="f.toml", concept="700", bootstrap_samples=150)
-    wait_for(lambda: "No new versions can be seen." in log.read_text(), timeout_s=60)
+    wait_for(lambda: "New versions cannot be seen." in log.read_text(), timeout_s=60)
     publish(zenodo, 701, version="1.0", md5="1" * 32)
     first = wait_for_runs(standalone, before + 1)[before]
     assert standalone.wait_for_end(first) == "success"
     assert standalone.result("choose_release", first)["zenodo_record"] == "701"
-    told = "Release announced: followed, version 1.0 (Zenodo record 701)"
+    told = "Release: followed, version 1.0 (Zenodo record 701)"
     assert told in standalone.log("choose_release", first)
 
     publish(zenodo, 702, version="2.0", md5="2" * 32)

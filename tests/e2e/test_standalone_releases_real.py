@@ -86,4 +86,4 @@ def test_the_same_manifest_again_starts_nothing(standalone, second):
     assert standalone.wait_for_end(runs[-1]) == "success"
     assert list_own_runs(standalone) == runs
     assert len(runs) == len(before) + 1
-    assert "Release announced: marker" in standalone.log("choose_release", runs[-1])
+    assert "Release: marker" in standalone.log("choose_release", runs[-1])

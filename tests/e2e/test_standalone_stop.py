@@ -31,7 +31,7 @@ def test_ctrl_c_while_a_network_trains_leaves_no_process(standalone):
 def test_another_start_remembers_the_runs_and_repeats_none_for_an_old_manifest(
     standalone, zenodo, variables
 ):
-    folder = standalone.runs / "announced"
+    folder = standalone.runs / "inbox"
     if standalone.process.poll() is None:  # the test above was not asked for
         if not (folder / "first.toml").exists():  # nor those of the releases
             announce(standalone, name="first", file_name="first.toml", bootstrap_samples=150)

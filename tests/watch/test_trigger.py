@@ -10,8 +10,14 @@ import pytest
 from fixtures.download_server import Manner
 from fixtures.release_events import Store, publish, write_manifest
 
-from galaxy_tasks.watch.backlog import ANNOUNCED, FOUND, TAKEN, Watched, choose, list_known
-from galaxy_tasks.watch.inbox import Announcement
+from galaxy_tasks.watch.backlog import (
+    RUN_EVENTS,
+    TAKEN,
+    WATCHER_EVENTS,
+    WatchSettings,
+    choose,
+)
+from galaxy_tasks.watch.release_event import ReleaseEvent
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,7 +30,7 @@ def start(tmp_path, server, monkeypatch):
     from galaxy_watch import ReleaseManifestTrigger
 
     store = Store()
-    folder = tmp_path / "announced"
+    folder = tmp_path / "inbox"
     folder.mkdir()
 
     def make(*, zenodo_poll_interval_s=3600.0):
@@ -76,28 +82,20 @@ def test_a_manifest_fires_once_and_after_a_restart_only_if_no_run_has_taken_it(s
     (payload,) = collect(start(), count=1)
     assert (payload["name"], payload["settings"]) == ("one", {"epochs": 3})
     assert collect(start(), count=1) == [payload]
-    start.store.set(TAKEN, {Announcement.from_payload(payload).key: "run"})
-    assert collect(start(), count=1, wait_s=0.3) == []
-
-
-def test_what_an_earlier_version_has_announced_and_a_run_has_taken_fires_no_more(start):
-    write_manifest(start.folder, "one", settings="epochs = 3\nseed = 2026")
-    (payload,) = collect(start(), count=1)
-    start.store.set(TAKEN, {Announcement.from_payload(payload).old_key: "run"})
-    write_manifest(start.folder, "one", settings="epochs = 3")
+    start.store.set(TAKEN, {ReleaseEvent.from_payload(payload).key: "run"})
     assert collect(start(), count=1, wait_s=0.3) == []
 
 
 def take_all(start):
-    known = list_known(start.store.get(ANNOUNCED, []), start.store.get(FOUND, []))
-    keys = [Announcement.from_payload(payload).key for payload in known]
+    known = [*start.store.get(WATCHER_EVENTS, []), *start.store.get(RUN_EVENTS, [])]
+    keys = [ReleaseEvent.from_payload(payload).key for payload in known]
     start.store.set(TAKEN, dict.fromkeys(keys, "run"))
 
 
 def test_each_version_fires_once_also_after_restarts(start, server, capsys):
     publish(server, 701)
     write_manifest(start.folder, "Euclid", concept="700")
-    (first,) = collect(start(zenodo_poll_interval_s=0.05), count=1)
+    (first,) = collect(start(zenodo_poll_interval_s=0.05), count=1, extra_s=2.0)
     assert first["settings"] == {"epochs": 3, "zenodo_record": "701"}
     assert len(server.requests) > 2, "it asks again, and again, and fires no more"
     take_all(start)
@@ -106,8 +104,8 @@ def test_each_version_fires_once_also_after_restarts(start, server, capsys):
     publish(server, 702, md5="2" * 32, version="2")
     (second,) = collect(start(), count=1)
     assert (second["version"], second["settings"]["zenodo_record"]) == ("2", "702")
-    told = "Release announced: Euclid, version 2 (Zenodo record 702) (files changed: a.csv)"
-    assert told in capsys.readouterr().out
+    line = "New release: Euclid, version 2 (Zenodo record 702) (files changed: a.csv)"
+    assert line in capsys.readouterr().out
     take_all(start)
     assert collect(start(), count=1, wait_s=0.5) == []
 
@@ -150,41 +148,41 @@ def test_a_silent_zenodo_delays_no_folder_and_blocks_no_loop(start, server):
     assert longest_s < 5.0, "a loop that waited for Zenodo would stand still for its 20 s"
 
 
-def test_an_unwell_zenodo_ends_no_trigger_and_is_told_once(start, server, capsys):
+def test_an_unwell_zenodo_ends_no_trigger_and_is_reported_once(start, server, capsys):
     publish(server, 701, *[Manner(status=500)] * 3)
     write_manifest(start.folder, "Euclid", concept="700")
     (found,) = collect(start(zenodo_poll_interval_s=0.05), count=1)
     assert found["settings"]["zenodo_record"] == "701"
     assert len(server.requests) >= 4
-    assert capsys.readouterr().out.count("No new versions can be seen.") == 1
+    assert capsys.readouterr().out.count("New versions cannot be seen.") == 1
 
 
-def run_by_clock(start, server, run_id):
-    watched = Watched(str(start.folder), 0, server.address(""), 3600)
-    return choose(start.store, {"epochs": 9}, start="clock", run_id=run_id, watched=watched)
+def run_on_schedule(start, server, run_id):
+    watch = WatchSettings(str(start.folder), 0, server.address(""), 3600)
+    return choose(start.store, {"epochs": 9}, start="schedule", run_id=run_id, watch=watch)
 
 
-def test_what_the_clocks_run_has_found_and_taken_fires_no_more(start, server):
+def test_what_a_scheduled_run_has_found_and_taken_fires_no_more(start, server):
     write_manifest(start.folder, "one")
     write_manifest(start.folder, "two")
-    assert run_by_clock(start, server, "clock").are_more_waiting
+    assert run_on_schedule(start, server, "clock").are_more_waiting
     (payload,) = collect(start(), count=1)
     assert payload["name"] == "two"
     take_all(start)
     assert collect(start(), count=1, wait_s=0.3) == []
 
 
-def test_what_the_clocks_run_takes_beside_a_watcher_fires_no_more_and_nothing_is_lost(
+def test_what_a_scheduled_run_takes_beside_a_watcher_fires_no_more_and_nothing_is_lost(
     start, server
 ):
     write_manifest(start.folder, "one")
 
-    def look_at_the_clock(_):
+    def run_two_on_schedule(_):
         write_manifest(start.folder, "a")
-        run_by_clock(start, server, "first")
-        run_by_clock(start, server, "second")
+        run_on_schedule(start, server, "first")
+        run_on_schedule(start, server, "second")
         write_manifest(start.folder, "three")
 
-    found = collect(start(), count=1, then=look_at_the_clock)
+    found = collect(start(), count=1, then=run_two_on_schedule)
     assert [payload["name"] for payload in found] == ["one", "three"]
-    assert [payload["name"] for payload in start.store.get(ANNOUNCED)] == ["one", "a", "three"]
+    assert [payload["name"] for payload in start.store.get(WATCHER_EVENTS)] == ["one", "a", "three"]
