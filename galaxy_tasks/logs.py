@@ -9,6 +9,12 @@ import logging
 import re
 import sys
 
+# What TensorFlow and Java print while they load, before any log level applies. It would begin the
+# log of every training, and of every label job.
+_NOISE = re.compile(
+    r"I0000 \S+ +\d+ \S+\.cc:\d+\] |WARNING: All log messages before absl::"
+    r"|WARNING: Using incubator modules:"
+)
 _LEVEL_IN_FRONT = re.compile(r"(DEBUG|WARNING|ERROR|CRITICAL): ")
 
 
@@ -34,7 +40,12 @@ def prefix_level(text: str, level: str) -> str:
 
 
 def relog(line: str, logger: logging.Logger) -> None:
-    """Log a line of a step's output at the level that stands in front of it, else at INFO."""
+    """Log a line of a step's output at the level that stands in front of it, else at INFO.
+
+    What libraries print while they load is left out.
+    """
+    if _NOISE.match(line):
+        return
     if found := _LEVEL_IN_FRONT.match(line):
         logger.log(logging.getLevelNamesMapping()[found[1]], "%s", line[found.end() :])
     else:

@@ -1,11 +1,11 @@
-"""The command `galaxy-morphology`: the same steps without Airflow, and predictions."""
+"""The command `galaxy-morphology`: the workflow without Airflow, predictions, and releases."""
 
 import json
 import os
-import subprocess
 import sys
 import sysconfig
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,11 +13,11 @@ import typer
 
 from galaxy_tasks.cli.options import complete_settings, with_setting_options
 from galaxy_tasks.cli.releases import releases_app
-from galaxy_tasks.config import FAMILIES, Family, Preset, default_preset, parse_config
+from galaxy_tasks.config import FAMILIES, Preset, default_preset, parse_config
 from galaxy_tasks.errors import GalaxyMorphologyError, InputError
 from galaxy_tasks.labels.spark_settings import spark_submit_conf, spark_submit_environment
 from galaxy_tasks.logs import set_up_logging
-from galaxy_tasks.pipeline.process import read_result, run_step
+from galaxy_tasks.pipeline.process import read_result, relog_output, run_step
 from galaxy_tasks.pipeline.steps import CLEAN_LABELS
 from galaxy_tasks.pipeline.train import train_networks
 from galaxy_tasks.storage.holdouts import find_latest_holdout
@@ -32,15 +32,15 @@ app.add_typer(releases_app, name="releases")
 
 
 def main() -> None:
-    """Run the command; a GalaxyMorphologyError becomes one line and an exit code, no traceback."""
+    """Run the command; what goes wrong becomes a message and an exit code, no traceback."""
     set_up_logging()
     try:
         app()
     except GalaxyMorphologyError as error:
-        print(f"ERROR: {error}", file=sys.stderr, flush=True)
+        typer.echo(f"ERROR: {error}", err=True)
         sys.exit(error.exit_code)
     except ChildProcessError as error:  # the child has printed its own traceback
-        print(f"ERROR: {error}", file=sys.stderr, flush=True)
+        typer.echo(f"ERROR: {error}", err=True)
         sys.exit(1)
 
 
@@ -49,22 +49,29 @@ def main() -> None:
 def run(
     *,
     preset: Annotated[
-        Preset | None, typer.Option(help="Settings to start from. Default: full with a GPU.")
+        Preset | None,
+        typer.Option(help="Settings to start from. Default: full with a GPU, else quick."),
     ] = None,
     settings: dict[str, Any],
 ) -> None:
-    """Run the whole workflow here, without Airflow."""
+    """Run the whole workflow on this machine, without Airflow.
+
+    The steps are those of the DAG, one after the other. Finished work is not repeated, and an
+    interrupted training continues from its last epoch.
+    """
     values = complete_settings(settings, preset or default_preset())
     holdout = find_latest_holdout()
     release_files = run_step("prepare_release", settings=values)
     inputs = {"settings": values, "release_files": release_files}
     labels = clean_labels(**inputs, holdout=holdout.as_reference() if holdout else None)
     images = run_step("preprocess_images", **inputs, labels=labels)
-    champion = _predict_champion(**inputs, labels=labels, images=images)
-    trainings = []
-    for family in FAMILIES:
-        if parse_config(values).variants(family):
-            trainings.append(_train(family, values, images))
+    inputs |= {"labels": labels, "images": images}
+    champion = _attempt("predict_champion", run_step, "predict_champion", **inputs)
+    trainings = [
+        _attempt(f"train_{family}", train_networks, family, values, images)
+        for family in FAMILIES
+        if parse_config(values).variants(family)
+    ]
     run_step(
         "evaluate",
         settings=values,
@@ -77,23 +84,23 @@ def run(
 
 @app.command()
 def predict(
-    paths: Annotated[list[Path], typer.Argument(help="Images, folders or zips of images.")],
+    paths: Annotated[list[Path], typer.Argument(help="Images, folders of images, or zip files.")],
     *,
-    model: Annotated[Path, typer.Option(help="Folder of a trained model; the report names it.")],
+    model: Annotated[Path, typer.Option(help="Folder of a trained model, as the report lists it.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="CSV file to write.")],
 ) -> None:
-    """Classify images with a trained model, to a CSV of id, class and probabilities."""
+    """Classify images with a trained model; write a CSV of ids, classes and probabilities."""
     from galaxy_tasks.prediction.images import predict_to_csv
 
     if not output.absolute().parent.is_dir():
-        raise InputError(f"The folder of {output} does not exist.")
+        raise InputError(f"--output is in a folder that does not exist. Received: {output}")
     if output.is_dir():
         raise InputError(
-            f"--output names the CSV file to write. Received a folder: {output}. "
-            f"Name a file in it, such as {output / 'classes.csv'}."
+            f"--output must be a file. Received a folder: {output}. Name a file in it, such as "
+            f"{output / 'classes.csv'}."
         )
     count = predict_to_csv(paths, model_folder=model, output=output)
-    print(f"Wrote {output}: {count.classified:,} classified, {count.rejected:,} rejected.")
+    typer.echo(f"Wrote {output}: {count.classified:,} classified, {count.rejected:,} rejected.")
 
 
 def clean_labels(
@@ -118,29 +125,18 @@ def clean_labels(
             *("--settings", json.dumps(settings), "--release-files", json.dumps(release_files)),
             *("--holdout", json.dumps(holdout), "--result", str(result)),
         ]
-        exit_code = subprocess.run(
-            command, check=False, env={**spark_submit_environment(), "PATH": path}
-        ).returncode
+        exit_code = relog_output(command, {**spark_submit_environment(), "PATH": path})
         if result.is_file():
             return read_result(result)
     raise ChildProcessError(f"spark-submit ended with exit code {exit_code}.")
 
 
-def _predict_champion(**arguments: Any) -> Any:
-    """Return the champion's predictions, or None if they failed: the winner matters more."""
+def _attempt(task: str, step: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    """Return a step's result, or None where it failed: the run goes on without it."""
     try:
-        return run_step("predict_champion", **arguments)
+        return step(*arguments, **named)
     except (GalaxyMorphologyError, ChildProcessError) as error:
-        print(f"ERROR: predict_champion: {error}", file=sys.stderr, flush=True)
-        return None
-
-
-def _train(family: Family, settings: dict[str, Any], images: dict[str, str]) -> Any:
-    """Return the family's result, or None if it failed: the others are still worth comparing."""
-    try:
-        return train_networks(family, settings, images)
-    except (GalaxyMorphologyError, ChildProcessError) as error:
-        print(f"ERROR: train_{family}: {error}", file=sys.stderr, flush=True)
+        typer.echo(f"ERROR: {task}: {error}", err=True)
         return None
 
 

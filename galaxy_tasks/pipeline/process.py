@@ -10,12 +10,11 @@ parent holds, and the system closes it when the parent is gone, however it went.
 import json
 import logging
 import os
-import re
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +24,6 @@ from galaxy_tasks.storage.atomic_io import read_json, write_json
 
 _logger = logging.getLogger(__name__)
 _ERRORS = {error.exit_code: error for error in (InputError, ResourceError)}
-
-# What TensorFlow's libraries print while they load, before any log level applies. It would be the
-# beginning of every training's log.
-_LOADING_NOISE = re.compile(
-    r"I0000 \S+ +\d+ \S+\.cc:\d+\] |WARNING: All log messages before absl::"
-)
 
 
 def run_step(name: str, **arguments: Any) -> Any:
@@ -50,7 +43,7 @@ def run_step(name: str, **arguments: Any) -> Any:
             *(sys.executable, "-m", "galaxy_tasks.pipeline", name),
             *("--arguments", str(arguments_path), "--result", str(result_path)),
         ]
-        exit_code = _stream(command)
+        exit_code = relog_output(command)
         if result_path.is_file():
             return read_result(result_path)
     how = f"by signal {-exit_code}" if exit_code < 0 else f"with exit code {exit_code}"
@@ -58,16 +51,35 @@ def run_step(name: str, **arguments: Any) -> Any:
     raise ChildProcessError(f"Step {name} was ended {how}{hint}; its last lines are above.")
 
 
+def relog_output(command: list[str], environment: Mapping[str, str] = os.environ) -> int:
+    """Run a command, log each line of its output at the level in front, return its exit code."""
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**environment, "PYTHONUNBUFFERED": "1"},
+    ) as child:
+        assert child.stdout is not None
+        try:
+            for line in child.stdout:
+                relog(line.rstrip("\n"), _logger)
+        except BaseException:
+            child.kill()
+            raise
+    return child.returncode
+
+
 def write_result(path: Path, step: Callable[[], Any]) -> None:
     """Call a step and write its result as JSON for `read_result`.
 
-    Where it raises an error of this package, write and log that, and exit with the error's code.
+    Where it raises an error of this package, write that instead and exit with the error's code.
     """
     try:
         result = step()
     except GalaxyMorphologyError as error:
         write_json(path, {"error": str(error), "exit_code": error.exit_code})
-        _logger.error("%s", error)
         sys.exit(error.exit_code)
     write_json(path, {"result": result})
 
@@ -89,24 +101,3 @@ def _wait_and_end() -> None:
     while os.read(sys.stdin.fileno(), 1):
         pass
     os._exit(1)
-
-
-def _stream(command: list[str]) -> int:
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=environment,
-    ) as child:
-        assert child.stdout is not None
-        try:
-            for line in child.stdout:
-                if not _LOADING_NOISE.match(line):
-                    relog(line.rstrip("\n"), _logger)
-        except BaseException:
-            child.kill()
-            raise
-    return child.returncode

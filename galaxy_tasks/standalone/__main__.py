@@ -93,9 +93,10 @@ def _announce(preset: Preset, values: dict[str, Any], *, is_asked: bool) -> None
     is_drawn = values["release"] == "simulated"
     why = "" if is_asked else " (no GPU was found)" if preset == "quick" else " (on a GPU)"
     galaxies = f", {values['simulated_galaxies']:,} galaxies" if is_drawn else ""
+    epochs = f"{values['epochs']} epoch{'s' if values['epochs'] > 1 else ''}"
     typer.echo(
         f"Preset '{preset}'{why}: {', '.join(values['architectures'])} at "
-        f"{values['image_size_px']} px, at most {values['epochs']} epochs. "
+        f"{values['image_size_px']} px, at most {epochs}. "
         f"Release: {values['release']}{galaxies}."
     )
 

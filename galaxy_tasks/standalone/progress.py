@@ -137,10 +137,11 @@ def _describe_entry(entry: Json) -> str:
         return prefix_level(" ".join([event, *causes]), "ERROR")
     if "reason" in entry:  # why a task is skipped, or not tried again
         return f"{event} {entry['reason']}"
-    if _OWN_LOGGERS in logger:
-        return prefix_level(event, "WARNING") if level == "warning" else event
+    is_own = logger in _PRINTED_BY_TASK or _OWN_LOGGERS in logger
     is_spark_output = logger.startswith(_SPARK) and not event.startswith("Spark-Submit cmd")
-    return event if logger in _PRINTED_BY_TASK or is_spark_output else ""
+    if not (is_own or is_spark_output):
+        return ""
+    return prefix_level(event, "WARNING") if level == "warning" else event
 
 
 def _echo(task: str, text: str) -> None:

@@ -1,4 +1,4 @@
-"""The command refuses what cannot work before it starts to work."""
+"""The command refuses a wrong output before it starts to work."""
 
 import subprocess
 import sys
@@ -26,4 +26,4 @@ def test_predict_refuses_an_output_in_a_folder_that_is_not_there(tmp_path):
     output = tmp_path / "none" / "out.csv"
     answer = galaxy_morphology("predict", tmp_path, "--model", tmp_path, "-o", output)
     assert answer.returncode == 65, answer.stderr
-    assert f"The folder of {output} does not exist." in answer.stderr
+    assert f"a folder that does not exist. Received: {output}" in answer.stderr
