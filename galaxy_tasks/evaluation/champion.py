@@ -1,4 +1,4 @@
-"""The champion, as the next run meets it: its artifacts, and which galaxies it knows."""
+"""The champion that a run is compared with: its artifacts, and the galaxies it learned from."""
 
 import logging
 from collections.abc import Sequence
@@ -61,9 +61,9 @@ class Champion:
 def find_champion(config: RunConfig, images_key: str) -> Champion | None:
     """Return the winner of the newest evaluation that is not this run's own, or None.
 
-    A run's own is any whose models are all among those that these settings name. Where there is
-    one already, only what was published before it counts, so that the same run again meets the
-    same champion. Winners on simulated and on observed galaxies are no match for each other.
+    An evaluation is this run's own if these settings name all its models. Where there is one
+    already, only evaluations published before it count, so that repeating a run finds the same
+    champion. Winners on simulated and on observed galaxies are never compared.
     """
     own = {
         artifacts.key_of(cache_keys.model_made_from(config, images_key, architecture))
@@ -86,7 +86,7 @@ def find_champion(config: RunConfig, images_key: str) -> Champion | None:
 
 
 def open_champion(evaluation_key: str) -> Champion:
-    """Return the winner of an evaluation; raise InputError if some of it is not there any more."""
+    """Return the winner of an evaluation; raise InputError if some of its artifacts are gone."""
     evaluation = artifacts.get("evaluations", evaluation_key)
     champion = _open(evaluation, evaluation.manifest["summary"])
     if champion is None:
@@ -95,7 +95,7 @@ def open_champion(evaluation_key: str) -> Champion:
 
 
 def _list_evaluations() -> list[tuple[Artifact, dict[str, Any]]]:
-    """Return the whole evaluations that name their winner with their manifests, newest first."""
+    """Return the evaluations that name a winner, with their manifests, newest first."""
     found = []
     for artifact in artifacts.list_published("evaluations"):
         try:
@@ -166,10 +166,10 @@ def group_same(tables: Sequence[pd.DataFrame], *, radius_arcsec: float) -> list[
 def find_unseen(
     galaxies: pd.DataFrame, champion: pd.DataFrame, *, radius_arcsec: float
 ) -> NDArray[np.bool_]:
-    """Return which galaxies the champion has neither trained on nor been chosen by.
+    """Return which galaxies the champion has not learned from, in training or validation.
 
-    In doubt it has: whatever a galaxy shares with one that it has learned from counts, a place or
-    an image that many share, too, and an id as `share_ids` says.
+    In doubt it has: any position, image or id (see `share_ids`) shared with a galaxy that it
+    learned from counts, even one that many galaxies share.
     """
     whole = pd.concat([galaxies, champion], ignore_index=True)
     links = [
@@ -183,10 +183,10 @@ def find_unseen(
 
 
 def share_ids(galaxies: pd.DataFrame, others: pd.DataFrame) -> NDArray[np.bool_]:
-    """Return which galaxies have an id of the others, unless all places show that they are apart.
+    """Return which galaxies have an id of the others, unless all positions show them to be apart.
 
-    Running numbers of two tables have nothing to do with each other, and their galaxies are
-    degrees apart. Where that is not known, or not more than UNRELATED_ARCSEC, an id counts.
+    Row numbers of two tables are unrelated, and their galaxies degrees apart. Where the separation
+    is unknown, or at most UNRELATED_ARCSEC, an id counts.
     """
     whole = pd.concat([galaxies, others], ignore_index=True)
     rows = whole[["own_id"]].assign(row=np.arange(len(whole)))
@@ -202,38 +202,35 @@ def _read_places(table: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.f
     return table["ra_degrees"].to_numpy(np.float64), table["dec_degrees"].to_numpy(np.float64)
 
 
-# What is not certain of the galaxies that the champion seems not to have learned from.
-
-
 @dataclass(frozen=True)
 class Doubt:
-    """How far it can be told whether the champion has learned from some galaxies."""
+    """What is uncertain about galaxies that the champion seems not to have learned from."""
 
     num_uncertain: int
-    """Galaxies of which only id and image could tell, as places are not known on both sides."""
+    """Galaxies judged by id and image alone, as positions are not known on both sides."""
     may_know: str
-    """Why it may know some of them all the same; empty: no reason is known."""
+    """Why it may have learned from some of them all the same; empty: no reason is known."""
 
     def describe(self) -> str:
-        """Return a sentence or two for the log, with a blank before; '' without a doubt."""
+        """Return a sentence or two for the log, after a blank; '' without a doubt."""
         lines = ""
         if self.num_uncertain:
             lines += (
-                f" Of {self.num_uncertain:,} of these only id and image could tell, as places are "
-                "not known on both sides."
+                f" {self.num_uncertain:,} of these were judged by id and image alone, as positions "
+                "are not known on both sides."
             )
         return lines + (f" It may know some of them: {self.may_know}." if self.may_know else "")
 
 
-def judge_doubt(
+def assess_doubt(
     config: RunConfig, champion_config: RunConfig, unseen: pd.DataFrame, champion: pd.DataFrame
 ) -> Doubt:
-    """Return what is not certain of galaxies that the champion seems not to know.
+    """Return what is uncertain about galaxies that the champion seems not to have learned from.
 
     Args:
         config: this run's settings.
         champion_config: the champion's.
-        unseen: the galaxies, as `champion.read_galaxies` returns them.
+        unseen: the galaxies, as `read_galaxies` returns them.
         champion: the galaxies of the champion's run, likewise.
     """
     learned = champion[champion["split"] != "test"]

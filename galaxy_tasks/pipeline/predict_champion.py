@@ -18,9 +18,9 @@ from galaxy_tasks.evaluation.champion import (
     GALAXIES,
     PROBABILITIES,
     Champion,
+    assess_doubt,
     find_champion,
     find_unseen,
-    judge_doubt,
     read_galaxies,
 )
 from galaxy_tasks.images.batch import prepare_cutouts
@@ -61,63 +61,35 @@ def predict_champion(
     with artifacts.open_draft("predictions", made_from) as draft:
         if draft.published:
             return draft.published.as_reference()
-
         set_up_device(champion.record.config)
-
-        summary = predict_unseen(
-            draft.path,
-            config=config,
-            champion=champion,
-            labels=Artifact.from_reference(labels),
-            images=prepared,
-            image_folders=[Path(part.images) for part in ReleaseFiles(**release_files).parts()],
+        unseen, summary = _choose_galaxies(
+            config, champion, labels=Artifact.from_reference(labels), images=prepared
         )
-        shutil.rmtree(draft.path / "work", ignore_errors=True)
+        folders = [Path(part.images) for part in ReleaseFiles(**release_files).parts()]
+        _write_predictions(
+            draft.path, unseen, config, champion=champion, images=prepared, image_folders=folders
+        )
         return draft.publish(summary).as_reference()
 
 
-def predict_unseen(
-    folder: Path,
-    *,
-    config: RunConfig,
-    champion: Champion,
-    labels: Artifact,
-    images: Artifact,
-    image_folders: Sequence[Path],
-) -> dict[str, Any]:
-    """Write the champion's probabilities for the test galaxies that it has not learned from.
-
-    Writes probabilities.npy, (galaxies, its classes) float32, and galaxies.parquet with their
-    galaxy_id in the same order; both are empty where it learned from all. Returns the summary.
-
-    Args:
-        folder: where to write.
-        config: this run's settings.
-        champion: the model that predicts.
-        labels: this run's labels.
-        images: this run's prepared images.
-        image_folders: the folder of each release's source images, by release_index.
-    """
+def _choose_galaxies(
+    config: RunConfig, champion: Champion, *, labels: Artifact, images: Artifact
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Return the test galaxies that the champion has not learned from, and the summary of them."""
     galaxies = read_galaxies(labels, images)
     test = galaxies[galaxies["split"] == "test"].sort_values("galaxy_id", ignore_index=True)
     theirs = read_galaxies(champion.labels, champion.images)
     is_unseen = find_unseen(test, theirs, radius_arcsec=config.match_radius_arcsec)
     unseen = test[is_unseen].reset_index(drop=True)
-    doubt = judge_doubt(config, champion.record.config, unseen, theirs)
-    title = champion.record.config.release_title
+    doubt = assess_doubt(config, champion.record.config, unseen, theirs)
     _logger.info(
         "%s",
-        f"Champion: {champion.record.architecture} of {champion.published} ({title}). It learned "
-        f"from {np.count_nonzero(~is_unseen):,} of the {len(test):,} test galaxies, and is "
-        f"compared on the other {len(unseen):,}.{doubt.describe()}",
+        f"Champion: {champion.record.architecture} of {champion.published} "
+        f"({champion.record.config.release_title}). It learned from "
+        f"{np.count_nonzero(~is_unseen):,} of the {len(test):,} test galaxies, and is compared on "
+        f"the other {len(unseen):,}.{doubt.describe()}",
     )
-    probabilities = np.zeros((0, len(champion.record.classes)), dtype=np.float32)
-    if len(unseen):
-        pixels = _prepare(folder / "work", unseen, config, champion, images, image_folders)
-        probabilities = _predict(champion, pixels)
-    np.save(folder / PROBABILITIES, probabilities)
-    unseen[["galaxy_id"]].to_parquet(folder / GALAXIES, index=False)
-    return {
+    return unseen, {
         "evaluation": champion.evaluation.key,
         "model": champion.model.key,
         "architecture": champion.record.architecture,
@@ -128,6 +100,30 @@ def predict_unseen(
         "galaxies_uncertain": doubt.num_uncertain,
         "may_know": doubt.may_know,
     }
+
+
+def _write_predictions(
+    folder: Path,
+    galaxies: pd.DataFrame,
+    config: RunConfig,
+    *,
+    champion: Champion,
+    images: Artifact,
+    image_folders: Sequence[Path],
+) -> None:
+    """Write the champion's probabilities, (galaxies, its classes) float32, and the galaxies' ids.
+
+    Both files are empty without galaxies. `image_folders` are those of each release's source
+    images, by release_index.
+    """
+    probabilities = np.zeros((0, len(champion.record.classes)), dtype=np.float32)
+    if len(galaxies):
+        work = folder / "work"
+        pixels = _prepare(work, galaxies, config, champion, images, image_folders)
+        probabilities = _predict(champion, pixels)
+        shutil.rmtree(work, ignore_errors=True)
+    np.save(folder / PROBABILITIES, probabilities)
+    galaxies[["galaxy_id"]].to_parquet(folder / GALAXIES, index=False)
 
 
 def _prepare(

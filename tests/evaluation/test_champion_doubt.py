@@ -9,7 +9,7 @@ import pytest
 from galaxy_tasks.config import RunConfig, parse_config
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.evaluation.challenge import _explain, _Ground
-from galaxy_tasks.evaluation.champion import Doubt, judge_doubt
+from galaxy_tasks.evaluation.champion import Doubt, assess_doubt
 from galaxy_tasks.releases import RELEASES
 from galaxy_tasks.releases.shared_objects import find_hidden_overlaps
 
@@ -32,20 +32,20 @@ def place(*ra_degrees: float, split: str = "train") -> pd.DataFrame:
     ],
 )
 def test_uncertain_is_what_has_no_place_on_both_sides(unseen, learned, num_uncertain):
-    assert judge_doubt(TABLE, TABLE, unseen, learned) == Doubt(num_uncertain, "")
+    assert assess_doubt(TABLE, TABLE, unseen, learned) == Doubt(num_uncertain, "")
 
 
 @pytest.mark.parametrize(
     ("config", "champion"), [(CHALLENGE, GALAXY_ZOO_2), (GALAXY_ZOO_2, CHALLENGE)]
 )
 def test_a_winner_on_the_same_galaxies_under_other_ids_may_know_them(config, champion):
-    doubt = judge_doubt(config, champion, place(1.0), place(np.nan))
+    doubt = assess_doubt(config, champion, place(1.0), place(np.nan))
     assert "galaxy_zoo_challenge has galaxies of galaxy_zoo_2 under its own ids" in (
         doubt.describe()
     )
     assert "It may know some of them: galaxy_zoo_challenge" in doubt.describe()
-    assert judge_doubt(config, champion, place(1.0), place(2.0)) == Doubt(0, "")
-    assert judge_doubt(TABLE, champion, place(1.0), place(np.nan)).may_know == ""
+    assert assess_doubt(config, champion, place(1.0), place(2.0)) == Doubt(0, "")
+    assert assess_doubt(TABLE, champion, place(1.0), place(np.nan)).may_know == ""
 
 
 @pytest.mark.parametrize("other", ["galaxy_zoo_2", "galaxy_zoo_2_main", "galaxy_zoo_decals"])
