@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from galaxy_tasks.acquisition.archives import unpack_archives, verify_archive
+from galaxy_tasks.acquisition.catalogue import match_catalogue, require_image_names
 from galaxy_tasks.acquisition.disk import check_free_space, name_disk_trouble
 from galaxy_tasks.acquisition.download import (
     Download,
@@ -37,8 +38,6 @@ from galaxy_tasks.acquisition.locate import (
     find_placed,
     find_read_tables,
     locate_images,
-    match_catalogue,
-    require_image_names,
 )
 from galaxy_tasks.acquisition.partial_file import part_path
 from galaxy_tasks.acquisition.table_rows import count_rows
@@ -131,7 +130,7 @@ def fetch_release(
             f"{release.name}: {', '.join(missing)} cannot be fetched by a program. "
             f"Put it into {folder} and run this again. {release.image_source}"
         )
-    own = [each.file for each in placed if not each.placeholder]
+    own = [each.file for each in placed if not each.substitute]
     archives = [folder / file.name for file in own if file.role == "images"]
     images = folder / release.images_folders[0]
     is_only = sum(file.role == "images" for file in release.files) == 1
@@ -200,8 +199,8 @@ def _announce(
 ) -> None:
     """Log what is fetched; raise ResourceError if the disk has no room for it, as far as known."""
     for each in placed:
-        if each.placeholder:
-            _logger.info("%s: %s is used in its place", each.file.name, each.placeholder.name)
+        if each.substitute:
+            _logger.info("%s: %s is used in its place", each.file.name, each.substitute.name)
     missing = [each.file for each in placed if not each.path]
     if not missing:
         _logger.info("%s: all files are in %s; verifying them", release.name, folder)

@@ -1,41 +1,66 @@
-"""Find a release on disk: which files it is read from, which columns, and what its content is."""
+"""Find a release's files in a folder: its tables, its images, and the hash of their content."""
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
+from galaxy_tasks.acquisition.catalogue import adapt_release, plan_catalogue, require_image_names
 from galaxy_tasks.acquisition.checksums import hash_content
 from galaxy_tasks.acquisition.image_folder import find_image_folders, has_images, list_images
 from galaxy_tasks.acquisition.image_names import is_hidden
 from galaxy_tasks.acquisition.table_rows import require_rows
-from galaxy_tasks.acquisition.tables import (
-    TABLE_SUFFIXES,
-    Table,
-    advise,
-    find_table,
-    is_table,
-    match_columns,
-    read_table_header,
-)
+from galaxy_tasks.acquisition.tables import TABLE_SUFFIXES, find_table, is_table
 from galaxy_tasks.acquisition.zip_reader import is_zip
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.formatting import shorten
-from galaxy_tasks.releases import RELEASES
-from galaxy_tasks.releases.schema import (
-    GivenScheme,
-    ImageKey,
-    ImageMapping,
-    PublishedFile,
-    Release,
-    Scheme,
-    VoteScheme,
-)
+from galaxy_tasks.releases.schema import ImageKey, ImageMapping, PublishedFile, Release
 from galaxy_tasks.storage.cache_keys import ReleaseFiles
 
 INCOMPLETE = ".images.incomplete"
-"""Beside an image folder while archives are unpacked into it: it stands for none of them."""
+"""Exists beside an image folder while archives are unpacked into it."""
+
+
+def locate_release(
+    config: RunConfig, *, source: str | Path | None = None, checksums: Path | None = None
+) -> ReleaseFiles:
+    """Return where a release's files are, once all of it is found to be there.
+
+    Reads the catalogue's header and hashes the content, images included.
+
+    Args:
+        config: names the release, and its files and columns if they are not the release's own.
+        source: folder to look in instead of `config.source`, such as that of a simulated release.
+        checksums: folder where checksums of images are kept; None: nowhere.
+
+    Raises:
+        InputError: a file, folder or column is missing or unreadable; the message says what was
+            looked for and what is there.
+    """
+    if not (source or config.source):
+        raise InputError("No source folder: draw the simulated release first, or set 'source'.")
+    folder = Path(source or config.source).expanduser().absolute()
+    if not folder.is_dir():
+        raise InputError(f"The source folder {folder} does not exist or is no folder.")
+    release = adapt_release(config)
+    catalogue = _locate_catalogue(config, release, folder)
+    images = locate_images(config, release, folder)
+    mapping = _locate_mapping(release, folder, catalogue=catalogue)
+    plan = plan_catalogue(config, catalogue)
+    listing = list_images(images)
+    listing.log()
+    if not listing.find_by_id(release.image_name_pattern):
+        raise InputError(
+            f"No image is named like '{release.image_name_pattern or '{id}.jpg'}'. "
+            f"{listing.describe()}. Images: {shorten(sorted(listing.images))}"
+        )
+    tables = [catalogue, mapping] if mapping else [catalogue]
+    content = hash_content(tables, images=listing, checksums=checksums)
+    require_rows(plan.table)
+    return ReleaseFiles(
+        catalogue=str(catalogue), images=str(images), mapping=str(mapping or ""), content=content
+    )
 
 
 def locate_images(config: RunConfig, release: Release, folder: Path) -> Path:
@@ -94,176 +119,10 @@ def _choose_image_source(folder: Path) -> Path:
 
 
 def describe_folder(folder: Path) -> str:
-    """Return the names in a folder as one line, for a message."""
+    """Return the names in a folder as one line, for an error."""
     if not folder.is_dir():
         return "no such folder"
     return shorten(sorted(path.name + "/" * path.is_dir() for path in folder.iterdir()))
-
-
-ID, RA, DEC = "galaxy_id", "ra", "dec"
-"""What the plan calls the columns that every release has, whatever the release calls them."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class CataloguePlan:
-    """How a catalogue is read: its table, its way to labels, its columns."""
-
-    release: Release
-    scheme: Scheme
-    table: Table
-    columns: dict[str, str]
-    """The catalogue's own column for each that cleaning reads: galaxy_id, ra, dec (where there
-    are any) and those that the scheme names."""
-
-    @property
-    def numbers(self) -> frozenset[str]:
-        """Those of the columns that hold numbers."""
-        texts = {ID} if isinstance(self.scheme, VoteScheme) else {ID, self.scheme.column}
-        return frozenset(self.columns) - texts
-
-
-def locate_release(
-    config: RunConfig, *, source: str | Path | None = None, checksums: Path | None = None
-) -> ReleaseFiles:
-    """Return where the release of these settings lies, after checking that all of it is there.
-
-    Reads the catalogue's header and hashes the content, images included; needs no Spark.
-    Where the image folder is not there, but a zip is in its place, that is the images' place.
-
-    Args:
-        config: names the release, and the files where they differ from the release's own.
-        source: folder to look in instead of `config.source` (that of a simulated release).
-        checksums: folder where checksums of images are kept for the next time; None: nowhere.
-
-    Raises:
-        InputError: a file, folder or column is missing or unreadable; says what was looked for
-            and what is there.
-    """
-    folder = Path(source or config.source).expanduser().absolute()
-    if not (source or config.source):
-        raise InputError("No source folder: draw the simulated release first, or set 'source'.")
-    if not folder.is_dir():
-        raise InputError(f"The source folder {folder} does not exist or is no folder.")
-    release = adapt_release(config)
-    catalogue = _locate_catalogue(config, release, folder)
-    images = locate_images(config, release, folder)
-    mapping = _locate_mapping(release, folder, catalogue=catalogue)
-    plan = plan_catalogue(config, catalogue)
-    listing = list_images(images)
-    listing.log()
-    if not listing.find_by_id(release.image_name_pattern):
-        raise InputError(
-            f"No image is named like '{release.image_name_pattern or '{id}.jpg'}'. "
-            f"{listing.describe()}. Images: {shorten(sorted(listing.images))}"
-        )
-    tables = [catalogue, mapping] if mapping else [catalogue]
-    content = hash_content(tables, images=listing, checksums=checksums)
-    require_rows(plan.table)
-    return ReleaseFiles(
-        catalogue=str(catalogue),
-        images=str(images),
-        mapping=str(mapping or ""),
-        content=content,
-    )
-
-
-def adapt_release(config: RunConfig) -> Release:
-    """Return the release with the names that the settings put in place of its own.
-
-    Raises:
-        InputError: the image name pattern lacks '{id}'.
-    """
-    release = RELEASES[config.release]
-    pattern = config.image_name_pattern or release.image_name_pattern
-    if pattern and pattern.count("{id}") != 1:
-        raise InputError(
-            "'image_name_pattern' must hold '{id}' once, like '{id}.jpg'. "
-            f"Received: {pattern!r}"
-        )
-    schemes = dict(release.schemes)
-    if config.class_column and "as_given" in schemes:
-        schemes["as_given"] = GivenScheme(column=config.class_column)
-    id_columns = (config.id_column,) if config.id_column else release.id_columns
-    return replace(release, image_name_pattern=pattern, schemes=schemes, id_columns=id_columns)
-
-
-def choose_scheme(config: RunConfig, release: Release) -> Scheme:
-    """Return the release's way to labels; a table of classes has only one.
-
-    Raises:
-        InputError: the release's votes do not allow the scheme that is set.
-    """
-    if "as_given" in release.schemes:
-        return release.schemes["as_given"]
-    if config.scheme not in release.schemes:
-        raise InputError(
-            f"Release {release.name!r} has no scheme {config.scheme!r}. "
-            f"Set 'scheme' to one of: {', '.join(release.schemes)}"
-        )
-    return release.schemes[config.scheme]
-
-
-def plan_catalogue(config: RunConfig, catalogue: Path) -> CataloguePlan:
-    """Return how to read the catalogue with these settings; see `match_catalogue`."""
-    release = adapt_release(config)
-    return match_catalogue(
-        release,
-        choose_scheme(config, release),
-        catalogue,
-        minimum_votes=config.minimum_votes,
-        ra_column=config.ra_column,
-        dec_column=config.dec_column,
-    )
-
-
-def match_catalogue(
-    release: Release,
-    scheme: Scheme,
-    catalogue: Path,
-    *,
-    minimum_votes: int = 1,
-    ra_column: str = "",
-    dec_column: str = "",
-) -> CataloguePlan:
-    """Return how to read a catalogue for one of a release's schemes.
-
-    Args:
-        release: names the columns.
-        scheme: says which of them are read.
-        catalogue: the table.
-        minimum_votes: above 0, the columns that count votes are read as well.
-        ra_column: column that must hold right ascension, if not the release's own.
-        dec_column: the same for declination.
-
-    Raises:
-        InputError: a column is missing, or the id's column cannot hold ids exactly.
-    """
-    table = read_table_header(catalogue)
-    wanted = {ID: release.id_columns}
-    given = {RA: ra_column, DEC: dec_column}
-    for position, own in ((RA, release.ra_column), (DEC, release.dec_column)):
-        known = (own, *release.aliases.get(own, ()))
-        wanted[position] = (given[position],) if given[position] else known
-    for column in scheme_columns(scheme, minimum_votes=minimum_votes):
-        wanted[column] = (column, *release.aliases.get(column, ()))
-    try:
-        columns = match_columns(table, wanted, optional=[n for n in given if not given[n]])
-    except InputError as error:
-        raise InputError(f"{error}. {advise(release, table)}") from None
-    if columns[ID] in table.floating_columns:
-        raise InputError(
-            f"Column {columns[ID]!r} of {catalogue} holds floating-point numbers, which cannot "
-            "tell ids of 18 digits apart. Store the ids as whole numbers or text."
-        )
-    return CataloguePlan(release=release, scheme=scheme, table=table, columns=columns)
-
-
-def scheme_columns(scheme: Scheme, *, minimum_votes: int) -> tuple[str, ...]:
-    """Return the columns a scheme reads; vote counts only where a minimum is asked for."""
-    if isinstance(scheme, VoteScheme):
-        counts = scheme.vote_columns if minimum_votes > 0 else ()
-        return (*scheme.fraction_columns, *counts)
-    return (scheme.column,)
 
 
 def _locate_catalogue(config: RunConfig, release: Release, folder: Path) -> Path:
@@ -276,7 +135,7 @@ def _locate_catalogue(config: RunConfig, release: Release, folder: Path) -> Path
     if len(fitting) == 1:
         return fitting[0]
     if len(tables) == 1:
-        return tables[0]  # its missing columns make a better message than "no table"
+        return tables[0]  # the error will name its missing columns
     found = "several tables" if fitting else "no table"
     raise InputError(
         f"{folder} holds {found} with the id and class columns. Set 'catalogue_file' "
@@ -304,16 +163,6 @@ def _locate_mapping(release: Release, folder: Path, *, catalogue: Path) -> Path 
     return path
 
 
-def require_image_names(release: Release, path: Path) -> None:
-    """Raise InputError unless a table has the columns that lead from an id to an image's name."""
-    mapping = release.mapping
-    if mapping is None:
-        return
-    is_key = isinstance(mapping, ImageKey)
-    names = mapping.columns if is_key else (mapping.id_column, mapping.image_column)
-    match_columns(read_table_header(path), {name: (name,) for name in names})
-
-
 def _first_table(folder: Path, names: Iterable[str], what: str) -> Path:
     if path := find_table(folder, names):
         return path
@@ -329,33 +178,31 @@ def _require_file(path: Path, what: str) -> Path:
     return path
 
 
-# What of a release lies in a folder already, under its own names or as what stands for them.
-#
-# Whatever `locate_release` would read is there: nobody has to fetch what can be trained on.
-
-
 @dataclass(frozen=True, kw_only=True)
 class PlacedFile:
-    """A file of a release, and where it is."""
+    """A published file, and what is in a folder in its place."""
 
     file: PublishedFile
     path: Path | None
-    """The file; or what stands for it: the same table in another format, another catalogue of the
-    release, the folder that an archive unpacks to, a zip in place of it; None: nothing of all."""
+    """The file itself, or what is read instead: the same table in another format, another catalogue
+    of the release, the folder that an archive unpacks to, or a zip of it. None: nothing."""
 
     @property
-    def placeholder(self) -> Path | None:
-        """What stands for the file, if that is not the file itself."""
+    def substitute(self) -> Path | None:
+        """What is read instead of the file, if it is not there itself."""
         return self.path if self.path and self.path.name != self.file.name else None
 
 
 def find_placed(release: Release, folder: Path) -> list[PlacedFile]:
-    """Return each of the release's files with its place in the folder, in the release's order."""
+    """Return what is in the folder for each of the release's files, in the release's order.
+
+    Whatever `locate_release` would read counts, so that nothing is fetched without need.
+    """
     return [PlacedFile(file=file, path=_find_file(release, file, folder)) for file in release.files]
 
 
 def find_read_tables(release: Release, folder: Path) -> list[Path]:
-    """Return the catalogue, and the mapping where there is one, that would be read now."""
+    """Return the catalogue, and the mapping if there is one, that would be read now."""
     mapping = release.mapping.file_names if isinstance(release.mapping, ImageMapping) else ()
     tables = (find_table(folder, names) for names in (release.catalogue_names, mapping))
     return [path for path in tables if path]
@@ -374,7 +221,7 @@ def _find_file(release: Release, file: PublishedFile, folder: Path) -> Path | No
     formats = [name for name in release.catalogue_names if _strip_format(name) == stem]
     if same := find_table(folder, formats):
         return same
-    # Another catalogue that is fetched says only that this one has not come yet.
+    # Another published catalogue only means that this one has not been fetched yet.
     table = find_table(folder, release.catalogue_names)
     return table if table and all(table.name != other.name for other in release.files) else None
 

@@ -25,7 +25,7 @@ def complete_from_zenodo(release: Release, folder: Path) -> Release:
     names = {
         each.file.name
         for each in find_placed(release, folder)
-        if not each.path or not (each.placeholder or each.file.md5)
+        if not each.path or not (each.substitute or each.file.md5)
     }
     wanted = {file.name: find_zenodo_record(file) for file in release.files if file.name in names}
     offered: dict[tuple[str | None, str], zenodo.ZenodoFile] = {}

@@ -27,7 +27,7 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from galaxy_tasks.acquisition.locate import DEC, RA, CataloguePlan, plan_catalogue
+from galaxy_tasks.acquisition.catalogue import DEC, RA, CataloguePlan, plan_catalogue
 from galaxy_tasks.config import RunConfig, parse_config
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.labels import split, table, vote_rules

@@ -12,7 +12,7 @@ from astropy.io import fits
 from fixtures.fits_inputs import IDS, column, write_fits
 
 from galaxy_tasks.acquisition import fits as reader
-from galaxy_tasks.acquisition.locate import plan_catalogue
+from galaxy_tasks.acquisition.catalogue import plan_catalogue
 from galaxy_tasks.acquisition.table_rows import iterate_rows
 from galaxy_tasks.acquisition.tables import read_table_header
 from galaxy_tasks.config import RunConfig
@@ -205,5 +205,5 @@ def test_ids_of_floating_point_are_refused(tmp_path):
         tmp_path / "t.fits", column("id", "D", [1.0]), column("class", "6A", ["spiral"])
     )
     config = RunConfig(release="class_table", source=str(tmp_path))
-    with pytest.raises(InputError, match="cannot tell ids of 18 digits apart"):
+    with pytest.raises(InputError, match="cannot represent ids of 18 digits"):
         plan_catalogue(config, path)

@@ -17,7 +17,8 @@ from fixtures.release_inputs import (
 )
 from pyspark.sql import functions as F
 
-from galaxy_tasks.acquisition.locate import locate_release, plan_catalogue
+from galaxy_tasks.acquisition.catalogue import plan_catalogue
+from galaxy_tasks.acquisition.locate import locate_release
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.labels import vote_rules
 from galaxy_tasks.labels.spark_io import read_rows

@@ -7,7 +7,8 @@ import pytest
 from fixtures.release_headers import GZ2_COLUMNS, HEADERS, MODERN, TREES, list_decals
 from fixtures.release_inputs import PUBLISHED, SHARED, build_source, find_spelling, needs_shared
 
-from galaxy_tasks.acquisition.locate import locate_release, plan_catalogue
+from galaxy_tasks.acquisition.catalogue import plan_catalogue
+from galaxy_tasks.acquisition.locate import locate_release
 from galaxy_tasks.acquisition.tables import read_table_header
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError

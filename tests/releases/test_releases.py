@@ -8,8 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 from fixtures.class_table_inputs import class_table, write_release
 
+from galaxy_tasks.acquisition.catalogue import plan_catalogue
 from galaxy_tasks.acquisition.image_folder import list_images
-from galaxy_tasks.acquisition.locate import locate_release, plan_catalogue
+from galaxy_tasks.acquisition.locate import locate_release
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.releases.catalogues.galaxy_zoo_2 import GALAXY_ZOO_2
@@ -168,5 +169,5 @@ def test_a_truncated_gzip_file_is_found_before_spark_starts(tmp_path):
 def test_floating_point_ids_of_parquet_are_refused(tmp_path):
     table = pa.table({"id": [587722981741363294.0], "class": ["spiral"]})
     pq.write_table(table, tmp_path / "t.parquet")
-    with pytest.raises(InputError, match="cannot tell ids of 18 digits apart"):
+    with pytest.raises(InputError, match="cannot represent ids of 18 digits"):
         plan_catalogue(class_table(tmp_path), tmp_path / "t.parquet")
