@@ -1,7 +1,7 @@
 """How loggers are set up: one line a record, with its level in front where that is not INFO.
 
 A step runs in a process of its own, and the label job inside Spark. Both write to standard output,
-and the task that started them logs each line anew, at the level that stands in front of it. The
+and the task that started them logs each line again, at the level that stands in front of it. The
 processes of Airflow have handlers of their own: `set_up_logging` is not for them.
 """
 

@@ -1,7 +1,7 @@
-"""The challenger, this run's winner, against the champion, on galaxies new to both of them.
+"""The challenger, this run's winner, against the champion, on galaxies that are new to both.
 
-Where that is not certain, every sentence about them says so. Beside the two models stand the two
-releases that they were trained on.
+Where it is uncertain whether galaxies are new to the champion, the verdict says so. Beside the
+models, the two releases that they were trained on are compared.
 """
 
 from collections.abc import Sequence
@@ -182,8 +182,8 @@ def _find_ground(
     """Return both tables on the classes that both know: by name if these are all, else by kind."""
     are_kinds = set(champion_classes) != set(challenger_classes)
 
-    def name(one: str) -> str:
-        return name_kind(one) if are_kinds else one
+    def name(morphology: str) -> str:
+        return name_kind(morphology) if are_kinds else morphology
 
     classes = sorted(set(map(name, champion_classes)) & set(map(name, challenger_classes)))
     truths = [name(one) for one in labels]

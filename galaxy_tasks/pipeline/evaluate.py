@@ -171,7 +171,7 @@ def _find_models(
 def _list_missing(
     config: RunConfig, trainings: Sequence[Mapping[str, Any] | None], trained: Sequence[str]
 ) -> tuple[MissingModel, ...]:
-    """Return what was asked for and has no model, and the families that were not asked for."""
+    """Return the chosen architectures without a model, and the families that were not chosen."""
     reasons = {name: why for t in trainings if t for name, why in t["failed"].items()}
     failed = [
         MissingModel(name, "failed", reasons.get(name, "its training task failed; see its log"))
@@ -204,7 +204,7 @@ def _describe_results(
 def _describe_outcome(
     artifact: Artifact, candidates: Sequence[ScoredCandidate], selection: Selection
 ) -> dict[str, Any]:
-    """Return what travels through the XCom, and say where the report is."""
+    """Return what travels through the XCom, and log where the report is."""
     winner = next(c for c in candidates if c.architecture == selection.winner)
     report = artifact.path / "report.html"
     _logger.info("Report: %s\nWinning model: %s", report, winner.path)

@@ -29,7 +29,7 @@ NUM_EXAMPLES = 12
 
 @dataclass(frozen=True)
 class MissingModel:
-    """An architecture that was asked for and has no result."""
+    """An architecture, or a family of them, without a trained model."""
 
     architecture: str
     status: Literal["failed", "skipped"]

@@ -56,8 +56,8 @@ def run(
         typer.echo(f"Airflow is up after {format_duration(time.monotonic() - started)}.")
         workflow = Workflow(client, gpu_slots=gpu_slots)
         is_success = workflow.run(values)
-        typer.echo(f"Web page: {workflow.page}\nLogin:    {USER} / {client.password}")
         if not once:
+            typer.echo(f"Web page: {workflow.page}\nLogin:    {USER} / {client.password}")
             _wait_for_interrupt()
     sys.exit(0 if is_success else 1)
 

@@ -76,8 +76,8 @@ def fail_run(client: Client, dag_id: str, run_id: str) -> None:
 def read_log(client: Client, task_path: str, try_number: int) -> list[Json]:
     """Return the entries of a task's log so far: dicts with event, level, logger, timestamp.
 
-    Airflow puts a group before them that says where it read them, and that changes as the task
-    ends: it is left out.
+    The group that Airflow puts before them, which names their sources and changes as the task ends,
+    is left out.
     """
     query = f"{task_path}/logs/{try_number}?full_content=true"
     entries = client.get(query, retry_s=_LOG_RETRY_S).get("content") or []

@@ -45,7 +45,7 @@ class Workflow:
                 progress.fail_run(self._client, DAG_ID, self._run_id)
             raise
         if state != "success":
-            echo("The run FAILED; the lines above and the web page say where.")
+            echo("The run FAILED; see the lines above and the web page.")
         return state == "success"
 
     def _prepare(self) -> None:
