@@ -7,6 +7,7 @@ environment and to Airflow's connections.
 
 import os
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
@@ -250,7 +251,7 @@ class RunConfig(ReleaseSettings):
         "auto", "Arithmetic; 'auto' is mixed_bfloat16 on a GPU and float32 elsewhere."
     )
     xla: Literal["auto", "on", "off"] = training_setting(
-        "auto", "XLA compilation; 'auto' is on with a GPU."
+        "auto", "XLA compilation under TensorFlow; 'auto' is on with a GPU."
     )
     deterministic: bool = training_setting(
         False, "Bit-identical weights for a given seed on a CPU, at some cost in speed."
@@ -347,6 +348,27 @@ def default_preset() -> Preset:
             )
         return named
     return "full" if Path("/dev/nvidiactl").exists() else "quick"
+
+
+Backend = Literal["tensorflow", "jax"]
+BACKENDS: tuple[Backend, ...] = get_args(Backend)
+
+
+def keras_backend() -> Backend:
+    """Return the library that Keras computes with: KERAS_BACKEND if set, else 'tensorflow'.
+
+    Raises:
+        InputError: another backend, or JAX where it is not installed.
+    """
+    named = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    if named not in BACKENDS:
+        raise InputError(f"KERAS_BACKEND must be one of {', '.join(BACKENDS)}. Received: {named!r}")
+    if named == "jax" and find_spec("jax") is None:
+        raise InputError(
+            "KERAS_BACKEND is 'jax', and JAX is not installed. Install it (pip install jax) or "
+            "unset KERAS_BACKEND."
+        )
+    return named
 
 
 def parse_config(settings: dict[str, Any]) -> RunConfig:

@@ -13,7 +13,7 @@ import typer
 
 from galaxy_tasks.cli.options import complete_settings, with_setting_options
 from galaxy_tasks.cli.releases import releases_app
-from galaxy_tasks.config import FAMILIES, Preset, default_preset, parse_config
+from galaxy_tasks.config import FAMILIES, Preset, default_preset, keras_backend, parse_config
 from galaxy_tasks.errors import GalaxyMorphologyError, InputError
 from galaxy_tasks.labels.spark_settings import spark_submit_conf, spark_submit_environment
 from galaxy_tasks.logs import set_up_logging
@@ -35,6 +35,7 @@ def main() -> None:
     """Run the command; what goes wrong becomes a message and an exit code, no traceback."""
     set_up_logging()
     try:
+        keras_backend()  # a wrong one is refused before any work
         app()
     except GalaxyMorphologyError as error:
         typer.echo(f"ERROR: {error}", err=True)

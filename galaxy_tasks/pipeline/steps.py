@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from galaxy_tasks.config import keras_backend
 from galaxy_tasks.errors import InputError
 
 CLEAN_LABELS = Path(__file__).with_name("clean_labels.py")
@@ -28,7 +29,12 @@ _MODULES = {
 
 
 def run(name: str, arguments: dict[str, Any]) -> Any:
-    """Run a step by its name; raise InputError for one that does not exist."""
+    """Run a step by its name.
+
+    Raises:
+        InputError: there is no such step, or KERAS_BACKEND is wrong.
+    """
+    keras_backend()
     if name not in _MODULES:
         raise InputError(f"No step {name!r}. Steps: {', '.join(_MODULES)}")
     module = import_module(f"galaxy_tasks.pipeline.{_MODULES[name]}")

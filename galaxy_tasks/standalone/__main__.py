@@ -11,7 +11,7 @@ import typer
 from joblib import cpu_count
 
 from galaxy_tasks.cli.options import complete_settings, with_setting_options
-from galaxy_tasks.config import Preset, default_preset
+from galaxy_tasks.config import Preset, default_preset, keras_backend
 from galaxy_tasks.errors import GalaxyMorphologyError, InputError
 from galaxy_tasks.formatting import format_duration
 from galaxy_tasks.logs import set_up_logging
@@ -80,6 +80,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
+        keras_backend()  # a wrong one is refused before any work
         app()
     except Interrupted:
         typer.echo("Stopped; no process is left.")

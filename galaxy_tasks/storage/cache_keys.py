@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from galaxy_tasks.config import Architecture, RunConfig
+from galaxy_tasks.config import Architecture, RunConfig, keras_backend
 from galaxy_tasks.releases import RELEASES
 from galaxy_tasks.releases.schema import (
     BranchCriterion,
@@ -223,6 +223,7 @@ def model_made_from(
         "format": MODEL_FORMAT,
         "images": images_key,
         "architecture": architecture,
+        "backend": keras_backend(),
         **_pick(config, _TRAINING_SETTINGS),
     }
 

@@ -1,4 +1,4 @@
-"""Prepared images as batches: the only place that builds a `tf.data.Dataset`.
+"""Prepared images as batches that Keras takes under any backend.
 
 Batches are gathered from the memory-mapped uint8 array and reach the device as uint8; the compiled
 model does the rest. The order of an epoch depends on the seed and the epoch alone, so a training
@@ -6,12 +6,13 @@ that is resumed sees the galaxies in the order in which it would have seen them.
 """
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import keras
 import numpy as np
 import pandas as pd
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from galaxy_tasks.errors import InputError
@@ -90,39 +91,58 @@ def epoch_order(
     )
 
 
-def make_epoch(
-    galaxies: Galaxies,
-    *,
-    order: NDArray[np.int64],
-    batch_size: int,
-    num_classes: int,
-    loss_weights: NDArray[np.float64],
-) -> tf.data.Dataset:
-    """Return one epoch of (images uint8, one-hot labels float32, loss weights float32) batches.
+Batch = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]
+_LOADER_THREADS = 2
+_BATCHES_AHEAD = 4
 
-    The ragged last batch is left out, because its shape would compile a second program; every epoch
-    leaves out other galaxies. With fewer galaxies than a batch there is one batch of them all.
-    `loss_weights` has one weight for each class.
+
+class EpochBatches(keras.utils.PyDataset):
+    """One epoch of (images uint8, one-hot labels float32, loss weights float32) batches in NumPy.
+
+    Threads gather the next batches while the device computes. The ragged last batch is left out,
+    because its shape would compile a second program; every epoch leaves out other galaxies. With
+    fewer galaxies than a batch there is one batch of them all.
+
+    Keras' own threads (`workers`) are not used: under JAX, `fit` takes a batch to build the model,
+    starts again, and then they hand out what they had gathered before it.
     """
-    batch_size = min(batch_size, len(order))
-    size = galaxies.images.shape[1]
 
-    def gather(
-        positions: NDArray[np.int64],
-    ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]:
-        labels = galaxies.labels[positions]
-        one_hot = np.eye(num_classes, dtype=np.float32)[labels]
-        weights = loss_weights[labels].astype(np.float32)
-        return galaxies.images[galaxies.rows[positions]], one_hot, weights
+    def __init__(
+        self,
+        galaxies: Galaxies,
+        *,
+        order: NDArray[np.int64],
+        batch_size: int,
+        num_classes: int,
+        loss_weights: NDArray[np.float64],
+    ) -> None:
+        """Visit the positions in `order`; `loss_weights` has a weight for each class."""
+        super().__init__()
+        self.galaxies, self.order = galaxies, order
+        self.batch_size = min(batch_size, len(order))
+        self.one_hot = np.eye(num_classes, dtype=np.float32)
+        self.loss_weights = loss_weights.astype(np.float32)
+        self._threads = ThreadPoolExecutor(_LOADER_THREADS)
+        self._gathered: dict[int, Future[Batch]] = {}
 
-    def load(positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        images, labels, weights = tf.numpy_function(
-            gather, [positions], (tf.uint8, tf.float32, tf.float32)
-        )
-        images.set_shape((batch_size, size, size, 3))
-        labels.set_shape((batch_size, num_classes))
-        weights.set_shape((batch_size,))
-        return images, labels, weights
+    def __len__(self) -> int:
+        """Return the number of batches."""
+        return count_steps(len(self.order), self.batch_size)
 
-    batches = tf.data.Dataset.from_tensor_slices(order).batch(batch_size, drop_remainder=True)
-    return batches.map(load).prefetch(2)
+    def __getitem__(self, index: int) -> Batch:
+        """Return a batch, counted from 0, and have the next ones gathered."""
+        for ahead in range(index, min(index + 1 + _BATCHES_AHEAD, len(self))):
+            if ahead not in self._gathered:
+                self._gathered[ahead] = self._threads.submit(self._gather, ahead)
+        return self._gathered.pop(index).result()
+
+    def _gather(self, index: int) -> Batch:
+        positions = self.order[index * self.batch_size : (index + 1) * self.batch_size]
+        labels = self.galaxies.labels[positions]
+        images = self.galaxies.images[self.galaxies.rows[positions]]
+        return images, self.one_hot[labels], self.loss_weights[labels]
+
+
+def count_steps(num_galaxies: int, batch_size: int) -> int:
+    """Return the batches of an epoch: the whole ones, or one where there are fewer galaxies."""
+    return max(num_galaxies // batch_size, 1)

@@ -1,7 +1,11 @@
-"""Which device trains, with which arithmetic: the TensorFlow-specific set-up of a process."""
+"""Which backend and device train, with which arithmetic: the set-up of a process.
+
+All that concerns TensorFlow or JAX rather than Keras stands here.
+"""
 
 import fcntl
 import itertools
+import logging
 import os
 import platform
 from dataclasses import dataclass
@@ -10,7 +14,7 @@ from typing import IO, Any, Literal
 
 from joblib import cpu_count
 
-from galaxy_tasks.config import RunConfig
+from galaxy_tasks.config import Backend, RunConfig, keras_backend
 from galaxy_tasks.errors import InputError, ResourceError
 from galaxy_tasks.storage.artifacts import home
 
@@ -25,7 +29,8 @@ _SIGNS_OF_FULL_MEMORY = (
     "dst tensor is not initialized",  # a copy to the device for which there was no room
     "status_alloc_failed",  # cuBLAS and cuDNN
 )
-"""What errors of TensorFlow and CUDA say, in lower case, when a device's memory is used up."""
+"""What errors of TensorFlow, JAX and CUDA say, in lower case, when a device's memory is used up."""
+_logger = logging.getLogger(__name__)
 _held: list[IO[str]] = []
 """Locks of the GPUs that this process uses; the system frees them when it ends."""
 
@@ -35,61 +40,123 @@ class Device:
     """What a training runs on, as stated in its log and manifest."""
 
     name: str
+    backend: Backend
     precision: Precision
     is_xla: bool
 
+    @property
+    def is_gpu(self) -> bool:
+        """Whether it is a GPU."""
+        return self.name.startswith("GPU")
+
     def describe(self) -> str:
         """Return one line for the task log."""
-        return f"{self.name}, {self.precision}, XLA {'on' if self.is_xla else 'off'}"
+        xla = "on" if self.is_xla else "off"
+        return f"{self.name}, {self.backend}, {self.precision}, XLA {xla}"
+
+
+@dataclass(frozen=True)
+class _Gpu:
+    name: str
+    compute_capability: tuple[int, ...]
 
 
 def set_up_device(config: RunConfig) -> Device:
     """Prepare this process for training or prediction and return what it will run on.
 
-    Call once in a process, before the first model is built: seeds, precision and determinism are
-    process-wide in Keras and TensorFlow. Of several GPUs it takes the one that the fewest trainings
-    on this machine use; memory grows as needed, or has the limit that `gpu_memory_limit_mib` gives,
-    so that several processes can share a GPU.
+    Call once in a process, before Keras is imported: backend, precision and determinism belong to
+    the process, and a user's `~/.keras/keras.json` does not count. Of several GPUs it takes the one
+    that the fewest trainings on this machine use; memory grows as needed.
 
     Raises:
+        InputError: KERAS_BACKEND names a backend that is unknown or not installed.
         ResourceError: GALAXY_NEEDS_GPU is 1 and there is no GPU.
     """
+    backend = keras_backend()
+    os.environ["KERAS_BACKEND"] = backend
+    gpu = _set_up_jax(config) if backend == "jax" else _set_up_tensorflow(config)
+    if gpu is None and os.environ.get("GALAXY_NEEDS_GPU") == "1":
+        raise ResourceError(
+            "This trainer is meant for an NVIDIA GPU (GALAXY_NEEDS_GPU is 1), and "
+            f"{backend} finds none. Check that `nvidia-smi` works in its container and restart it, "
+            "or let the processor train: COMPOSE_PROFILES=cpu in .env."
+        )
+    import keras
+
+    keras.config.set_floatx("float32")
+    keras.config.set_epsilon(1e-7)
+    keras.config.set_image_data_format("channels_last")
+    precision = _choose_precision(config, gpu)
+    keras.config.set_dtype_policy(precision)
+    return Device(
+        name=gpu.name if gpu else f"CPU ({_processor()}, {cpu_count()} cores)",
+        backend=backend,
+        precision=precision,
+        is_xla=backend == "jax" or _is_xla_wanted(config, gpu),
+    )
+
+
+def _set_up_tensorflow(config: RunConfig) -> _Gpu | None:
     # Without an NVIDIA driver TensorFlow logs errors about it, which would alarm for nothing.
     has_driver = Path("/dev/nvidiactl").exists()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if has_driver else "3")
     import keras
     import tensorflow as tf
 
-    name, precision = f"CPU ({_processor()}, {cpu_count()} cores)", "float32"
-    gpus = tf.config.list_physical_devices("GPU")
-    if not gpus and os.environ.get("GALAXY_NEEDS_GPU") == "1":
-        raise ResourceError(
-            "This trainer is meant for an NVIDIA GPU (GALAXY_NEEDS_GPU is 1), and TensorFlow finds "
-            "none. See whether `nvidia-smi` works in its container and restart it, or let the "
-            "processor train: COMPOSE_PROFILES=cpu in .env."
-        )
-    if gpus:
-        index = reserve_slot(home() / "gpus", count=len(gpus))
-        tf.config.set_visible_devices(gpus[index], "GPU")
-        if limit_mib := gpu_memory_limit_mib():
-            limit = tf.config.LogicalDeviceConfiguration(memory_limit=limit_mib)
-            tf.config.set_logical_device_configuration(gpus[index], [limit])
-        else:
-            tf.config.experimental.set_memory_growth(gpus[index], True)
-        details: dict[str, Any] = tf.config.experimental.get_device_details(gpus[index])
-        name = f"GPU {index} of {len(gpus)} ({details.get('device_name', 'unknown')})"
-        has_bfloat16 = details.get("compute_capability", (0, 0)) >= _BFLOAT16_CAPABILITY
-        precision = "mixed_bfloat16" if has_bfloat16 else "mixed_float16"
-    if config.precision != "auto":
-        precision = config.precision
-    # Keras silently drops XLA in deterministic mode, so say here what will really run.
-    is_wanted = config.xla == "on" or (config.xla == "auto" and bool(gpus))
-    is_xla = is_wanted and not config.deterministic
+    gpu = _take_gpu(tf)
     keras.utils.set_random_seed(config.seed)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
-    keras.mixed_precision.set_global_policy(precision)
-    return Device(name, precision, is_xla)
+    return gpu
+
+
+def _take_gpu(tf: Any) -> _Gpu | None:
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        return None
+    index = reserve_slot(home() / "gpus", count=len(gpus))
+    tf.config.set_visible_devices(gpus[index], "GPU")
+    if limit_mib := gpu_memory_limit_mib():
+        limit = tf.config.LogicalDeviceConfiguration(memory_limit=limit_mib)
+        tf.config.set_logical_device_configuration(gpus[index], [limit])
+    else:
+        tf.config.experimental.set_memory_growth(gpus[index], True)
+    details: dict[str, Any] = tf.config.experimental.get_device_details(gpus[index])
+    name = f"GPU {index} of {len(gpus)} ({details.get('device_name', 'unknown')})"
+    return _Gpu(name, details.get("compute_capability", (0, 0)))
+
+
+def _set_up_jax(config: RunConfig) -> _Gpu | None:
+    if gpu_memory_limit_mib():
+        _logger.warning("GALAXY_GPU_MEMORY_MIB has no effect with JAX; its memory grows as needed.")
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    if config.deterministic:
+        flags = os.environ.get("XLA_FLAGS", "")
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
+    import jax
+
+    gpus = [device for device in jax.devices() if device.platform == "gpu"]
+    if not gpus:
+        return None
+    index = reserve_slot(home() / "gpus", count=len(gpus))
+    jax.config.update("jax_default_device", gpus[index])
+    capability = tuple(map(int, gpus[index].compute_capability.split(".")))
+    return _Gpu(f"GPU {index} of {len(gpus)} ({gpus[index].device_kind})", capability)
+
+
+def _choose_precision(config: RunConfig, gpu: _Gpu | None) -> Precision:
+    if config.precision != "auto":
+        return config.precision
+    if gpu is None:
+        return "float32"
+    has_bfloat16 = gpu.compute_capability >= _BFLOAT16_CAPABILITY
+    return "mixed_bfloat16" if has_bfloat16 else "mixed_float16"
+
+
+def _is_xla_wanted(config: RunConfig, gpu: _Gpu | None) -> bool:
+    """Return whether TensorFlow compiles with XLA; Keras silently does not where deterministic."""
+    is_wanted = config.xla == "on" or (config.xla == "auto" and gpu is not None)
+    return is_wanted and not config.deterministic
 
 
 def reserve_slot(folder: Path, *, count: int) -> int:

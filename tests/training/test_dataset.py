@@ -5,7 +5,12 @@ import pandas as pd
 import pytest
 
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.training.dataset import class_weights, epoch_order, make_epoch, open_galaxies
+from galaxy_tasks.training.dataset import (
+    EpochBatches,
+    class_weights,
+    epoch_order,
+    open_galaxies,
+)
 
 
 @pytest.fixture
@@ -33,13 +38,11 @@ def test_an_epoch_visits_each_galaxy_once_with_its_label_and_weight(images_folde
     training = open_galaxies(images_folder, "train")
     order = epoch_order(training.labels, seed=5, epoch=0, galaxy_weights=None)
     seen = {}
-    for images, labels, weights in make_epoch(
+    for images, labels, weights in EpochBatches(
         training, order=order, batch_size=2, num_classes=2, loss_weights=np.array([1.0, 3.0])
     ):
         assert images.dtype == np.uint8
-        for image, label, weight in zip(
-            images.numpy(), labels.numpy(), weights.numpy(), strict=True
-        ):
+        for image, label, weight in zip(images, labels, weights, strict=True):
             seen[int(image[0, 0, 0])] = (label.tolist(), float(weight))
     assert seen == {row: ([1, 0], 1.0) if row % 2 == 0 else ([0, 1], 3.0) for row in range(6)}
 
@@ -48,8 +51,8 @@ def test_a_ragged_last_batch_is_left_out_but_a_small_set_is_not(images_folder):
     training = open_galaxies(images_folder, "train")
     order = np.arange(6)
     options = {"order": order, "num_classes": 2, "loss_weights": np.ones(2)}
-    assert len(make_epoch(training, batch_size=4, **options)) == 1
-    assert len(make_epoch(training, batch_size=100, **options)) == 1
+    assert len(EpochBatches(training, batch_size=4, **options)) == 1
+    assert len(EpochBatches(training, batch_size=100, **options)) == 1
 
 
 def test_order_depends_on_seed_and_epoch_alone():

@@ -18,7 +18,9 @@ PROGRAM = """
 import json, sys
 from pathlib import Path
 from galaxy_tasks.config import parse_config
+from galaxy_tasks.logs import set_up_logging
 from galaxy_tasks.training.device import set_up_device
+set_up_logging()
 config = parse_config(json.loads(sys.argv[1]))
 device = set_up_device(config)
 from galaxy_tasks.training.loop import train_classifier
@@ -104,7 +106,7 @@ def test_a_killed_training_ends_with_the_same_weights(images_folder, undisturbed
         os.kill(process.pid, signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
     log = train(images_folder, tmp_path)
-    assert "Going on after epoch" in log
+    assert "Resuming after epoch" in log
     assert "epoch   1/4" not in log
     with (
         np.load(tmp_path / "weights.npz") as resumed,
@@ -140,9 +142,9 @@ def test_numbers_beyond_float16_are_a_clear_error(images_folder):
     """Weights of 60,000 are finite, and so is the loss; a bright image's sum is not."""
     import keras
 
-    from galaxy_tasks.training import loop
     from galaxy_tasks.training.checkpoints import TrainingState
     from galaxy_tasks.training.dataset import open_galaxies
+    from galaxy_tasks.training.epoch import validate
 
     images = keras.Input((32, 32, 3), dtype="uint8")
     features = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(images))
@@ -152,7 +154,7 @@ def test_numbers_beyond_float16_are_a_clear_error(images_folder):
     state = TrainingState(epoch=2, batch_size=16)
     validation = open_galaxies(images_folder, "validation")
     with pytest.raises(InputError, match=r"probabilities became nan in epoch 3\. Lower"):
-        loop._validate(model, state=state, config=RunConfig(), validation=validation)
+        validate(model, state=state, config=RunConfig(), validation=validation)
 
 
 def build_greedy(*, doublings: int):
@@ -173,61 +175,55 @@ def build_greedy(*, doublings: int):
     return keras.Model(images, keras.layers.Dense(2)(features))
 
 
-def test_memory_that_runs_out_at_prediction_halves_the_batch(images_folder, capsys):
-    from galaxy_tasks.training.checkpoints import TrainingState
+def test_memory_that_runs_out_at_prediction_halves_the_batch(images_folder, caplog):
     from galaxy_tasks.training.dataset import open_galaxies
     from galaxy_tasks.training.loop import predict_test
 
     probabilities = predict_test(
         build_greedy(doublings=2),
-        state=TrainingState(epoch=1, batch_size=24),
-        config=RunConfig(),
+        batch_size=24,
         test=open_galaxies(images_folder, "test"),
         orientations=1,
     )
 
-    assert "Out of memory with batches of 24: going on with 12." in capsys.readouterr().out
+    assert "Out of memory with batches of 24: continuing with 12." in caplog.text
     assert probabilities.shape == (1, 28, 2)
 
 
-def test_memory_that_runs_out_halves_the_batch(images_folder, tmp_path, capsys):
-    """A real error of the allocator, in an epoch; what is saved goes on with the smaller batch."""
-    from galaxy_tasks.training import loop
-    from galaxy_tasks.training.checkpoints import load_checkpoint
+def test_memory_that_runs_out_halves_the_batch(images_folder, tmp_path, caplog):
+    """A real error of the allocator, in an epoch; the checkpoint has the smaller batch."""
     from galaxy_tasks.training.dataset import open_galaxies
     from galaxy_tasks.training.device import Device
+    from galaxy_tasks.training.epoch import compile_model
+    from galaxy_tasks.training.loop import Fitting
 
-    model = build_greedy(doublings=1)
-    config = RunConfig(batch_size=48, epochs=2)
-    loop._compile(model, config=config, device=Device("CPU", "float32", is_xla=False))
-    training_split, validation = (
-        open_galaxies(images_folder, split) for split in ("train", "validation")
-    )
-    state = loop._restore(model, config=config, folder=tmp_path)
+    model, config = build_greedy(doublings=1), RunConfig(batch_size=48, epochs=1)
+    device = Device("CPU", "tensorflow", "float32", is_xla=False)
+    compile_model(model, config=config, device=device)
+    training, validation = (open_galaxies(images_folder, one) for one in ("train", "validation"))
+    fitting = Fitting(model, config, training=training, validation=validation, folder=tmp_path)
 
-    done = loop._run_epoch_safely(
-        model,
-        state=state,
-        config=config,
-        training=training_split,
-        validation=validation,
-        folder=tmp_path,
-    )
+    state = fitting.run()
 
-    assert "Out of memory with batches of 48: going on with 24." in capsys.readouterr().out
-    assert (done.epoch, done.batch_size) == (1, 24)
-    saved = load_checkpoint(
-        tmp_path, model=loop._variables(model), optimizer=model.optimizer.variables
-    )
-    assert saved == done
+    assert "Out of memory with batches of 48: continuing with 24." in caplog.text
+    assert (state.epoch, state.batch_size) == (1, 24)
+    assert fitting.restore() == state
+
+
+def rate_at(step: int, **counts: int) -> float:
+    from galaxy_tasks.training.schedule import WarmupCosine
+
+    config = RunConfig(epochs=10, warmup_epochs=2.0, learning_rate=0.1)
+    return float(WarmupCosine(config, **counts)(step))
 
 
 def test_the_learning_rate_warms_up_and_falls():
-    from galaxy_tasks.training.loop import learning_rate_at
+    expected = {0: 0.001, 4: 0.05, 8: 0.1, 24: 0.1 * (0.01 + 0.99 * 0.5), 40: 0.001}
+    for step, rate in expected.items():
+        assert rate_at(step, steps_per_epoch=4) == pytest.approx(rate, rel=1e-5)
 
-    config = RunConfig(epochs=10, warmup_epochs=2.0, learning_rate=0.1)
-    assert learning_rate_at(0.0, config) == pytest.approx(0.001)
-    assert learning_rate_at(1.0, config) == pytest.approx(0.05)
-    assert learning_rate_at(2.0, config) == pytest.approx(0.1)
-    assert learning_rate_at(6.0, config) == pytest.approx(0.1 * (0.01 + 0.99 * 0.5))
-    assert learning_rate_at(10.0, config) == pytest.approx(0.001)
+
+def test_half_the_batch_leaves_the_learning_rate_of_an_epoch_as_it_was():
+    halved = {"steps_per_epoch": 6, "first_step": 9, "first_epoch": 3}
+    assert rate_at(9 + 2 * 6, **halved) == rate_at(15, steps_per_epoch=3)
+    assert rate_at(9 + 4, **halved) == rate_at(9 + 2, steps_per_epoch=3)

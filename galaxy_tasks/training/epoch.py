@@ -1,0 +1,158 @@
+"""One epoch of a training: fit, then the scores of the validation galaxies."""
+
+import math
+import time
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import accuracy_score, f1_score, log_loss
+
+from galaxy_tasks.config import RunConfig
+from galaxy_tasks.errors import InputError
+from galaxy_tasks.networks.classifier import predict_probabilities
+from galaxy_tasks.training.checkpoints import TrainingState
+from galaxy_tasks.training.dataset import (
+    EpochBatches,
+    Galaxies,
+    class_weights,
+    count_steps,
+    epoch_order,
+)
+from galaxy_tasks.training.device import Device
+from galaxy_tasks.training.schedule import WarmupCosine
+
+
+def compile_model(model: keras.Model, *, config: RunConfig, device: Device) -> None:
+    """Give a model its loss, its metrics and AdamW (Loshchilov & Hutter 2017, arXiv:1711.05101)."""
+    rate: Any = WarmupCosine(config, steps_per_epoch=1)
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=config.weight_decay)
+    # Biases and the parameters of normalisation have no scale to shrink.
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    model.compile(
+        optimizer=optimizer,
+        loss=keras.losses.CategoricalCrossentropy(
+            from_logits=True, label_smoothing=config.label_smoothing
+        ),
+        metrics=["accuracy", keras.metrics.F1Score(average="macro", name="macro_f1")],
+        jit_compile=device.is_xla,  # pyright: ignore[reportArgumentType]
+    )
+    model.optimizer.build(model.trainable_variables)
+
+
+def schedule_learning_rate(
+    model: keras.Model, *, config: RunConfig, state: TrainingState, num_galaxies: int
+) -> None:
+    """Let the learning rate go on from where the optimizer is, in steps of the state's batch."""
+    model.optimizer.learning_rate = WarmupCosine(
+        config,
+        steps_per_epoch=count_steps(num_galaxies, state.batch_size),
+        first_step=int(model.optimizer.iterations),
+        first_epoch=state.epoch,
+    )
+    model.train_function = None  # it was compiled with the rates of before
+
+
+def run_epoch(
+    model: keras.Model,
+    *,
+    state: TrainingState,
+    config: RunConfig,
+    training: Galaxies,
+    validation: Galaxies,
+) -> TrainingState:
+    """Train the compiled model for the epoch after `state` and return the state after it.
+
+    Its record has loss (nats), accuracy and macro_f1 of the training galaxies while they were
+    learned, the same with val_ of the validation galaxies after the epoch, learning_rate (at its
+    end), images, images_per_s, fit_seconds and seconds.
+
+    Raises:
+        InputError: a class without training galaxies, or a number that is not finite.
+    """
+    started = time.monotonic()
+    record = _fit(model, state=state, config=config, training=training)
+    fit_seconds = time.monotonic() - started
+    record |= validate(model, state=state, config=config, validation=validation)
+    record |= {
+        "epoch": state.epoch + 1,
+        "images_per_s": record["images"] / fit_seconds,
+        "fit_seconds": fit_seconds,
+        "seconds": time.monotonic() - started,
+    }
+    return state.after_epoch(record)
+
+
+def _fit(
+    model: keras.Model, *, state: TrainingState, config: RunConfig, training: Galaxies
+) -> dict[str, float]:
+    """Return loss, accuracy, macro_f1, learning_rate and images of one pass."""
+    batches = _gather_batches(
+        training, state=state, config=config, num_classes=model.output_shape[-1]
+    )
+    # Keras would shuffle the batches with a random state that no checkpoint holds.
+    scores = model.fit(batches, shuffle=False, verbose=0).history  # pyright: ignore[reportArgumentType]
+    epoch = state.epoch + 1
+    record = {name: float(scores[name][0]) for name in ("loss", "accuracy", "macro_f1")}
+    check_finite(record["loss"], what="The loss", epoch=epoch, config=config)
+    # The last update may have gone wrong after a finite mean loss.
+    sums = [float(np.sum(weight)) for weight in model.get_weights()]
+    check_finite(sum(sums), what="The sum of the weights", epoch=epoch, config=config)
+    return {
+        **record,
+        "learning_rate": float(model.optimizer.learning_rate),
+        "images": len(batches) * batches.batch_size,
+    }
+
+
+def _gather_batches(
+    training: Galaxies, *, state: TrainingState, config: RunConfig, num_classes: int
+) -> EpochBatches:
+    """Return the batches of the epoch after `state`."""
+    weights = class_weights(training.labels, num_classes, config.class_balance_power)
+    is_sampling = config.class_balance == "sampling"
+    order = epoch_order(
+        training.labels,
+        seed=config.seed,
+        epoch=state.epoch,
+        galaxy_weights=weights[training.labels] if is_sampling else None,
+    )
+    return EpochBatches(
+        training,
+        order=order,
+        batch_size=state.batch_size,
+        num_classes=num_classes,
+        loss_weights=weights if config.class_balance == "weights" else np.ones(num_classes),
+    )
+
+
+def check_finite(value: float, *, what: str, epoch: int, config: RunConfig) -> None:
+    """Raise InputError for a number that the training has brought out of bounds."""
+    if not math.isfinite(value):
+        raise InputError(
+            f"{what} became {value} in epoch {epoch}. Lower learning_rate (now "
+            f"{config.learning_rate:g}) or set precision to float32."
+        )
+
+
+def validate(
+    model: keras.Model, *, state: TrainingState, config: RunConfig, validation: Galaxies
+) -> dict[str, float]:
+    """Return val_loss (nats, without smoothing or weights), val_accuracy and val_macro_f1."""
+    batches = validation.image_batches(state.batch_size)
+    probabilities = predict_probabilities(model, batches, orientations=1)[0].astype(np.float64)
+    # Finite weights can give more than float16 holds, and so no probabilities.
+    total = float(probabilities.sum())
+    check_finite(total, what="The sum of the probabilities", epoch=state.epoch + 1, config=config)
+    return _score(validation.labels, probabilities / probabilities.sum(axis=1, keepdims=True))
+
+
+def _score(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> dict[str, float]:
+    classes = list(range(probabilities.shape[1]))
+    predicted = probabilities.argmax(axis=1)
+    return {
+        "val_loss": float(log_loss(labels, probabilities, labels=classes)),
+        "val_accuracy": float(accuracy_score(labels, predicted)),
+        "val_macro_f1": float(f1_score(labels, predicted, labels=classes, average="macro")),
+    }
