@@ -43,11 +43,13 @@ Architecture = Literal[
 ]  # fmt: skip
 Family = Literal["alexnet", "resnet", "densenet"]
 Preset = Literal["full", "quick"]
+Backend = Literal["tensorflow", "jax"]
 
 ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
 IMAGENET_ARCHITECTURES = ARCHITECTURES[ARCHITECTURES.index("resnet50") :]
 """Architectures for which Keras publishes ImageNet weights."""
 FAMILIES: tuple[Family, ...] = get_args(Family)
+BACKENDS: tuple[Backend, ...] = get_args(Backend)
 
 
 def setting(default: Any, description: str, *, section: str = "", **limits: Any) -> Any:
@@ -348,10 +350,6 @@ def default_preset() -> Preset:
             )
         return named
     return "full" if Path("/dev/nvidiactl").exists() else "quick"
-
-
-Backend = Literal["tensorflow", "jax"]
-BACKENDS: tuple[Backend, ...] = get_args(Backend)
 
 
 def keras_backend() -> Backend:
