@@ -1,8 +1,8 @@
-"""What an image file says about itself, read from its first bytes before anything is decoded.
+"""Format and size of an image file, read from its header before anything is decoded.
 
 A file of a few kilobytes can claim a billion pixels, and a decoder allocates what is claimed; a
-file that lost its end can decode to a picture that is half grey. Both show here, in microseconds;
-damage before the end shows when it is decoded (`decoder_warnings`).
+file that lost its end can decode to a picture that is half grey. Both are found here, within
+microseconds; damage before the end is found when the file is decoded (`decoder`).
 Formats: JPEG (ITU-T T.81, annex B) and PNG (W3C PNG, third edition, chapter 5).
 """
 
@@ -39,10 +39,10 @@ _JPEG_START_OF_SCAN, _JPEG_END = 0xDA, 0xD9
 
 
 class RejectedImage(InputError):  # noqa: N818 - the word of tables and reports
-    """An image cannot be used: `reason` says why in a word, `detail` what was found."""
+    """An image cannot be used; `reason` says why in a word, `detail` what was found."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
-        """Keep both apart, for tables."""
+        """Keep reason and detail apart, for tables."""
         super().__init__(reason, detail)
         self.reason = reason
         self.detail = detail
@@ -101,7 +101,7 @@ def _read_jpeg(data: bytes) -> ImageHeader:
 
 
 def _find_jpeg_size(data: bytes) -> int:
-    """Return where the frame header begins, by the walk over segments that libjpeg does."""
+    """Return where the frame header begins, found by walking the segments as libjpeg does."""
     position = data.find(b"\xff", 2)
     while 0 <= position < len(data) - 3:
         marker = data[position + 1]
@@ -135,10 +135,10 @@ def _read_png(data: bytes) -> ImageHeader:
 
 
 def read_image_file(path: Path, *, max_side_px: int) -> bytes:
-    """Return a file's content, unless it is no readable file of a size that an image can have.
+    """Return a file's content.
 
     Raises:
-        RejectedImage: for 'missing', 'unreadable' or 'too_large'.
+        RejectedImage: 'missing', 'unreadable', or 'too_large' for an image of this longest side.
     """
     try:
         status = path.stat()

@@ -1,6 +1,6 @@
 """One image file becomes one network input: checked, decoded, cut, scaled, denoised.
 
-Decoding a JPEG and scaling it to a bit over half its size cost about the same. libjpeg can do part
+Decoding a JPEG costs about as much as scaling it to a bit over half its size. libjpeg can do part
 of the scaling while it decodes (a half, a quarter or an eighth, from fewer coefficients), so the
 largest such step that leaves enough pixels is taken, and what remains is a cheap interpolation.
 From 424 to 224 px this is almost three times as fast as decoding in full and averaging areas, and
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.images.decoder import hear_damage
+from galaxy_tasks.images.decoder import catch_damage
 from galaxy_tasks.images.headers import ImageHeader, RejectedImage, read_header
 from galaxy_tasks.images.settings import ImageSettings
 
@@ -48,9 +48,9 @@ def prepare_image(data: bytes, settings: ImageSettings) -> NDArray[np.uint8]:
     (image_size_px, image_size_px, 3), red first, and then denoised.
 
     Raises:
-        RejectedImage: the content is no whole colour image of an acceptable size; its `reason` is
-            an `image_headers.Reason`.
-        InputError: the settings ask for OpenCL and OpenCV finds no device.
+        RejectedImage: the content is no whole colour image of an allowed size; its `reason` is a
+            `headers.Reason`.
+        InputError: the settings ask for OpenCL, and OpenCV finds no device.
     """
     header = read_header(data, max_side_px=settings.max_source_side_px)
     if settings.opencv_device == "opencl":
@@ -61,7 +61,7 @@ def prepare_image(data: bytes, settings: ImageSettings) -> NDArray[np.uint8]:
         pixels = cv2.UMat(pixels)
     pixels = _scale(pixels, header, reduction, settings)
     pixels = _denoise(pixels, settings)
-    prepared = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=_room(pixels, settings))
+    prepared = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=_allocate(pixels, settings))
     return np.asarray(prepared.get() if isinstance(prepared, cv2.UMat) else prepared, np.uint8)
 
 
@@ -85,13 +85,14 @@ def use_one_thread() -> None:
     """Keep OpenCV to the calling thread, for a process that is one of many."""
     cv2.setNumThreads(1)
     cv2.ocl.setUseOpenCL(False)
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # faults have their record
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # rejections are recorded
 
 
-def _room(pixels: Any, settings: ImageSettings) -> Any:
-    """Return an array for a result: NumPy reuses memory where OpenCV has it mapped anew each time.
+def _allocate(pixels: Any, settings: ImageSettings) -> Any:
+    """Return an array for a result; None for OpenCL, which allocates its own.
 
-    That is a third of the time of all that follows decoding. OpenCL allocates for itself.
+    NumPy reuses memory that OpenCV would map each time, a third of the time of what follows
+    decoding.
     """
     side_px = settings.image_size_px
     return None if isinstance(pixels, cv2.UMat) else np.empty((side_px, side_px, 3), np.uint8)
@@ -121,7 +122,7 @@ def _decode(data: bytes, header: ImageHeader, reduction: int) -> Any:
     flags = _REDUCED_DECODING.get(reduction, cv2.IMREAD_COLOR) | cv2.IMREAD_IGNORE_ORIENTATION
     content = np.frombuffer(data, np.uint8)
     try:
-        pixels, damage = hear_damage(lambda: cv2.imdecode(content, flags))
+        pixels, damage = catch_damage(lambda: cv2.imdecode(content, flags))
     except cv2.error as error:
         raise RejectedImage("undecodable", f"OpenCV: {error.err}") from None
     expected = (-(-header.height_px // reduction), -(-header.width_px // reduction), 3)
@@ -135,7 +136,7 @@ def _decode(data: bytes, header: ImageHeader, reduction: int) -> Any:
 
 def _scale(pixels: Any, header: ImageHeader, reduction: int, settings: ImageSettings) -> Any:
     """Return the central square of the image, scaled to the target about its exact centre."""
-    room = _room(pixels, settings)
+    target_pixels = _allocate(pixels, settings)
     target = (settings.image_size_px, settings.image_size_px)
     cut_px = _cut_side_px(header, settings) / reduction
     shrink = cut_px / settings.image_size_px
@@ -146,7 +147,7 @@ def _scale(pixels: Any, header: ImageHeader, reduction: int, settings: ImageSett
         mapping = _mapping_about(width_px / 2, height_px / 2, shrink, settings.image_size_px)
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         return cv2.warpAffine(
-            pixels, mapping, target, dst=room, flags=flags, borderMode=cv2.BORDER_REPLICATE
+            pixels, mapping, target, dst=target_pixels, flags=flags, borderMode=cv2.BORDER_REPLICATE
         )
     left, top = _margin_px(width_px, cut_px), _margin_px(height_px, cut_px)
     right, bottom = int(width_px) - left, int(height_px) - top
@@ -154,7 +155,9 @@ def _scale(pixels: Any, header: ImageHeader, reduction: int, settings: ImageSett
         cut = cv2.UMat(pixels, (top, bottom), (left, right))
     else:
         cut = pixels[top:bottom, left:right]
-    return cv2.resize(cut, target, dst=room, interpolation=_choose_interpolation(shrink, reduction))
+    return cv2.resize(
+        cut, target, dst=target_pixels, interpolation=_choose_interpolation(shrink, reduction)
+    )
 
 
 def _choose_interpolation(shrink: float, reduction: int) -> int:
@@ -183,16 +186,16 @@ def _mapping_about(
 
 
 def _denoise(pixels: Any, settings: ImageSettings) -> Any:
-    room = _room(pixels, settings)
+    target_pixels = _allocate(pixels, settings)
     match settings.denoise_method:
         case "none":
             return pixels
         case "gaussian":
             sigma_px = settings.gaussian_sigma_px
             size_px = _gaussian_size_px(sigma_px)
-            return cv2.GaussianBlur(pixels, (size_px, size_px), sigma_px, dst=room)
+            return cv2.GaussianBlur(pixels, (size_px, size_px), sigma_px, dst=target_pixels)
         case "median":
-            return cv2.medianBlur(pixels, settings.median_size_px, dst=room)
+            return cv2.medianBlur(pixels, settings.median_size_px, dst=target_pixels)
         case "bilateral":
             grey = settings.bilateral_sigma_grey
             return cv2.bilateralFilter(pixels, _BILATERAL_SIZE_PX, grey, _BILATERAL_SIGMA_PX)

@@ -1,4 +1,4 @@
-"""A NumPy file with a slot for every image, and how the slots of refused images leave it."""
+"""What lets an interrupted preparation continue: a slot for every image, a journal of chunks."""
 
 import io
 import os
@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galaxy_tasks.errors import ResourceError
+from galaxy_tasks.formatting import format_bytes
 from galaxy_tasks.images.workers import ChunkOutcome
 from galaxy_tasks.storage.atomic_io import read_json, write_json
 
 HEADER_BYTES = 128
 _BLOCK_BYTES = 1 << 25
+_PLAN = "plan.json"
 
 
 class SlotFile:
@@ -32,7 +34,7 @@ class SlotFile:
         """Write the header and take the disk space of all slots; filled ones keep their content.
 
         Raises:
-            ResourceError: the disk has not that much room.
+            ResourceError: the disk does not have that much space.
         """
         num_bytes = HEADER_BYTES + self.count * self.slot_bytes
         with _open_or_create(self.path) as file:
@@ -44,9 +46,9 @@ class SlotFile:
                     file.truncate(num_bytes)
             except OSError as error:
                 raise ResourceError(
-                    f"No room for {num_bytes / 1e9:.1f} GB of prepared images in "
-                    f"{self.path.parent}: {error.strerror}. Free some space, or let GALAXY_HOME "
-                    "name a folder on a larger disk."
+                    f"No space for {format_bytes(num_bytes)} of prepared images in "
+                    f"{self.path.parent}: {error.strerror}. Free some space, or set GALAXY_HOME to "
+                    "a folder on a larger disk."
                 ) from None
 
     def flush(self) -> None:
@@ -55,13 +57,13 @@ class SlotFile:
             os.fsync(file.fileno())
 
     def exists(self) -> bool:
-        """Return whether there are slots to fill or to move."""
+        """Return whether there is a file whose slots are to be filled or moved."""
         return self.path.exists() or self._partial.exists()
 
     def move_kept(self, is_kept: NDArray[np.bool_], target: Path) -> None:
-        """Turn this file into `target`, which has the kept slots only, in the same order.
+        """Turn this file into `target`, with only the kept slots, in the same order.
 
-        A call that is interrupted is simply repeated.
+        After an interruption, the same call continues.
         """
         if self.path.exists():
             if is_kept.all():
@@ -78,8 +80,8 @@ class SlotFile:
     def _copy_kept(self, is_kept: NDArray[np.bool_]) -> None:
         """Move the kept slots to the partial file, from the end.
 
-        The space of what is moved is given back at once, so that both files together hardly need
-        more room than one; and the length of this file says how far an earlier call came.
+        What is moved is cut off this file at once, so that both files together need hardly more
+        space than one, and this file's length says how far an earlier call got.
         """
         kept_before = np.concatenate([[0], np.cumsum(is_kept)])
         block_slots = max(1, _BLOCK_BYTES // self.slot_bytes)
@@ -120,21 +122,15 @@ def _header(count: int, size_px: int) -> bytes:
     return header.getvalue()
 
 
-# What survives an interruption: which chunks are finished, and for which plan that holds.
-
-
-_PLAN = "plan.json"
-
-
 class Journal:
     """A folder with small files about finished chunks, valid for one plan.
 
-    `plan` identifies everything that determines the pixels and their order. Records of another
-    plan are thrown away with everything else in the folder.
+    The plan identifies everything that determines the pixels and their order. If the folder's
+    is another, everything in it is removed.
     """
 
     def __init__(self, folder: Path, plan: str) -> None:
-        """Open the journal, or begin it."""
+        """Open the journal, or start it."""
         self.folder = folder
         self.plan = plan
         path = folder / _PLAN
@@ -142,13 +138,13 @@ class Journal:
             self.clear()
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Remove everything in the folder, and start over."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         write_json(self.folder / _PLAN, self.plan)
 
     def record(self, outcomes: Sequence[ChunkOutcome]) -> None:
-        """Remember chunks whose pixels are on disk."""
+        """Record chunks whose pixels are on disk."""
         path = self.folder / f"chunks-{min(outcome.number for outcome in outcomes):07d}.json"
         write_json(path, [asdict(outcome) for outcome in outcomes])
 
@@ -161,7 +157,7 @@ class Journal:
         }
 
     def forget_rejections(self) -> None:
-        """Have the chunks with a refused image done again: somebody may mend the files."""
+        """Let the chunks with refused images be prepared again: their files may be repaired."""
         kept = [outcome for outcome in self.finished().values() if not any(outcome.reason)]
         for path in self.folder.glob("chunks-*.json"):
             path.unlink()

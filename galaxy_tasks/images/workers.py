@@ -1,8 +1,8 @@
 """Processes that prepare images side by side, each writing its results where they belong.
 
-Workers are spawned, never forked: OpenCV's threads do not survive a fork. They get file names and
-return what they found; the pixels go straight into the output file, so neither pipes nor memory
-grow with the number of images. When the parent ends, however it ends, so do they.
+Workers are spawned, never forked: OpenCV's threads do not survive a fork. They receive file names
+and return what they found; the pixels go straight into the output file, so that neither pipes nor
+memory grow with the number of images. When the parent ends, for whatever reason, so do they.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ from galaxy_tasks.images.settings import ImageSettings
 from galaxy_tasks.images.source import ReadImage, open_images
 
 _YIELD_EVERY_S = 0.5
-"""What is finished goes to the disk together: each flush costs some hundredths of a second."""
+"""Finished chunks are flushed together: each flush costs some hundredths of a second."""
 _QUEUED_PER_WORKER = 8
 """Chunks handed out ahead, so that no worker waits while the parent flushes."""
 
@@ -48,7 +48,7 @@ class Chunk:
 
 @dataclass
 class ChunkOutcome:
-    """What became of a chunk's images, in order; None where there is nothing to say."""
+    """What became of a chunk's images, in order; None where a value does not apply."""
 
     number: int
     sha256: list[str | None] = field(default_factory=list)
@@ -60,7 +60,7 @@ class ChunkOutcome:
 
 @dataclass(frozen=True)
 class WorkOrder:
-    """What all chunks have in common. Slot n of the output begins at first_byte + n × slot size."""
+    """What all chunks share. Slot n of the output begins at first_byte + n × slot_bytes."""
 
     image_folders: tuple[Path, ...]
     """Folders, or zips."""
@@ -75,14 +75,14 @@ class WorkOrder:
 
 
 def count_workers(wanted: int) -> int:
-    """Return the number of processes to use; 0 asks for one for each core this process may use."""
+    """Return the number of processes; 0 means one for each core that this process may use."""
     return wanted or cpu_count()
 
 
 def prepare_chunks(
     chunks: Iterable[Chunk], *, order: WorkOrder, workers: int
 ) -> Iterator[list[ChunkOutcome]]:
-    """Yield what is finished, in any order, about twice a second; maybe an empty list.
+    """Yield finished chunks, in any order, about twice a second; the list may be empty.
 
     Raises:
         ResourceError: a worker was killed or could not read or write a file.
@@ -99,8 +99,8 @@ def prepare_chunks(
     except BrokenProcessPool:
         raise ResourceError(
             "A process that prepares images was killed, most likely because memory ran out "
-            "(the lines above may tell). Finished images are kept and the next attempt goes on "
-            f"after them. If it happens again, set image_workers below {workers}."
+            "(see the lines above). Finished images are kept, and the next attempt continues after "
+            f"them. If it happens again, set image_workers below {workers}."
         ) from None
     except BaseException:
         for process in set(multiprocessing.active_children()) - others:

@@ -20,8 +20,8 @@ from fixtures.preparation_inputs import (
     prepare,
 )
 
-from galaxy_tasks.images.batch import Progress
 from galaxy_tasks.images.prepare import prepare_image
+from galaxy_tasks.images.progress import PreparationProgress
 
 REAL = ROOT.parent / "shared" / "data" / "galaxy_zoo_challenge"
 
@@ -57,13 +57,13 @@ def test_the_number_of_workers_and_the_kind_of_table_change_no_byte(tmp_path):
     assert contents(tmp_path / "one") == contents(tmp_path / "three")
 
 
-def test_a_finished_folder_is_not_prepared_again(tmp_path, capsys):
+def test_a_finished_folder_is_not_prepared_again(tmp_path, caplog):
     galaxies = make_galaxies(tmp_path / "in", 70)
     first = prepare(tmp_path / "out", galaxies, tmp_path / "in")
     before = contents(tmp_path / "out")
-    capsys.readouterr()
+    caplog.clear()
     assert prepare(tmp_path / "out", galaxies, tmp_path / "in") == first
-    assert "Preparing" not in capsys.readouterr().out
+    assert "Preparing" not in caplog.text
     assert contents(tmp_path / "out") == before
 
 
@@ -76,7 +76,7 @@ def test_another_setting_prepares_anew(tmp_path):
     assert images.shape == (70, 40, 40, 3)
 
 
-def test_the_log_shows_progress_and_the_sizes_of_the_sources(tmp_path, capsys):
+def test_the_log_shows_progress_and_the_sizes_of_the_sources(tmp_path, caplog):
     galaxies = make_galaxies(tmp_path / "in", 12)
     (tmp_path / "in" / "0.jpg").write_bytes(encode(1, width_px=30, height_px=20))
     (tmp_path / "in" / "1.jpg").write_bytes(encode(1, width_px=300, height_px=200))
@@ -86,15 +86,15 @@ def test_the_log_shows_progress_and_the_sizes_of_the_sources(tmp_path, capsys):
     assert (sizes.min_height_px, sizes.median_height_px, sizes.max_height_px) == (20, 48, 200)
     assert sizes.most_common == {"48×48": 10, "30×20": 1, "300×200": 1}
     assert asdict(summary)["source_sizes"]["most_common"]["48×48"] == 10
-    output = capsys.readouterr().out
-    assert re.search(r"images 12 / 12 \(100\.0 %\), [\d,.]+ images/s, 0 s left", output)
-    assert "width 30 / 48 / 300 px, height 20 / 48 / 200 px" in output
+    progress = r"images 12 / 12 \(100\.0 %\), [\d,.]+ images/s, 0\.0 s left"
+    assert re.search(progress, caplog.text)
+    assert "width 30 / 48 / 300 px, height 20 / 48 / 200 px" in caplog.text
 
 
 def test_a_progress_line_counts_only_this_attempt_in_its_speed():
-    progress = Progress(60_000, done_before=345)
+    progress = PreparationProgress(60_000, done_before=345)
     progress.done = 12_345
-    line = progress.line(6.0)
+    line = progress.describe(6.0)
     assert line == "images 12,345 / 60,000 (20.6 %), 2,000 images/s, 24 s left"
 
 

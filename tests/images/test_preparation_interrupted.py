@@ -27,8 +27,10 @@ SCRIPT = """
     import pandas as pd
     from galaxy_tasks.config import RunConfig
     from galaxy_tasks.images.settings import ImageSettings
+    from galaxy_tasks.logs import set_up_logging
     from galaxy_tasks.images.batch import prepare_cutouts
     if __name__ == "__main__":
+        set_up_logging()
         folder = Path(sys.argv[1])
         (folder / "out").mkdir(exist_ok=True)
         prepare_cutouts(
@@ -97,7 +99,7 @@ def test_a_killed_preparation_goes_on_and_ends_with_the_same_bytes(interrupted, 
     second = start(folder)
     output, _ = second.communicate(timeout=60)
     assert second.returncode == 0, output
-    done_before = re.search(r"Going on after ([\d,]+) images done before", output)
+    done_before = re.search(r"([\d,]+) images were prepared before the interruption", output)
     assert done_before, output
     assert int(done_before[1].replace(",", "")) >= 64
     whole = tmp_path_factory.mktemp("whole")
@@ -161,5 +163,5 @@ def test_moving_the_kept_images_can_be_interrupted_anywhere(tmp_path, monkeypatc
 
 def test_a_full_disk_is_an_error_before_the_work_begins(tmp_path):
     slots = SlotFile(tmp_path / "slots.npy", count=10**9, size_px=512)  # 786 TB
-    with pytest.raises(ResourceError, match="No room for 786432"):
+    with pytest.raises(ResourceError, match=r"No space for 786432\.0 GB"):
         slots.reserve()

@@ -10,7 +10,7 @@ from fixtures.preparation_inputs import contents, encode, make_galaxies, prepare
 from galaxy_tasks.errors import InputError
 
 
-def test_refused_images_leave_no_gap_and_are_listed_with_their_reason(tmp_path, capsys):
+def test_refused_images_leave_no_gap_and_are_listed_with_their_reason(tmp_path, caplog):
     galaxies = make_galaxies(tmp_path / "in", 150)
     prepare(tmp_path / "whole", galaxies, tmp_path / "in")
     expected = spoil(tmp_path / "in")
@@ -27,7 +27,7 @@ def test_refused_images_leave_no_gap_and_are_listed_with_their_reason(tmp_path, 
     images = np.load(tmp_path / "out" / "images.npy", mmap_mode="r")
     assert (images == np.load(tmp_path / "whole" / "images.npy")[kept]).all()
     contents(tmp_path / "out")
-    assert "150 = 144 prepared + 6 refused (empty 1, missing 1, " in capsys.readouterr().out
+    assert "150 = 144 prepared + 6 refused (empty 1, missing 1, " in caplog.text
 
 
 def test_too_many_refused_images_fail_with_the_list_and_go_on_once_they_are_mended(tmp_path):

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from galaxy_tasks.images.decoder import hear_damage
+from galaxy_tasks.images.decoder import catch_damage
 
 NOISE = np.random.default_rng(0).integers(0, 255, (128, 128, 3), np.uint8)
 WHOLE = cv2.imencode(".jpg", NOISE)[1]
@@ -23,16 +23,16 @@ def say(*lines: str) -> int:
 
 
 def test_damage_is_heard_and_kept_from_the_standard_error(capfd):
-    pixels, damage = hear_damage(lambda: decode(CUT))
+    pixels, damage = catch_damage(lambda: decode(CUT))
     assert pixels.shape == (128, 128, 3)
     assert damage == "Corrupt JPEG data: premature end of data segment"
-    assert hear_damage(lambda: decode(WHOLE))[1] == ""
+    assert catch_damage(lambda: decode(WHOLE))[1] == ""
     assert capfd.readouterr().err == ""
 
 
 def test_bytes_between_the_last_pixels_and_the_end_are_no_damage(capfd):
     padded = np.concatenate([WHOLE[:-2], np.full(200, 7, np.uint8), WHOLE[-2:]])
-    pixels, damage = hear_damage(lambda: decode(padded))
+    pixels, damage = catch_damage(lambda: decode(padded))
     assert np.array_equal(pixels, decode(WHOLE))
     assert damage == ""
     assert capfd.readouterr().err == ""
@@ -40,7 +40,7 @@ def test_bytes_between_the_last_pixels_and_the_end_are_no_damage(capfd):
 
 def test_what_is_no_damage_comes_through(capfd):
     lines = ("Unknown Adobe color transform code 7", "Corrupt JPEG data: bad Huffman code", "é")
-    assert hear_damage(lambda: say(*lines))[1] == lines[1]
+    assert catch_damage(lambda: say(*lines))[1] == lines[1]
     assert capfd.readouterr().err == f"{lines[0]}\n{lines[2]}\n"
     say("after")
     assert capfd.readouterr().err == "after\n"
@@ -48,16 +48,16 @@ def test_what_is_no_damage_comes_through(capfd):
 
 def test_an_error_of_the_decoder_leaves_the_standard_error_as_it_was(capfd):
     with pytest.raises(ZeroDivisionError):
-        hear_damage(lambda: say("before") / 0)
+        catch_damage(lambda: say("before") / 0)
     say("after")
-    assert hear_damage(lambda: decode(WHOLE))[1] == ""
+    assert catch_damage(lambda: decode(WHOLE))[1] == ""
     assert capfd.readouterr().err == "before\nafter\n"
 
 
 def test_threads_do_not_hear_one_another(capfd):
     with ThreadPoolExecutor(4) as threads:
         heard = list(
-            threads.map(lambda data: hear_damage(lambda: decode(data))[1], [CUT, WHOLE] * 50)
+            threads.map(lambda data: catch_damage(lambda: decode(data))[1], [CUT, WHOLE] * 50)
         )
     assert [bool(damage) for damage in heard] == [True, False] * 50
     say("after")
