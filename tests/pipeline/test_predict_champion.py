@@ -157,8 +157,8 @@ def test_what_changed_is_told(runs):
     classes = {one["name"]: (one["then"], one["now"]) for one in changes["classes"]}
     assert classes["completely_round_smooth"] == (NUMBER // 2, 0)
     assert not changes["is_same_preparation"]
-    assert {one["name"] for one in changes["drift"]} >= {"brightness", "contrast"}
-    assert all(0 <= one["distance"] <= 1 for one in changes["drift"])
+    assert {one["name"] for one in changes["images"]} >= {"brightness", "contrast"}
+    assert all(0 <= one["distance"] <= 1 for one in changes["images"])
 
 
 def test_the_same_run_again_meets_the_same_champion(runs):
