@@ -143,22 +143,22 @@ def test_the_next_release_is_compared_on_galaxies_that_neither_has_learned_from(
     assert found["verdict"] in html.unescape(Path(runs[2]["report"]).read_text())
 
 
-def test_what_changed_is_told(runs):
-    changes = runs[2]["results"]["drift"]
-    assert changes["common_galaxies"] == 100
-    assert changes["changed_galaxies"] == 50
-    assert changes["label_changes"] == [
+def test_the_drift_between_two_releases_is_measured(runs):
+    drift = runs[2]["results"]["drift"]
+    assert drift["common_galaxies"] == 100
+    assert drift["changed_galaxies"] == 50
+    assert drift["label_changes"] == [
         {"then": "completely_round_smooth", "now": "elliptical", "galaxies": 50}
     ]
-    assert changes["then_sizes"] == {"64×64": NUMBER}
-    assert changes["now_sizes"] == {"96×96": NUMBER}
-    rows = {one["name"]: (one["then"], one["now"]) for one in changes["rows"]}
+    assert drift["then_sizes"] == {"64×64": NUMBER}
+    assert drift["now_sizes"] == {"96×96": NUMBER}
+    rows = {one["name"]: (one["then"], one["now"]) for one in drift["rows"]}
     assert rows == {"rows": (NUMBER, NUMBER), "labelled galaxies": (NUMBER, NUMBER)}
-    classes = {one["name"]: (one["then"], one["now"]) for one in changes["classes"]}
+    classes = {one["name"]: (one["then"], one["now"]) for one in drift["classes"]}
     assert classes["completely_round_smooth"] == (NUMBER // 2, 0)
-    assert not changes["is_same_preparation"]
-    assert {one["name"] for one in changes["images"]} >= {"brightness", "contrast"}
-    assert all(0 <= one["distance"] <= 1 for one in changes["images"])
+    assert not drift["is_same_preparation"]
+    assert {one["name"] for one in drift["images"]} >= {"brightness", "contrast"}
+    assert all(0 <= one["distance"] <= 1 for one in drift["images"])
 
 
 def test_the_same_run_again_meets_the_same_champion(runs):
