@@ -62,8 +62,8 @@ def clean_with_package(spark: SparkSession, source: Path, target: Path) -> None:
     for position in ("ra", "dec"):
         rows = rows.withColumn(position, F.lit(None).cast("string"))
     labelled = vote_rules.label_rows(rows, CLEAN5, minimum_votes=0, ignored_classes=())
-    judged = vote_rules.drop_repeats(labelled)
-    kept = judged.where(F.col("reason").isNull()).select("galaxy_id", "label")
+    flagged = vote_rules.flag_duplicates(labelled)
+    kept = flagged.where(F.col("reason").isNull()).select("galaxy_id", "label")
     kept.write.parquet(str(target))
 
 

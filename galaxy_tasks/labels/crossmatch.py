@@ -1,8 +1,12 @@
-"""Galaxies of several releases become one table: who is the same galaxy, and who goes with whom.
+"""Find catalogue entries that are one galaxy, or that must stay on one side of the split.
+
+Entries are matched by what a catalogue cannot get wrong at once: position, id and content of the
+image. Positions of one galaxy in two releases differ by a fraction of an arcsecond, while two
+galaxies are hardly ever within two.
 
 Tables here have one row for each labelled galaxy with an image: release, release_index, galaxy_id,
-image_name, sky_group, ra_degrees, dec_degrees, label, is_test, image_hash (alike for images that
-are, '' for one like no other).
+image_name, sky_group, ra_degrees, dec_degrees, label, is_test, image_hash (equal for equal images,
+'' for an image without a copy).
 """
 
 from collections import Counter
@@ -18,24 +22,46 @@ from scipy.sparse.csgraph import connected_components
 
 from galaxy_tasks.errors import InputError
 
-# Which entries of catalogues are one galaxy, or must stay on one side of the split.
-#
-# Entries are told apart by what a catalogue cannot get wrong together: the place on the sky, the
-# id, and the content of the image. Positions of one galaxy in two releases differ by a fraction
-# of an arcsecond; two galaxies are hardly ever within two.
-
-
 MOST_COPIES = 10
-"""What more entries share, an image or a place, may be a placeholder where there was none: it makes
-nobody the same galaxy. Those who share it stay on one side of the split all the same."""
+"""An image or position shared by more entries than this is probably a placeholder: it never
+identifies two entries as one galaxy. Entries that share it still stay on one side of the split."""
 LARGEST_SHARE = 0.01
-"""Our choice: what more than this share of the galaxies have in common, besides being more than
-MOST_COPIES, is a placeholder for certain, and as one group it would weigh too much in a test of a
-fifth of them."""
+"""Our choice: an image or position shared by more than this fraction of all galaxies, and by more
+than MOST_COPIES, is certainly a placeholder. As one group they would be too much of the test."""
+LEAST_COMPARED = 20
+LEAST_KAPPA = 0.5
+"""Our choice of Cohen's kappa (1960) below which ids alone are not trusted: 0 where labels agree as
+often as by chance, whatever the sizes of the classes, and 1 where they always agree."""
 
+Flags = NDArray[np.bool_]
 Indices = NDArray[np.int64]
 Links = NDArray[np.int64]
-"""(links, 2): pairs of positions in a table, the lower first."""
+"""(links, 2): pairs of rows of a table, the lower first."""
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Which rows are one galaxy, and by what."""
+
+    by_position: Links
+    """Pairs within the radius of each other."""
+    by_id: Links
+    """Pairs of one id, except ids that are found at several positions."""
+    by_image: Links
+    """Pairs of one image under several names."""
+    groups: Indices
+    """One number for each row: rows of equal number must stay on one side of the split."""
+
+
+@dataclass(frozen=True)
+class Crossmatch:
+    """Which row represents each galaxy."""
+
+    is_kept: Flags
+    kept_as: Indices
+    """For each row the row that represents its galaxy; itself if kept."""
+    is_contradiction: Flags
+    """Rows not kept, whose label is none of those kept for the galaxy."""
 
 
 def match_positions(
@@ -44,7 +70,7 @@ def match_positions(
     """Return all pairs of entries within the radius of each other.
 
     Args:
-        ra_degrees: right ascension, NaN where unknown; such an entry is near no other.
+        ra_degrees: right ascension, NaN where unknown; such an entry matches no other.
         dec_degrees: declination, likewise.
         radius_arcsec: largest separation, in arcseconds along a great circle.
     """
@@ -63,9 +89,9 @@ def match_positions(
 def chain_places(
     ra_degrees: NDArray[np.float64], dec_degrees: NDArray[np.float64], *, radius_arcsec: float
 ) -> Links:
-    """Return pairs that chain what `match_positions` ties, few though many share one place.
+    """Return pairs that connect what `match_positions` would, but few where many share a position.
 
-    Of entries at exactly one place the first alone is compared with others.
+    Of entries at exactly one position, only the first is compared with others.
     """
     known = np.flatnonzero(np.isfinite(ra_degrees) & np.isfinite(dec_degrees))
     places = ra_degrees[known] + 1j * dec_degrees[known]
@@ -79,7 +105,7 @@ def chain_places(
 def count_places(
     ra_degrees: NDArray[np.float64], dec_degrees: NDArray[np.float64]
 ) -> NDArray[np.int64]:
-    """Return how many entries are at exactly the place of each; 0 where it is unknown."""
+    """Return how many entries have exactly the position of each; 0 where it is unknown."""
     is_known = np.isfinite(ra_degrees) & np.isfinite(dec_degrees)
     places = ra_degrees[is_known] + 1j * dec_degrees[is_known]
     _, code, counts = np.unique(places, return_inverse=True, return_counts=True)
@@ -89,10 +115,10 @@ def count_places(
 
 
 def is_crowd(copies: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return which entries share something with a large share of all; see LARGEST_SHARE.
+    """Return which entries have something in common with so many that it is a placeholder.
 
     Args:
-        copies: how many have the same as each entry, itself included; 0: it has nothing.
+        copies: how many entries have the same as each, itself included; 0: it has none.
     """
     return (copies > MOST_COPIES) & (copies > LARGEST_SHARE * len(copies))
 
@@ -100,7 +126,7 @@ def is_crowd(copies: NDArray[np.int64]) -> NDArray[np.bool_]:
 def measure_separations(
     links: Links, *, ra_degrees: NDArray[np.float64], dec_degrees: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return how far apart the two of each pair are, in arcseconds; NaN where one has no place."""
+    """Return the separation of each pair, in arcseconds; NaN where a position is unknown."""
     from astropy.coordinates import angular_separation
 
     ra, dec = np.radians(ra_degrees[links]), np.radians(dec_degrees[links])
@@ -109,13 +135,13 @@ def measure_separations(
 
 
 def link_equals(values: pa.Array | pa.ChunkedArray) -> Links:
-    """Return pairs that chain all entries of equal text; null and '' are equal to nothing."""
+    """Return pairs that connect all entries of equal text; null and '' equal nothing."""
     is_given = pc.fill_null(pc.not_equal(values, ""), False)  # pyright: ignore[reportAttributeAccessIssue]
     given = np.flatnonzero(is_given.to_numpy(zero_copy_only=False))
     codes = _encode(values.filter(is_given))
     order = np.argsort(codes, kind="stable")
     is_same = codes[order][1:] == codes[order][:-1]
-    # Of equals a stable sort keeps the order, so the first of a pair is the lower.
+    # A stable sort keeps the order of equals, so the first of a pair is the lower.
     return np.stack([given[order[:-1][is_same]], given[order[1:][is_same]]], axis=1)
 
 
@@ -126,10 +152,10 @@ def link_ids(
     dec_degrees: NDArray[np.float64],
     radius_arcsec: float,
 ) -> Links:
-    """Return pairs that chain all entries of an id, unless it stands for several places.
+    """Return pairs that connect all entries of an id, unless it is found at several positions.
 
-    An id whose entries lie further apart than the radius was given twice, as running numbers are:
-    it says nothing of any of them, not even of one without a place.
+    An id whose entries lie further apart than the radius was given twice, as running numbers are.
+    It identifies none of them, not even one without a position.
     """
     links = link_equals(ids)
     if not len(links):
@@ -146,13 +172,13 @@ def link_ids(
 
 
 def drop_placeholders(contents: Sequence[str | None]) -> list[str | None]:
-    """Return the hashes, without those that more than MOST_COPIES share: they show no galaxy."""
-    copies = Counter(one for one in contents if one)
-    return [one if one and copies[one] <= MOST_COPIES else None for one in contents]
+    """Return the hashes, with None for those that more than MOST_COPIES images share."""
+    copies = Counter(filter(None, contents))
+    return [each if each and copies[each] <= MOST_COPIES else None for each in contents]
 
 
 def group_linked(count: int, links: Iterable[Links]) -> Indices:
-    """Return for each of `count` entries the number, from 0, of the group that links tie it to."""
+    """Return for each of `count` entries the number, from 0, of the group that links put it in."""
     pairs = np.concatenate([no_links(), *links])
     graph = coo_array((np.ones(len(pairs), dtype=bool), (pairs[:, 0], pairs[:, 1])), (count, count))
     _, groups = connected_components(graph, directed=False)
@@ -171,47 +197,14 @@ def _encode(values: pa.Array | pa.ChunkedArray) -> NDArray[np.int32]:
     return whole.dictionary_encode().indices.to_numpy()
 
 
-LEAST_JUDGED = 20
-LEAST_KAPPA = 0.5
-"""Our choice of Cohen's kappa (1960), below which ids alone are not believed: 0 where labels agree
-as often as chance makes them, whatever the sizes of the classes, and 1 where they always do."""
+def find_matches(table: pa.Table, *, radius_arcsec: float) -> Matches:
+    """Return which rows are one galaxy by position, id and image, and which must stay together.
 
-Flags = NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Sameness:
-    """What is known of rows being one galaxy."""
-
-    by_position: Links
-    """Pairs that are within the radius of each other."""
-    by_id: Links
-    """Pairs of one id, but for ids that stand for several places."""
-    by_image: Links
-    """Pairs of one image under several names."""
-    groups: Indices
-    """One number a row: rows of one number may not be parted by the split."""
-
-
-@dataclass(frozen=True)
-class Merged:
-    """Which rows stand for their galaxy, and what becomes of the others."""
-
-    is_kept: Flags
-    kept_as: Indices
-    """For each row the row that stands for its galaxy; itself if kept."""
-    is_contradiction: Flags
-    """Rows not kept, whose label is none of those kept for the galaxy."""
-
-
-def find_sameness(table: pa.Table, *, radius_arcsec: float) -> Sameness:
-    """Return which rows are one galaxy by place, id and image, and which must stay together.
-
-    A place that more than MOST_COPIES share makes nobody the same galaxy: it may be a placeholder.
-    If it is none they are, so that they stay together all the same.
+    Rows that share a position with more than MOST_COPIES are not matched by it, since it may be a
+    placeholder. They stay together all the same, since it may be none.
 
     Args:
-        table: rows as the module says.
+        table: rows as described at the top of this module.
         radius_arcsec: entries nearer than this are one galaxy.
     """
     ra, dec = (_floats(table, name) for name in ("ra_degrees", "dec_degrees"))
@@ -220,21 +213,21 @@ def find_sameness(table: pa.Table, *, radius_arcsec: float) -> Sameness:
     by_position = match_positions(**own, radius_arcsec=radius_arcsec)
     by_id = link_ids(table["galaxy_id"], **own, radius_arcsec=radius_arcsec)
     by_image = link_equals(table["image_hash"])
-    # An id given twice may still be an id with a wrong position: it does not cross the splits.
+    # An id at two positions may have a wrong one: it does not cross the splits either.
     links = (
         *(chain_places(ra, dec, radius_arcsec=radius_arcsec), by_image),
         *(link_equals(table[name]) for name in ("galaxy_id", "sky_group")),
     )
-    return Sameness(by_position, by_id, by_image, group_linked(len(table), links))
+    return Matches(by_position, by_id, by_image, group_linked(len(table), links))
 
 
-def merge_releases(table: pa.Table, sameness: Sameness) -> Merged:
-    """Return which rows stand for their galaxies: those of the first release that has it.
+def crossmatch_releases(table: pa.Table, matches: Matches) -> Crossmatch:
+    """Return which rows represent their galaxies: those of the first release that lists it.
 
-    Rows of one release are never merged: it may list a galaxy twice, and then it says so twice.
+    Rows of one release never replace each other: a release may list a galaxy twice.
     """
     release = table["release_index"].to_numpy()
-    links = np.concatenate([sameness.by_position, sameness.by_id])
+    links = np.concatenate([matches.by_position, matches.by_id])
     across = links[release[links[:, 0]] != release[links[:, 1]]]
     galaxies = group_linked(len(table), [across])
     order = np.lexsort((np.arange(len(table)), release, galaxies))
@@ -244,42 +237,42 @@ def merge_releases(table: pa.Table, sameness: Sameness) -> Merged:
     is_kept = release == release[kept_as]
     kept_as = np.where(is_kept, np.arange(len(table)), kept_as)
     labels = table["label"].combine_chunks().dictionary_encode().indices.to_numpy()
-    said = set(zip(galaxies[is_kept].tolist(), labels[is_kept].tolist(), strict=True))
+    kept_labels = set(zip(galaxies[is_kept].tolist(), labels[is_kept].tolist(), strict=True))
     is_contradiction = np.zeros(len(table), dtype=bool)
     for row in np.flatnonzero(~is_kept):
-        is_contradiction[row] = (int(galaxies[row]), int(labels[row])) not in said
-    merged = Merged(is_kept, kept_as, is_contradiction)
-    _check_ids(table, sameness, merged)
-    return merged
+        is_contradiction[row] = (int(galaxies[row]), int(labels[row])) not in kept_labels
+    found = Crossmatch(is_kept, kept_as, is_contradiction)
+    _check_ids(table, matches, found)
+    return found
 
 
-def _check_ids(table: pa.Table, sameness: Sameness, merged: Merged) -> None:
-    """Raise InputError where ids alone tie rows together whose labels do not bear it out."""
-    is_placed = np.isin(np.arange(len(table)), sameness.by_position)
+def _check_ids(table: pa.Table, matches: Matches, found: Crossmatch) -> None:
+    """Raise InputError where ids alone match rows, and their labels contradict it."""
+    is_placed = np.isin(np.arange(len(table)), matches.by_position)
     release = table["release_index"].to_numpy()
     labels = table["label"].combine_chunks().dictionary_encode().indices.to_numpy()
-    for one in np.unique(release):
-        rows = np.flatnonzero(~merged.is_kept & ~is_placed & (release == one))
-        if len(rows) < LEAST_JUDGED:
+    for index in np.unique(release):
+        rows = np.flatnonzero(~found.is_kept & ~is_placed & (release == index))
+        if len(rows) < LEAST_COMPARED:
             continue
-        num_wrong = int(np.count_nonzero(merged.is_contradiction[rows]))
-        by_chance = measure_chance(labels[rows], labels[merged.kept_as[rows]])
-        # Without a contradiction there is nothing to doubt, though there be one class alone.
+        num_wrong = int(np.count_nonzero(found.is_contradiction[rows]))
+        by_chance = measure_chance(labels[rows], labels[found.kept_as[rows]])
+        # With one class alone chance is 1, and kappa undefined: no contradiction, no doubt.
         if num_wrong and 1 - num_wrong / len(rows) < by_chance + LEAST_KAPPA * (1 - by_chance):
             raise InputError(
-                f"{len(rows):,} galaxies of the combined releases are known by their ids alone, "
-                f"and {num_wrong:,} of them have other labels, where {1 - by_chance:.0%} would by "
-                f"chance: the ids of {table['release'][int(rows[0])]} seem to be numbered anew. "
-                "Expected: ids of one numbering, or positions (columns that 'ra_column' and "
-                "'dec_column' name). Give positions, or make the ids differ."
+                f"{len(rows):,} galaxies of the combined releases match by id alone, and the "
+                f"labels of {num_wrong:,} of them differ, where {1 - by_chance:.0%} would by "
+                f"chance: the ids of {table['release'][int(rows[0])]} seem to be numbered "
+                "independently. Expected: ids of one numbering, or positions (columns that "
+                "'ra_column' and 'dec_column' name). Add positions, or make the ids differ."
             )
 
 
 def measure_chance(first: Indices, second: Indices) -> float:
-    """Return how often labels would agree by chance, 0 to 1, from how often each occurs.
+    """Return how often labels would agree by chance, 0 to 1, given how often each occurs.
 
     Args:
-        first: integers from 0, one a galaxy.
+        first: integers from 0, one for each galaxy.
         second: other labels of the same galaxies.
     """
     size = int(max(first.max(), second.max())) + 1
@@ -287,25 +280,26 @@ def measure_chance(first: Indices, second: Indices) -> float:
     return float(shares[0] @ shares[1])
 
 
-def count_sameness(table: pa.Table, sameness: Sameness, merged: Merged) -> dict[str, int]:
-    """Return how many pairs were found by place, id and image, and how many rows were merged."""
+def count_matches(table: pa.Table, matches: Matches, found: Crossmatch) -> dict[str, int]:
+    """Return how many pairs match by position, id and image, and how many rows are not kept."""
     return {
-        "pairs_by_position": len(sameness.by_position),
-        "pairs_by_id": len(sameness.by_id),
-        "pairs_by_image": len(sameness.by_image),
-        "groups": int(sameness.groups.max(initial=-1)) + 1,
-        "merged": int(np.count_nonzero(~merged.is_kept)),
-        "contradictions": int(np.count_nonzero(merged.is_contradiction)),
+        "pairs_by_position": len(matches.by_position),
+        "pairs_by_id": len(matches.by_id),
+        "pairs_by_image": len(matches.by_image),
+        "groups": int(matches.groups.max(initial=-1)) + 1,
+        "crossmatched": int(np.count_nonzero(~found.is_kept)),
+        "contradictions": int(np.count_nonzero(found.is_contradiction)),
     }
 
 
-def format_sameness(counts: Mapping[str, int]) -> str:
+def format_matches(counts: Mapping[str, int]) -> str:
     """Return a line for the log."""
     return (
-        f"Same galaxy: {counts['pairs_by_position']:,} pairs by position, "
-        f"{counts['pairs_by_id']:,} by id, {counts['pairs_by_image']:,} by image; "
-        f"{counts['merged']:,} rows merged, of which {counts['contradictions']:,} have another "
-        f"label. {counts['groups']:,} groups, none of which crosses the splits."
+        f"Crossmatch: {counts['pairs_by_position']:,} pairs by position, "
+        f"{counts['pairs_by_id']:,} by id, {counts['pairs_by_image']:,} by image. "
+        f"{counts['crossmatched']:,} rows are of galaxies that an earlier release lists, and "
+        f"{counts['contradictions']:,} of them have another label. {counts['groups']:,} groups, "
+        "none of which crosses the splits."
     )
 
 

@@ -27,7 +27,7 @@ from galaxy_tasks.storage.locks import hold_lock
 
 _logger = logging.getLogger(__name__)
 
-KNOWN_BY = ("ra_degrees", "dec_degrees", "image_print")
+KNOWN_BY = ("ra_degrees", "dec_degrees", "image_fingerprint")
 COLUMNS = ("published_id", *KNOWN_BY)
 """What identifies a galaxy again. `published_id` names the release, too; '' where the release is a
 table of somebody's own, whose ids mean nothing in another."""
@@ -108,7 +108,10 @@ def find_held(
     places = [whole[name].to_numpy(np.float64) for name in ("ra_degrees", "dec_degrees")]
     links = [
         chain_places(*places, radius_arcsec=radius_arcsec),
-        *(link_equals(pa.array(whole[n], pa.string())) for n in ("published_id", "image_print")),
+        *(
+            link_equals(pa.array(whole[n], pa.string()))
+            for n in ("published_id", "image_fingerprint")
+        ),
     ]
     own, theirs = np.split(group_linked(len(whole), links), [len(galaxies)])
     return np.isin(own, theirs)
@@ -120,8 +123,8 @@ def choose_test(
     """Return which galaxies are for the test: by themselves, or because they are held out.
 
     Args:
-        galaxies: release_index, galaxy_id, ra_degrees, dec_degrees, image_print, and is_test, where
-            a galaxy belongs by itself.
+        galaxies: release_index, galaxy_id, ra_degrees, dec_degrees, image_fingerprint, and
+            is_test, where a galaxy belongs by itself.
         config: names the releases, and the radius.
         groups: integers, one a galaxy, alike for galaxies that must not be separated.
         holdout: COLUMNS of the galaxies that are held out.

@@ -1,15 +1,15 @@
-"""Places and images that so many galaxies share that they stand for none of them.
+"""Find placeholders: positions and images shared by so many galaxies that they belong to none.
 
-A table has 0, 0 where a position is missing, a server a picture that says 'no image available'.
-A few galaxies that share one are left where they are: they do not count as one galaxy, and stay on
-one side of the split, in case they are. Where a large share of all has it, it is a placeholder for
-certain, and its galaxies as one group would make a test of their own. A place is then forgotten:
-the galaxy is still in its image. An image is not: who sorts galaxies by eye would put such a
-picture aside, since it shows none of them, and to leave it in would show a network in training
-what it is tested on.
+Tables have 0, 0 where a position is missing; servers send a picture that says 'no image available'.
+What more than MOST_COPIES galaxies share may be a placeholder: they are not matched by it, but stay
+on one side of the split. What more than LARGEST_SHARE of all share certainly is one, and as one
+group they would be too much of the test. Such a position is ignored, and the galaxy kept, since its
+image still shows it. A galaxy with such an image is dropped: the image does not show it, and would
+let a network see in training what it is tested on.
 """
 
 import hashlib
+import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,12 +27,13 @@ from galaxy_tasks.images.source import open_images
 from galaxy_tasks.labels import split
 from galaxy_tasks.labels.crossmatch import LARGEST_SHARE, MOST_COPIES, count_places, is_crowd
 
-# Which images have the same content under several names.
+_ANY_SIDE_PX = 2**31
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class ImageName:
-    """An image: the position of its folder or zip, and its name there."""
+    """An image: the index of its folder or zip, and its name there."""
 
     folder: int
     name: str
@@ -41,44 +42,46 @@ class ImageName:
 def fingerprint_images(
     images: Sequence[ImageName], *, folders: Sequence[Path], cache: Path | None = None
 ) -> list[str]:
-    """Return size and CRC-32 of each image as one text, '' for one that cannot be read.
+    """Return each image's size and CRC-32 as text; '' for an image that cannot be read.
 
-    Images that differ in it are not the same; hardly any others are alike in it.
+    Equal images have equal fingerprints, and different images hardly ever do.
 
     Args:
-        images: which images.
-        folders: the folders or zips that they name by position.
+        images: the images.
+        folders: the folders or zips that they refer to by index.
         cache: where checksums are kept; see `checksum_images`.
     """
-    prints = []
+    fingerprints = []
     for folder in folders:
         found = checksum_images(list_images(folder), cache=cache)
         each = zip(found.names, found.size_bytes.tolist(), found.crc32.tolist(), strict=True)
-        prints.append({name: f"{size}:{crc:08x}" for name, size, crc in each if crc != UNREADABLE})
-    return [prints[image.folder].get(image.name, "") for image in images]
+        fingerprints.append(
+            {name: f"{size}:{crc:08x}" for name, size, crc in each if crc != UNREADABLE}
+        )
+    return [fingerprints[image.folder].get(image.name, "") for image in images]
 
 
 def hash_repeated_images(
-    images: Sequence[ImageName], *, folders: Sequence[Path], prints: Sequence[str]
+    images: Sequence[ImageName], *, folders: Sequence[Path], fingerprints: Sequence[str]
 ) -> list[str]:
-    """Return the SHA-256 of each image whose content others have, too, and '' for all others.
+    """Return the SHA-256 of each image that has a copy, and '' for all others.
 
-    Only images of one fingerprint are read: hardly any but true copies. One that cannot be read is
-    like no other.
+    Only images that share a fingerprint are read, and these are nearly all copies. An image that
+    cannot be read counts as having none.
 
     Args:
-        images: which images.
-        folders: the folders or zips that they name by position.
-        prints: their fingerprints.
+        images: the images.
+        folders: the folders or zips that they refer to by index.
+        fingerprints: as `fingerprint_images` returns them.
     """
     readers = [_open(folder) for folder in folders]
-    num_alike = Counter(prints)
-    contents = [
-        _hash(readers[image.folder], image.name) if one and num_alike[one] > 1 else ""
-        for image, one in zip(images, prints, strict=True)
+    count = Counter(fingerprints)
+    hashes = [
+        _hash(readers[image.folder], image.name) if each and count[each] > 1 else ""
+        for image, each in zip(images, fingerprints, strict=True)
     ]
-    copies = Counter(contents)
-    return [one if copies[one] > 1 else "" for one in contents]
+    copies = Counter(hashes)
+    return [each if copies[each] > 1 else "" for each in hashes]
 
 
 def read_image(image: ImageName, *, folders: Sequence[Path]) -> bytes:
@@ -110,51 +113,48 @@ def _hash(read: Callable[[str], bytes], name: str) -> str:
         return ""
 
 
-_ANY_SIDE_PX = 2**31
-
-
 @dataclass(frozen=True)
-class Pictures:
-    """What the images of galaxies have in common."""
+class ImageCopies:
+    """Which images of a table are copies of each other."""
 
     hashes: list[str]
-    """Alike for images alike; '' for an image like no other, or that ties nobody."""
-    prints: list[str]
-    """What an image is known again by in another run; '' where it cannot be, or ties nobody."""
+    """Equal for copies of one image; '' for an image without a copy, or whose copies are many."""
+    fingerprints: list[str]
+    """What identifies an image in another run; '' where nothing does, or its copies are many."""
     is_placeholder: NDArray[np.bool_]
-    """Images that so many share that they show none of their galaxies."""
 
     def add_to(self, galaxies: pa.Table) -> pa.Table:
-        """Return the galaxies with the columns image_hash and image_print."""
-        for name, values in (("image_hash", self.hashes), ("image_print", self.prints)):
+        """Return the galaxies with the columns image_hash and image_fingerprint."""
+        columns = {"image_hash": self.hashes, "image_fingerprint": self.fingerprints}
+        for name, values in columns.items():
             galaxies = galaxies.append_column(name, pa.array(values, pa.string()))
         return galaxies
 
 
-def forget_crowded_places(galaxies: pa.Table, *, test_fraction: float) -> pa.Table:
-    """Return the galaxies, without places that a large share of them has exactly.
+def drop_placeholder_positions(galaxies: pa.Table, *, test_fraction: float) -> pa.Table:
+    """Return the galaxies without positions that are placeholders.
 
-    A galaxy without a place is a group of its own, by its id.
+    A galaxy without a position forms a group of its own, by its id.
 
     Args:
         galaxies: columns galaxy_id, sky_group, ra_degrees, dec_degrees and is_test among others.
-        test_fraction: share of the galaxies that is for the test.
+        test_fraction: share of the galaxies that are in the test.
     """
     ra, dec = (
         galaxies[name].to_numpy(zero_copy_only=False).astype(np.float64)
         for name in ("ra_degrees", "dec_degrees")
     )
     copies = count_places(ra, dec)
-    is_forgotten = is_crowd(copies)
-    _tell_places(copies, is_forgotten)
-    if not is_forgotten.any():
+    is_dropped = is_crowd(copies)
+    _log_positions(copies, is_dropped)
+    if not is_dropped.any():
         return galaxies
     groups, is_test = galaxies["sky_group"].to_pylist(), galaxies["is_test"].to_pylist()
     galaxy_ids = galaxies["galaxy_id"].to_pylist()
-    for row in np.flatnonzero(is_forgotten):
+    for row in np.flatnonzero(is_dropped):
         groups[row] = split.name_own_group(galaxy_ids[row])
         is_test[row] = split.is_name_in_test(groups[row], test_fraction=test_fraction)
-    is_null = is_forgotten | (copies == 0)
+    is_null = is_dropped | (copies == 0)
     changed = {
         "sky_group": pa.array(groups, pa.string()),
         "ra_degrees": pa.array(ra, pa.float64(), mask=is_null),
@@ -166,41 +166,41 @@ def forget_crowded_places(galaxies: pa.Table, *, test_fraction: float) -> pa.Tab
     return galaxies
 
 
-def find_pictures(
+def find_copies(
     galaxies: pa.Table, *, image_folders: Sequence[Path], checksums: Path | None = None
-) -> Pictures:
-    """Return which images are alike, and which are placeholders that a large share of all has.
+) -> ImageCopies:
+    """Return which images are copies of each other, and which are placeholders.
 
-    What is no image at all is none of these: the preparation refuses it, and counts it.
+    A file that is no image is no placeholder: the preparation rejects and counts it.
 
     Args:
         galaxies: columns release_index and image_name among others.
         image_folders: the folder of each release's images, by release_index.
         checksums: where checksums of images are kept; None: nowhere.
     """
-    names = zip(
-        galaxies["release_index"].to_pylist(), galaxies["image_name"].to_pylist(), strict=True
-    )
-    images = [ImageName(folder, name) for folder, name in names]
-    prints = fingerprint_images(images, folders=image_folders, cache=checksums)
-    hashes = hash_repeated_images(images, folders=image_folders, prints=prints)
-    times = Counter(one for one in hashes if one)
-    copies = np.array([times[one] for one in hashes], dtype=np.int64)
-    is_crowded = is_crowd(copies)
-    first_of = {one: images[row] for row, one in reversed(list(enumerate(hashes))) if one}
-    is_picture = {
-        one: _is_image(first_of[one], image_folders)
-        for one in {hashes[row] for row in np.flatnonzero(is_crowded)}
+    names = (galaxies[name].to_pylist() for name in ("release_index", "image_name"))
+    images = [ImageName(folder, name) for folder, name in zip(*names, strict=True)]
+    fingerprints = fingerprint_images(images, folders=image_folders, cache=checksums)
+    hashes = hash_repeated_images(images, folders=image_folders, fingerprints=fingerprints)
+    count = Counter(filter(None, hashes))
+    is_crowded = is_crowd(np.array([count[each] for each in hashes], dtype=np.int64))
+    first_of = {each: images[row] for row, each in reversed(list(enumerate(hashes))) if each}
+    # Of the hashes that so many share, whether the file is an image at all.
+    is_image = {
+        each: _is_image(first_of[each], image_folders)
+        for each in {hashes[row] for row in np.flatnonzero(is_crowded)}
     }
-    for content, count in times.items():
-        if count > MOST_COPIES:
-            _tell_image(first_of[content].name, count, is_picture=is_picture.get(content))
-    is_placeholder = np.array([is_picture.get(one, False) for one in hashes], dtype=bool)
-    ties, known = (
-        ["" if content in is_picture else one for one, content in zip(values, hashes, strict=True)]
-        for values in (hashes, prints)
+    for each, copies in count.items():
+        if copies > MOST_COPIES:
+            _log_image(first_of[each].name, copies, is_image=is_image.get(each))
+    return ImageCopies(
+        hashes=["" if each in is_image else each for each in hashes],
+        fingerprints=[
+            "" if each in is_image else fingerprint
+            for each, fingerprint in zip(hashes, fingerprints, strict=True)
+        ],
+        is_placeholder=np.array([is_image.get(each, False) for each in hashes], dtype=bool),
     )
-    return Pictures(ties, known, is_placeholder)
 
 
 def _is_image(image: ImageName, folders: Sequence[Path]) -> bool:
@@ -211,30 +211,31 @@ def _is_image(image: ImageName, folders: Sequence[Path]) -> bool:
     return True
 
 
-def _tell_places(copies: NDArray[np.int64], is_forgotten: NDArray[np.bool_]) -> None:
+def _log_positions(copies: NDArray[np.int64], is_dropped: NDArray[np.bool_]) -> None:
     is_shared = copies > MOST_COPIES
-    much = f"their exact place with more than {MOST_COPIES} others"
-    if num_kept := int(np.count_nonzero(is_shared & ~is_forgotten)):
-        print(
-            f"Note: {num_kept:,} galaxies share {much}: they do not count as one galaxy, and stay "
-            "on one side of the split.",
-            flush=True,
+    if num_kept := int(np.count_nonzero(is_shared & ~is_dropped)):
+        _logger.warning(
+            "%s galaxies share their exact position with more than %d others: they are not matched "
+            "by it, but stay on one side of the split.",
+            f"{num_kept:,}",
+            MOST_COPIES,
         )
-    if num_forgotten := int(np.count_nonzero(is_forgotten)):
-        print(
-            f"Note: {num_forgotten:,} galaxies share {much}, and with more than "
-            f"{LARGEST_SHARE:.0%} of all, as if it stood for none: they are taken as without a "
-            "place, so that only id and image keep them on one side of the split.",
-            flush=True,
+    if num_dropped := int(np.count_nonzero(is_dropped)):
+        _logger.warning(
+            "%s galaxies share their exact position with more than %d others and with more than %s "
+            "of all: it is a placeholder, and they count as without a position.",
+            f"{num_dropped:,}",
+            MOST_COPIES,
+            f"{LARGEST_SHARE:.0%}",
         )
 
 
-def _tell_image(name: str, count: int, *, is_picture: bool | None) -> None:
-    """Say what becomes of images that many share; `is_picture` is None where they are few."""
+def _log_image(name: str, count: int, *, is_image: bool | None) -> None:
+    """Log what happens to images with many copies; `is_image` is None where they are kept."""
     outcome = {
-        None: "they do not count as one galaxy, and stay on one side of the split",
-        True: f"more than {LARGEST_SHARE:.0%} of all, so that it shows none of its galaxies; they "
-        "are dropped",
-        False: "it is no image, and will be refused when they are prepared",
-    }[is_picture]
-    print(f"Note: {count:,} images have the content of {name}: {outcome}.", flush=True)
+        None: "they are not matched by it, but stay on one side of the split",
+        True: f"more than {LARGEST_SHARE:.0%} of all, so that it is a placeholder; they are "
+        "dropped",
+        False: "it is no image, and will be rejected in preparation",
+    }[is_image]
+    _logger.warning("%s images have the content of %s: %s.", f"{count:,}", name, outcome)

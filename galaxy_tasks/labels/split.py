@@ -1,8 +1,8 @@
-"""Which galaxies are for the test, which for validation, which for training.
+"""Split galaxies into training, validation and test.
 
-The test is decided by where a galaxy stands on the sky, so that a galaxy once in the test stays
-there in every later release and under every seed, and so that two entries of one galaxy, or two
-galaxies that show in each other's cutouts, never stand on both sides.
+A galaxy's position on the sky decides whether it is in the test. So it is there in every later
+release and under every seed, and two entries of one galaxy, or two galaxies that appear in each
+other's cutouts, are never on both sides.
 """
 
 import hashlib
@@ -18,19 +18,18 @@ from galaxy_tasks.errors import InputError
 
 CELLS_PER_DEGREE = 60
 """Cells of an arcminute, about a cutout's field of view. Positions of one galaxy in two releases
-differ by up to an arcsecond: in cells as small as that most pairs would fall apart, in these one
-in thirty."""
+differ by up to an arcsecond: cells of that size would separate most pairs, these one in thirty."""
 
 LEAST_PER_SPLIT = {"train": 2, "validation": 1, "test": 1}
 _HASH_HEX_DIGITS = 8
 
 
 def locate_rows(rows: DataFrame) -> DataFrame:
-    """Return the rows with their place in degrees and the name of their group for the split.
+    """Return the rows with their position in degrees and the name of their group for the split.
 
-    A place that is missing, no number or off the sky is null in both coordinates. Each stage reads
-    the columns of the one before: written out where it is used, a coordinate would be parsed anew
-    in each of a dozen places.
+    A position that is missing, not a number or not on the sky is null in both coordinates. Each
+    stage reads the columns of the one before, so that a coordinate is parsed once and not in each
+    of the dozen expressions that use it.
 
     Args:
         rows: with the text columns galaxy_id, ra (degrees, or hours 'hh:mm:ss.s'; some count from
@@ -38,7 +37,7 @@ def locate_rows(rows: DataFrame) -> DataFrame:
 
     Returns:
         The same rows; beside their columns ra_degrees, dec_degrees and sky_group, which names the
-        galaxy's cell on the sky, or the galaxy where the place is unknown.
+        galaxy's cell on the sky, or the galaxy where its position is unknown.
     """
     ra, dec = F.col("ra"), F.col("dec")
     ra_degrees, dec_degrees = F.col("ra_degrees"), F.col("dec_degrees")
@@ -68,7 +67,7 @@ def locate_rows(rows: DataFrame) -> DataFrame:
 
 def _name_sky_group(ra_degrees: Column, dec_degrees: Column, galaxy_id: Column) -> Column:
     band = F.floor((dec_degrees + 90) * CELLS_PER_DEGREE)
-    # A degree of right ascension shrinks towards the poles; by the band, so that its cells agree.
+    # A degree of right ascension shrinks towards the poles; taken per band, so that cells line up.
     shrinkage = F.cos(F.radians((band + 0.5) / CELLS_PER_DEGREE - 90))
     cell = F.floor(ra_degrees * CELLS_PER_DEGREE * shrinkage)
     return F.when(
@@ -78,7 +77,7 @@ def _name_sky_group(ra_degrees: Column, dec_degrees: Column, galaxy_id: Column) 
 
 
 def is_in_test(group: Column, *, test_fraction: float) -> Column:
-    """Return whether a group is for the test: its SHA-256, as a share of all, below the fraction.
+    """Return whether a group is in the test: whether its hash, as a number from 0 to 1, is lower.
 
     A larger fraction only adds groups to the test.
     """
@@ -93,13 +92,13 @@ def name_own_group(galaxy_id: str) -> str:
 
 
 def is_name_in_test(group: str, *, test_fraction: float) -> bool:
-    """Return whether a group is for the test, as `is_in_test` does."""
+    """Return whether a group is in the test, as `is_in_test` does."""
     head = hashlib.sha256(group.encode()).hexdigest()[:_HASH_HEX_DIGITS]
     return int(head, 16) / 16**_HASH_HEX_DIGITS < test_fraction
 
 
 def check_class_counts(test: Mapping[str, int], rest: Mapping[str, int]) -> None:
-    """Raise InputError for classes with too few galaxies to be split; names each with its counts.
+    """Raise InputError if classes have too few galaxies to be split; name each with its counts.
 
     Args:
         test: galaxies in the test by class.
@@ -122,19 +121,19 @@ def check_class_counts(test: Mapping[str, int], rest: Mapping[str, int]) -> None
         )
     if len(classes) < 2:
         raise InputError(
-            f"Only one class is left, {classes[0]}: there is nothing to tell apart. "
+            f"Only one class is left, {classes[0]}: there is nothing to classify. "
             "Check 'scheme', 'class_column', 'ignored_classes' and 'class_names'."
         )
 
 
 def spread_test(is_own_test: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Return which galaxies are for the test: all of a group as soon as one of them is.
+    """Return which galaxies are in the test: all of a group if one of them is.
 
-    So what a release adds to a group may bring galaxies into the test and takes none out of it.
+    So a galaxy that a release adds to a group may bring others into the test, but takes none out.
 
     Args:
-        is_own_test: what `is_in_test` says of each galaxy by itself, booleans.
-        groups: integers from 0, one a galaxy, alike for galaxies that may not be parted.
+        is_own_test: for each galaxy whether it is in the test by itself, booleans.
+        groups: integers from 0, one for each galaxy, equal for those that must stay together.
     """
     has_test = np.zeros(groups.max(initial=-1) + 1, dtype=bool)
     has_test[groups[is_own_test]] = True
@@ -146,16 +145,16 @@ def choose_validation(
 ) -> np.ndarray:
     """Return which of these galaxies are for validation, as booleans in the same order.
 
-    Drawn by scikit-learn's train_test_split, stratified by label, among the first galaxies of all
-    groups; the others of a group follow. Where the share of a rare class rounds to none for
+    scikit-learn's train_test_split draws them, stratified by label, among the first galaxies of all
+    groups; the rest of a group follows. Where the share of a rare class rounds to none for
     validation or to fewer than two for training, one group changes sides.
 
     Args:
-        label_indices: one integer a galaxy, in an order that does not depend on the run; each
-            class in at least three groups.
+        label_indices: one integer for each galaxy, in an order that does not depend on the run;
+            each class in at least three groups.
         validation_fraction: share of the galaxies that are for validation.
-        seed: the draw's seed.
-        groups: integers, one a galaxy, alike for galaxies that may not be parted.
+        seed: seed of the draw.
+        groups: integers, one for each galaxy, equal for those that must stay together.
     """
     _, first, group_of = np.unique(groups, return_index=True, return_inverse=True)
     order = np.sort(first)
@@ -192,5 +191,5 @@ def _parse_sexagesimal(text: Column) -> Column:
     parts = F.split(F.trim(text), ":")
     units, minutes, seconds = (F.get(parts, F.lit(i)).try_cast("double") for i in range(3))
     size = F.abs(units) + minutes / 60 + F.coalesce(seconds, F.lit(0.0)) / 3600
-    # By the text, since the number of '-00:30:00' has lost its sign.
+    # The sign is in the text: the number of '-00:30:00' has lost it.
     return F.when(F.trim(text).startswith("-"), -size).otherwise(size)

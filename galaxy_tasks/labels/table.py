@@ -1,10 +1,11 @@
-"""The table of labels: galaxies merged across releases, and parted into train, validation, test.
+"""Make the table of labels: galaxies crossmatched across releases, and split.
 
-It is made on one machine, since it is only as long as there are images: a kilobyte of memory and
-some 15 microseconds a galaxy (measured on 1.6 million). That buys scikit-learn's own stratified
-draw and astropy's own matching, which users can repeat.
+One machine makes it, since it has no more rows than there are images: a kilobyte of memory and some
+15 microseconds for each galaxy (measured on 1.6 million). So scikit-learn draws the stratified
+split and astropy matches positions, which users can repeat.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,29 +19,30 @@ import pyarrow as pa
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.labels import crossmatch, placeholders, split, vote_rules
-from galaxy_tasks.labels.crossmatch import Merged
+from galaxy_tasks.labels.crossmatch import Crossmatch
 from galaxy_tasks.labels.holdout import KNOWN_BY, choose_test
 from galaxy_tasks.labels.test_set import describe_test_set
 
 COLUMNS = (
     *("release", "release_index", "galaxy_id", "image_name"),
-    *(*vote_rules.PLACE, "label", "is_test"),
+    *(*vote_rules.POSITION, "label", "is_test"),
 )
-"""What is known of a galaxy that has a label and an image, before it is given to a split."""
+"""Columns of the galaxies that have a label and an image, before they are split."""
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class LabelTable:
-    """Galaxies with their split, and rows that were dropped because their galaxy has another."""
+    """Galaxies with their split, and galaxies dropped as placeholders or by the crossmatch."""
 
     labels: pa.Table
     """galaxy_id, image_name, label, label_index, split, own_id (as the release has it), release,
-    release_index, ra_degrees, dec_degrees, image_print; in the order of galaxy_id."""
+    release_index, ra_degrees, dec_degrees, image_fingerprint; in the order of galaxy_id."""
     dropped: pa.Table
     """galaxy_id, image_name, reason, detail."""
     classes: list[str]
     summary: dict[str, Any]
-    """kept, same_galaxy, test_set and classes, as the artifact's summary has them."""
+    """kept, placed, crossmatch, test_set and classes, as in the artifact's summary."""
 
 
 def make_label_table(
@@ -55,50 +57,62 @@ def make_label_table(
 
     Args:
         galaxies: COLUMNS; in any order.
-        config: the fractions, the seed, the radius.
+        config: gives the fractions, the seed and the radius.
         image_folders: the folder of each release's images, by release_index.
         holdout: the galaxies that are in the test for good, as `read_holdout` returns them.
         checksums: where checksums of images are kept; None: nowhere.
 
     Raises:
-        InputError: a class has too few galaxies to be split, or no image shows a galaxy.
+        InputError: a class has too few galaxies to be split, or all images are placeholders.
     """
     galaxies = galaxies.select(list(COLUMNS)).sort_by(
         [("galaxy_id", "ascending"), ("release_index", "ascending")]
     )
-    galaxies = placeholders.forget_crowded_places(galaxies, test_fraction=config.test_fraction)
-    pictures = placeholders.find_pictures(
-        galaxies, image_folders=image_folders, checksums=checksums
+    galaxies, placeholder_rows = _drop_placeholders(
+        galaxies, config, image_folders=image_folders, checksums=checksums
     )
-    put_aside = _describe_placeholders(_name_rows(galaxies.filter(pictures.is_placeholder), config))
-    galaxies = pictures.add_to(galaxies).filter(~pictures.is_placeholder)
-    if put_aside.num_rows and not galaxies.num_rows:
-        raise InputError(
-            f"No galaxy is left: the images of all {put_aside.num_rows:,} are the same few, like "
-            f"{put_aside['image_name'][0]}. Were they fetched from a server that has none?"
-        )
-    sameness = crossmatch.find_sameness(galaxies, radius_arcsec=config.match_radius_arcsec)
-    merged = crossmatch.merge_releases(galaxies, sameness)
-    counts = crossmatch.count_sameness(galaxies, sameness, merged)
+    matches = crossmatch.find_matches(galaxies, radius_arcsec=config.match_radius_arcsec)
+    found = crossmatch.crossmatch_releases(galaxies, matches)
+    counts = crossmatch.count_matches(galaxies, matches, found)
     num_placed = len(galaxies) - galaxies["ra_degrees"].null_count
-    print(f"Place on the sky known for {num_placed:,} of {len(galaxies):,} galaxies.", flush=True)
-    print(crossmatch.format_sameness(counts), flush=True)
-    # A row that is merged away still says on which side its galaxy stands.
-    test = choose_test(galaxies, config, groups=sameness.groups, holdout=holdout)
-    named, is_own = _name_rows(galaxies, config), merged.is_kept
+    _logger.info("Position known for %s of %s galaxies.", f"{num_placed:,}", f"{len(galaxies):,}")
+    _logger.info(crossmatch.format_matches(counts))
+    # A row that is dropped still decides on which side its galaxy is.
+    test = choose_test(galaxies, config, groups=matches.groups, holdout=holdout)
+    named, is_kept = _name_rows(galaxies, config), found.is_kept
     labels, classes = _assign_splits(
-        named.filter(is_own), config, test.is_test[is_own], sameness.groups[is_own]
+        named.filter(is_kept), config, test.is_test[is_kept], matches.groups[is_kept]
     )
-    num_held = int(np.count_nonzero(test.is_held[is_own]))
+    num_held = int(np.count_nonzero(test.is_held[is_kept]))
     summary = {
         "kept": len(labels),
         "placed": num_placed,
-        "same_galaxy": counts,
+        "crossmatch": counts,
         "test_set": {**_describe_test(labels), "from_holdout": num_held},
         "classes": count_splits(labels, classes),
     }
-    dropped = pa.concat_tables([put_aside, _describe_merged(named, merged)])
+    dropped = pa.concat_tables([placeholder_rows, _describe_crossmatched(named, found)])
     return LabelTable(labels, dropped, classes, summary)
+
+
+def _drop_placeholders(
+    galaxies: pa.Table,
+    config: RunConfig,
+    *,
+    image_folders: Sequence[Path],
+    checksums: Path | None,
+) -> tuple[pa.Table, pa.Table]:
+    """Return the galaxies whose image is no placeholder, and a table of the others."""
+    galaxies = placeholders.drop_placeholder_positions(galaxies, test_fraction=config.test_fraction)
+    copies = placeholders.find_copies(galaxies, image_folders=image_folders, checksums=checksums)
+    dropped = _describe_placeholders(_name_rows(galaxies.filter(copies.is_placeholder), config))
+    galaxies = copies.add_to(galaxies).filter(~copies.is_placeholder)
+    if dropped.num_rows and not galaxies.num_rows:
+        raise InputError(
+            f"No galaxy is left: the images of all {dropped.num_rows:,} are placeholders, like "
+            f"{dropped['image_name'][0]}. Were they fetched from a server that has none?"
+        )
+    return galaxies, dropped
 
 
 def _describe_test(labels: pa.Table) -> dict[str, Any]:
@@ -128,17 +142,17 @@ def count_splits(labels: pa.Table, classes: Sequence[str]) -> dict[str, dict[str
     groups = labels.group_by(["label", "split"]).aggregate([([], "count_all")]).to_pylist()
     counts = {(group["label"], group["split"]): group["count_all"] for group in groups}
     return {
-        name: {split: counts.get((name, split), 0) for split in split.LEAST_PER_SPLIT}
+        name: {side: counts.get((name, side), 0) for side in split.LEAST_PER_SPLIT}
         for name in classes
     }
 
 
 def format_classes(classes: Mapping[str, Mapping[str, int]]) -> str:
     """Return a small aligned table: galaxies by class and split."""
-    splits = list(split.LEAST_PER_SPLIT)
-    lines = [f"{'class':34}" + "".join(f"{split:>12}" for split in splits)]
+    sides = list(split.LEAST_PER_SPLIT)
+    lines = [f"{'class':34}" + "".join(f"{side:>12}" for side in sides)]
     for name, counts in classes.items():
-        lines.append(f"{'  ' + name:34}" + "".join(f"{counts[split]:>12,}" for split in splits))
+        lines.append(f"{'  ' + name:34}" + "".join(f"{counts[side]:>12,}" for side in sides))
     return "\n".join(lines)
 
 
@@ -183,16 +197,18 @@ def _describe_placeholders(galaxies: pa.Table) -> pa.Table:
             "galaxy_id": galaxies["galaxy_id"],
             "image_name": galaxies["image_name"],
             "reason": pa.array([vote_rules.PLACEHOLDER] * count, pa.string()),
-            "detail": pa.array(["its image is that of many others"] * count, pa.string()),
+            "detail": pa.array(["many others have the same image"] * count, pa.string()),
         }
     )
 
 
-def _describe_merged(galaxies: pa.Table, merged: Merged) -> pa.Table:
-    rows = np.flatnonzero(~merged.is_kept)
-    dropped, kept = galaxies.take(rows), galaxies.take(merged.kept_as[rows])
-    is_contradiction = merged.is_contradiction[rows]
-    reasons = np.where(is_contradiction, vote_rules.MERGED_CONTRADICTORY, vote_rules.MERGED)
+def _describe_crossmatched(galaxies: pa.Table, found: Crossmatch) -> pa.Table:
+    rows = np.flatnonzero(~found.is_kept)
+    dropped, kept = galaxies.take(rows), galaxies.take(found.kept_as[rows])
+    is_contradiction = found.is_contradiction[rows]
+    reasons = np.where(
+        is_contradiction, vote_rules.CROSSMATCHED_CONTRADICTORY, vote_rules.CROSSMATCHED
+    )
     details = [
         f"{own}, but {label} as {galaxy_id}" if differs else f"is {galaxy_id}"
         for own, label, galaxy_id, differs in zip(

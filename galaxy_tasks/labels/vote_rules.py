@@ -1,9 +1,9 @@
-"""Catalogue rows to labels, row by row accounted for: DataFrame in, DataFrame out.
+"""Turn catalogue rows into labels: DataFrame in, DataFrame out.
 
-Every row leaves with a label or with the reason why it has none; rows are never filtered here.
-Input rows have the text columns galaxy_id, ra and dec (the last two null where the release has no
-positions), the boolean is_broken (the row has more or fewer cells than the header), and the
-columns that the scheme names. No function needs Python on an executor.
+Every row leaves with a label or with the reason why it has none; no row is filtered out here. Input
+rows have the text columns galaxy_id, ra and dec (the last two null where the release has no
+positions), the boolean is_broken (more or fewer cells than the header), and the columns that the
+scheme names. Nothing here runs Python on an executor.
 """
 
 from collections.abc import Container, Iterable, Mapping
@@ -17,34 +17,64 @@ from pyspark.sql import functions as F
 from galaxy_tasks.labels.split import locate_rows
 from galaxy_tasks.releases.schema import Criterion, GivenScheme, Scheme, ShorthandScheme, VoteScheme
 
-# What a scheme says of a row: its labels and what is malformed, as columns.
+MALFORMED = "malformed"
+ARTIFACT = "artifact"
+NO_RULE = "contested_no_rule"
+SEVERAL_RULES = "contested_several_rules"
+IGNORED = "ignored_class"
+CONTRADICTORY = "contradictory"
+DUPLICATE = "duplicate"
+NO_IMAGE = "no_image"
+PLACEHOLDER = "placeholder_image"
+CROSSMATCHED = "crossmatched"
+CROSSMATCHED_CONTRADICTORY = "crossmatched_contradictory"
+REASONS = (
+    MALFORMED,
+    CONTRADICTORY,
+    ARTIFACT,
+    NO_RULE,
+    SEVERAL_RULES,
+    IGNORED,
+    DUPLICATE,
+    NO_IMAGE,
+    PLACEHOLDER,
+    CROSSMATCHED,
+    CROSSMATCHED_CONTRADICTORY,
+)
+"""Why a row is dropped. Where several reasons hold, the first in this order counts."""
 
+POSITION = ("sky_group", "ra_degrees", "dec_degrees")
+"""A galaxy's group for the split, and its position."""
+
+FLOATING_ID = r"^[+-]?((\d+\.\d*|\.\d+)([eE][+-]?\d+)?|\d+[eE][+-]\d+)$"
+"""An id that went through floating point, and lost the last three of 18 digits. It has a point or a
+signed exponent: digits with an e but no sign may be hexadecimal."""
 
 _MISSING = r"(?i)^(nan|null|none)?$"
 ROUNDING = 1e-6
-"""How far a published fraction may lie above 1: sums of rounded products do."""
+"""How far a published fraction may exceed 1, as sums of rounded products do."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """What a scheme says of a row, as columns."""
+class SchemeOutcome:
+    """The outcome of a scheme for each row, as columns."""
 
     fault: Column
-    """Text of what is malformed; null where nothing is."""
+    """What is malformed, as text; null where nothing is."""
     labels: tuple[Column, ...]
-    """One column a rule: its label where the row meets it, else null."""
+    """One column for each rule: its label where the row meets it, else null."""
     is_artifact: Column
 
 
 def parse_numbers(rows: DataFrame, scheme: Scheme, *, minimum_votes: int) -> DataFrame:
-    """Return the rows as `judge` takes them: beside each column of votes the number that it says.
+    """Return the rows with each column of votes parsed into a column of numbers beside it.
 
-    So each is parsed once a row, and not in each of the conditions that compare it.
+    So each cell is parsed once, not in every condition that compares it.
 
     Args:
         rows: with the columns that the scheme names, as text or double.
-        scheme: as for `judge`.
-        minimum_votes: as for `judge`.
+        scheme: as for `apply_scheme`.
+        minimum_votes: as for `apply_scheme`.
     """
     if not isinstance(scheme, VoteScheme):
         return rows
@@ -53,27 +83,27 @@ def parse_numbers(rows: DataFrame, scheme: Scheme, *, minimum_votes: int) -> Dat
     return rows.withColumns(parsed)
 
 
-def judge(scheme: Scheme, *, minimum_votes: int) -> Verdict:
-    """Return the verdict of a scheme on rows that `parse_numbers` has returned for it.
+def apply_scheme(scheme: Scheme, *, minimum_votes: int) -> SchemeOutcome:
+    """Return the outcome of a scheme for rows that `parse_numbers` returned for it.
 
     Args:
-        scheme: the way from the row's columns to a label.
-        minimum_votes: volunteers who must have answered each question that a rule asks about,
-            where the scheme names vote counts; 0 asks for none and reads none.
+        scheme: how a row's columns become a label.
+        minimum_votes: volunteers who must have answered each question that a rule uses, where the
+            scheme names vote counts; with 0 no counts are read.
     """
     if isinstance(scheme, VoteScheme):
-        return _judge_votes(scheme, minimum_votes)
+        return _apply_votes(scheme, minimum_votes)
     if isinstance(scheme, ShorthandScheme):
-        return _judge_shorthand(scheme)
-    return _judge_given(scheme)
+        return _apply_shorthand(scheme)
+    return _apply_given(scheme)
 
 
 def is_missing(text: Column) -> Column:
-    """Return whether a trimmed text is no value but what programs write for one that is missing."""
+    """Return whether a trimmed text is what programs write for a missing value."""
     return text.isNull() | text.rlike(_MISSING)
 
 
-def _judge_votes(scheme: VoteScheme, minimum_votes: int) -> Verdict:
+def _apply_votes(scheme: VoteScheme, minimum_votes: int) -> SchemeOutcome:
     highest = _list_limits(scheme, minimum_votes)
     blank = scheme.blank_columns
     good = {name: _is_good(name, limit, blank=blank) for name, limit in highest.items()}
@@ -85,7 +115,7 @@ def _judge_votes(scheme: VoteScheme, minimum_votes: int) -> Verdict:
         )
         for rule in scheme.rules
     ]
-    return Verdict(
+    return SchemeOutcome(
         fault=F.when(~reduce(and_, good.values()), F.concat_ws("; ", *faults)),
         labels=tuple(labels),
         is_artifact=F.lit(False),
@@ -93,7 +123,7 @@ def _judge_votes(scheme: VoteScheme, minimum_votes: int) -> Verdict:
 
 
 def _list_limits(scheme: VoteScheme, minimum_votes: int) -> dict[str, float]:
-    """Return the columns of votes that are read, each with the greatest number it may have."""
+    """Return the columns of votes that are read, each with the largest value allowed in it."""
     counts = scheme.vote_columns if minimum_votes > 0 else ()
     highest = dict.fromkeys(scheme.fraction_columns, 1 + ROUNDING)
     return highest | dict.fromkeys(counts, float("inf"))
@@ -101,7 +131,7 @@ def _list_limits(scheme: VoteScheme, minimum_votes: int) -> dict[str, float]:
 
 def _meets(criterion: Criterion, minimum_votes: int, *, blank: Container[str]) -> Column:
     def known(name: str) -> Column:
-        # To Spark NaN is greater than every number: a blank would meet every minimum.
+        # Spark orders NaN above every number, so that a blank would meet every minimum.
         nothing = F.lit(None).cast("double")
         return F.nanvl(_number(name), nothing) if name in blank else _number(name)
 
@@ -132,60 +162,26 @@ def _name_number(name: str) -> str:
     return f"{name} as a number"
 
 
-def _judge_shorthand(scheme: ShorthandScheme) -> Verdict:
+def _apply_shorthand(scheme: ShorthandScheme) -> SchemeOutcome:
     text = F.trim(F.col(f"`{scheme.column}`").cast("string"))
     labels = [
         F.when(text.rlike(rule.pattern), F.lit(rule.morphology.value)) for rule in scheme.rules
     ]
     is_good = F.coalesce(text.rlike(scheme.grammar), F.lit(False))
-    return Verdict(
+    return SchemeOutcome(
         fault=F.when(~is_good, _quote(scheme.column)),
         labels=tuple(labels),
         is_artifact=F.coalesce(text.rlike(scheme.artifact_pattern), F.lit(False)),
     )
 
 
-def _judge_given(scheme: GivenScheme) -> Verdict:
+def _apply_given(scheme: GivenScheme) -> SchemeOutcome:
     text = F.trim(F.col(f"`{scheme.column}`").cast("string"))
-    return Verdict(
+    return SchemeOutcome(
         fault=F.when(is_missing(text), _quote(scheme.column)),
         labels=(text,),
         is_artifact=F.lit(False),
     )
-
-
-MALFORMED = "malformed"
-ARTIFACT = "artifact"
-NO_RULE = "contested_no_rule"
-SEVERAL_RULES = "contested_several_rules"
-IGNORED = "ignored_class"
-CONTRADICTORY = "contradictory"
-DUPLICATE = "duplicate"
-NO_IMAGE = "no_image"
-PLACEHOLDER = "placeholder_image"
-MERGED = "merged"
-MERGED_CONTRADICTORY = "merged_contradictory"
-REASONS = (
-    MALFORMED,
-    CONTRADICTORY,
-    ARTIFACT,
-    NO_RULE,
-    SEVERAL_RULES,
-    IGNORED,
-    DUPLICATE,
-    NO_IMAGE,
-    PLACEHOLDER,
-    MERGED,
-    MERGED_CONTRADICTORY,
-)
-"""Why a row is dropped, in the order in which the first that holds is the one that counts."""
-
-PLACE = ("sky_group", "ra_degrees", "dec_degrees")
-"""Columns that say where a galaxy is: its group for the split, and its place in degrees."""
-
-FLOATING_ID = r"^[+-]?((\d+\.\d*|\.\d+)([eE][+-]?\d+)?|\d+[eE][+-]\d+)$"
-"""An id that went through floating point: of 18 digits the last three are lost. It has a point or a
-signed exponent; digits with an e among them may be hexadecimal."""
 
 
 def label_rows(
@@ -199,35 +195,34 @@ def label_rows(
     """Return one row for each input row, with its label or the reason why it has none.
 
     Args:
-        rows: as the module says.
-        scheme: the way from the row's columns to a label.
-        minimum_votes: volunteers who must have answered each question that a rule asks about,
-            where the scheme names vote counts; 0 asks for none and reads none.
+        rows: as described at the top of this module.
+        scheme: as for `apply_scheme`.
+        minimum_votes: as for `apply_scheme`.
         ignored_classes: labels to drop.
-        class_names: other names for labels that are kept.
+        class_names: new names for labels that are kept.
 
     Returns:
-        Columns galaxy_id, those of PLACE, label, reason, detail. A malformed or contested row has
-        no label; an ignored one keeps it beside its reason.
+        Columns galaxy_id, POSITION, label, reason, detail. A malformed or contested row has no
+        label; an ignored one keeps it beside its reason.
     """
     galaxy_id = F.trim("galaxy_id")
-    verdict = judge(scheme, minimum_votes=minimum_votes)
-    judged = parse_numbers(rows, scheme, minimum_votes=minimum_votes).select(
+    outcome = apply_scheme(scheme, minimum_votes=minimum_votes)
+    labelled = parse_numbers(rows, scheme, minimum_votes=minimum_votes).select(
         galaxy_id.alias("galaxy_id"),
         *("ra", "dec"),
-        F.concat_ws("; ", *_list_faults(galaxy_id), verdict.fault).alias("fault"),
-        # Sums and concat_ws compile; an array of labels with its filter is interpreted, row by row.
-        reduce(add, (name.isNotNull().cast("int") for name in verdict.labels)).alias("count"),
-        F.coalesce(*verdict.labels).alias("first_label"),
-        F.concat_ws(", ", *verdict.labels).alias("labels"),
-        verdict.is_artifact.alias("is_artifact"),
+        F.concat_ws("; ", *_list_faults(galaxy_id), outcome.fault).alias("fault"),
+        # Spark compiles sums and concat_ws; it would interpret a filtered array row by row.
+        reduce(add, (name.isNotNull().cast("int") for name in outcome.labels)).alias("count"),
+        F.coalesce(*outcome.labels).alias("first_label"),
+        F.concat_ws(", ", *outcome.labels).alias("labels"),
+        outcome.is_artifact.alias("is_artifact"),
     )
     is_malformed = F.col("fault") != ""
     count = F.col("count")
     label = F.when(~is_malformed & (count == 1), F.col("first_label"))
-    # Located last: a column of the catalogue may have the name of one of PLACE.
-    return locate_rows(judged).select(
-        *("galaxy_id", *PLACE),
+    # Located last, since a column of the catalogue may be named like one of POSITION.
+    return locate_rows(labelled).select(
+        *("galaxy_id", *POSITION),
         _rename(label, class_names or {}, ignored_classes).alias("label"),
         F.when(is_malformed, F.lit(MALFORMED))
         .when(F.col("is_artifact"), F.lit(ARTIFACT))
@@ -240,7 +235,7 @@ def label_rows(
 
 
 def _list_faults(galaxy_id: Column) -> tuple[Column, Column]:
-    """Return what is wrong with a row whatever its scheme; null where nothing is."""
+    """Return what is wrong with a row under any scheme; null where nothing is."""
     return (
         F.when(F.col("is_broken"), F.lit("more or fewer cells than the header")),
         F.when(is_missing(galaxy_id), F.lit("no id")).when(
@@ -250,7 +245,7 @@ def _list_faults(galaxy_id: Column) -> tuple[Column, Column]:
 
 
 def _rename(label: Column, names: Mapping[str, str], ignored: Iterable[str]) -> Column:
-    """Return the label by its new name, if it has one and is not about to be dropped."""
+    """Return the label under its new name, if it has one and is not ignored."""
     renamed = label
     for old, new in names.items():
         if old not in ignored:
@@ -259,21 +254,21 @@ def _rename(label: Column, names: Mapping[str, str], ignored: Iterable[str]) -> 
 
 
 def name_row() -> Column:
-    """Return the id by which a row of several releases is known, 'release:id'; null without one."""
+    """Return an id that is unique across releases, 'release:id'; null where the row has no id."""
     return F.concat(F.col("release"), F.lit(":"), F.col("galaxy_id"))
 
 
-def drop_repeats(labelled: DataFrame) -> DataFrame:
-    """Return the same rows, with a reason for all but one of the rows of a galaxy.
+def flag_duplicates(labelled: DataFrame) -> DataFrame:
+    """Return the same rows, where all but one row of a galaxy have a reason to be dropped.
 
-    Rows of one id that agree are duplicates of the first, all others `duplicate`; where they
-    disagree all are `contradictory`. Malformed rows take no part. Which of the rows that agree
-    is kept follows from their sky group, never from their order.
+    If rows of one id agree, all but one are `duplicate`; otherwise all are `contradictory`.
+    Malformed rows are neither. Which of agreeing rows is kept follows from their sky group, never
+    from their order.
     """
     outcome = F.when(
         F.col("reason").isNull() | (F.col("reason") != MALFORMED), F.coalesce("label", "reason")
     )
-    # One order and one sort for all three: a second window specification would double the time.
+    # One order for all three: a second window would sort again and double the time.
     ranked = Window.partitionBy("galaxy_id").orderBy(outcome.isNull(), "sky_group")
     whole = ranked.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
     compared = labelled.withColumns(
@@ -292,7 +287,7 @@ def drop_repeats(labelled: DataFrame) -> DataFrame:
     )
     labels = F.concat_ws(", ", "lowest", "highest")
     return compared.select(
-        *("galaxy_id", *PLACE),
+        *("galaxy_id", *POSITION),
         "label",
         reason.alias("reason"),
         F.when(reason == CONTRADICTORY, labels).otherwise(F.col("detail")).alias("detail"),
@@ -300,7 +295,7 @@ def drop_repeats(labelled: DataFrame) -> DataFrame:
 
 
 def attach_images(labelled: DataFrame, images: DataFrame) -> DataFrame:
-    """Return the same rows with the name of their image, and a reason where there is none.
+    """Return the same rows with the name of their image, or with a reason where there is none.
 
     Args:
         labelled: rows as `label_rows` returns them.
@@ -309,7 +304,7 @@ def attach_images(labelled: DataFrame, images: DataFrame) -> DataFrame:
     joined = labelled.join(images, on="galaxy_id", how="left")
     is_missing = F.col("reason").isNull() & F.col("image_name").isNull()
     return joined.select(
-        *("galaxy_id", "image_name", *PLACE, "label"),
+        *("galaxy_id", "image_name", *POSITION, "label"),
         F.when(is_missing, F.lit(NO_IMAGE)).otherwise(F.col("reason")).alias("reason"),
         "detail",
     )

@@ -112,22 +112,22 @@ def _clean_catalogues(
     parts, copies = release_files.parts(), folder / _COPIES
     copies.mkdir()
     catalogues = _read_catalogues(config, parts, spark, copies=copies)
-    judged = _judge_releases(config, parts, catalogues, spark, copies=copies)
+    labelled = _label_releases(config, parts, catalogues, spark, copies=copies)
     # Several jobs read it; what does not fit into memory goes to disk.
-    judged = judged.persist(StorageLevel.MEMORY_AND_DISK)
+    labelled = labelled.persist(StorageLevel.MEMORY_AND_DISK)
     try:
         rows_in = sum(catalogue.count for catalogue in catalogues)
-        counts = count_rows(judged, rows_in=rows_in, config=config)
+        counts = count_outcomes(labelled, rows_in=rows_in, config=config)
         _logger.info("%s", format_counts(counts, config))
-        galaxies = judged.where(F.col("reason").isNull()).select(*table.COLUMNS)
+        galaxies = labelled.where(F.col("reason").isNull()).select(*table.COLUMNS)
         write_table(galaxies, folder / _KEPT, rows=counts["kept"])
         galaxy_id = vote_rules.name_row() if config.combine else F.col("galaxy_id")
-        quarantine = judged.where(F.col("reason").isNotNull()).select(
+        quarantine = labelled.where(F.col("reason").isNotNull()).select(
             galaxy_id.alias("galaxy_id"), "image_name", "reason", "detail"
         )
         write_table(quarantine, folder / "quarantine.parquet", rows=sum(counts["dropped"].values()))
     finally:
-        judged.unpersist()
+        labelled.unpersist()
     return counts
 
 
@@ -151,17 +151,17 @@ def _split_galaxies(
         shutil.rmtree(folder / temporary)
     pq.write_table(made.labels, folder / "labels.parquet")
     if len(made.dropped):
-        pq.write_table(made.dropped, folder / "quarantine.parquet" / "merged.parquet")
+        pq.write_table(made.dropped, folder / "quarantine.parquet" / "crossmatched.parquet")
     write_json(folder / "classes.json", made.classes)
-    merged = dict(sorted(Counter(made.dropped["reason"].to_pylist()).items()))
+    more_dropped = dict(sorted(Counter(made.dropped["reason"].to_pylist()).items()))
     lines = [table.format_classes(made.summary["classes"])]
-    lines += [f"{'  dropped: ' + reason:34}{count:>12,}" for reason, count in merged.items()]
-    if merged:
+    lines += [f"{'  dropped: ' + reason:34}{count:>12,}" for reason, count in more_dropped.items()]
+    if more_dropped:
         lines.append(f"{'  kept after all':34}{made.summary['kept']:>12,}")
     _logger.info("%s", "\n".join(lines))
     summary = {
         "rows_in": counts["rows_in"],
-        "dropped": counts["dropped"] | merged,
+        "dropped": counts["dropped"] | more_dropped,
         **made.summary,
     }
     content = artifacts.key_of({"galaxies": hash_rows(made.labels), "summary": summary})
@@ -182,7 +182,7 @@ def _read_catalogues(
     return catalogues
 
 
-def _judge_releases(
+def _label_releases(
     config: RunConfig,
     parts: Sequence[ReleaseFiles],
     catalogues: Sequence[_Catalogue],
@@ -190,7 +190,7 @@ def _judge_releases(
     *,
     copies: Path,
 ) -> DataFrame:
-    """Return one row for each row of all catalogues, with label, image, or reason; and its side."""
+    """Return one row for each catalogue row: its label and image or reason, and its side."""
     tables = []
     each = zip(name_releases(config), config.parts(), parts, catalogues, strict=True)
     for index, (name, part, files, catalogue) in enumerate(each):
@@ -203,9 +203,9 @@ def _judge_releases(
         )
         copy = copies / f"image_ids_{index}.parquet"
         images = read_images(spark, catalogue.plan.release, files, copy=copy)
-        judged = vote_rules.attach_images(vote_rules.drop_repeats(labelled), images)
+        labelled = vote_rules.attach_images(vote_rules.flag_duplicates(labelled), images)
         named = (F.lit(name).alias("release"), F.lit(index).alias("release_index"))
-        tables.append(judged.select(*named, "*"))
+        tables.append(labelled.select(*named, "*"))
     is_test = split.is_in_test(F.col("sky_group"), test_fraction=config.test_fraction)
     return reduce(DataFrame.unionByName, tables).withColumn("is_test", is_test)
 
@@ -219,7 +219,7 @@ def name_releases(config: RunConfig) -> list[str]:
     ]
 
 
-def count_rows(judged: DataFrame, *, rows_in: int, config: RunConfig) -> dict[str, Any]:
+def count_outcomes(labelled: DataFrame, *, rows_in: int, config: RunConfig) -> dict[str, Any]:
     """Return how many rows came in, were kept, and were dropped by reason.
 
     Raises:
@@ -230,7 +230,7 @@ def count_rows(judged: DataFrame, *, rows_in: int, config: RunConfig) -> dict[st
     is_named = F.col("reason").isNull() | (F.col("reason") == vote_rules.IGNORED)
     # What a row is called in its release; its label may have another name by now.
     name = F.when(is_named, F.col("detail")).alias("name")
-    for row in judged.groupBy("release", "reason", name).count().collect():
+    for row in labelled.groupBy("release", "reason", name).count().collect():
         seen.add((row["release"], row["name"]))
         if row["reason"] is None:
             kept += row["count"]

@@ -95,7 +95,7 @@ def test_four_times_the_rows_are_cleaned_with_four_times_the_work(spark, tmp_pat
     few, many = (count(work, galaxies) for galaxies in (1000, 4000))
     print(f"{few:,} and {many:,} rows handed on")
     # As many in proportion, of which the galaxies that are in both releases are dropped once.
-    assert outcomes[1000]["merged"] > 100
+    assert outcomes[1000]["crossmatched"] > 100
     assert outcomes[4000] == {name: 4 * number for name, number in outcomes[1000].items()}
     assert few > 10 * 1500
     assert many < 4.4 * few

@@ -94,12 +94,12 @@ def is_in_test_alone(galaxy_id: str, row: pd.Series) -> bool:
 def test_what_is_the_same_is_counted_and_nothing_is_merged_within_a_release(planted):
     summary = planted[1].manifest["summary"]
     assert summary["kept"] == NUMBER + 200
-    assert summary["same_galaxy"] == {
+    assert summary["crossmatch"] == {
         "pairs_by_position": 100,
         "pairs_by_id": 0,
         "pairs_by_image": 100,
         "groups": NUMBER,
-        "merged": 0,
+        "crossmatched": 0,
         "contradictions": 0,
     }
 
@@ -118,7 +118,7 @@ def combined(tmp_path, first: pd.DataFrame, second: pd.DataFrame, **settings) ->
 
 
 def test_galaxies_of_two_releases_are_merged_by_position_and_contradictions_counted(
-    spark, tmp_path, capsys
+    spark, tmp_path, package_log
 ):
     first = draw_galaxies(1000)
     second = draw_galaxies(5000, ra_shift_degrees=30 + 1 * ARCSEC)  # 100 are also in the first
@@ -129,9 +129,11 @@ def test_galaxies_of_two_releases_are_merged_by_position_and_contradictions_coun
     summary = artifact.manifest["summary"]
     assert summary["rows_in"] == 2 * NUMBER
     assert summary["kept"] == 2 * NUMBER - 100
-    assert summary["dropped"] == {"merged": 99, "merged_contradictory": 1}
-    assert summary["same_galaxy"]["merged"] == 100
-    assert "100 rows merged, of which 1 have another label" in capsys.readouterr().out
+    assert summary["dropped"] == {"crossmatched": 99, "crossmatched_contradictory": 1}
+    assert summary["crossmatch"]["crossmatched"] == 100
+    assert (
+        "100 rows are of galaxies that an earlier release lists, and 1 of them" in package_log.text
+    )
     labels = read(artifact)
     assert set(labels["label"]) == {"spiral", "edge_on"}
     assert labels["galaxy_id"].is_unique
@@ -147,8 +149,8 @@ def test_an_id_counts_where_a_position_is_missing_and_not_against_one(spark, tmp
     first, second = draw_galaxies(1000), draw_galaxies(1000, ra_shift_degrees=200)
     second.loc[:49, ["ra", "dec"]] = np.nan
     artifact = clean(spark, combined(tmp_path, first, second))
-    same = artifact.manifest["summary"]["same_galaxy"]
-    assert (same["pairs_by_id"], same["merged"], same["contradictions"]) == (50, 50, 0)
+    same = artifact.manifest["summary"]["crossmatch"]
+    assert (same["pairs_by_id"], same["crossmatched"], same["contradictions"]) == (50, 50, 0)
     split = read(artifact).set_index("galaxy_id")["split"]
     # Numbered alike and far apart: two galaxies, which still do not cross the splits.
     apart = [f"{1050 + number}" for number in range(100)]
@@ -183,7 +185,7 @@ def test_combined_settings_are_refused_by_name():
         parse_config({**table, "combine": [{"relase": "x"}]})
     with pytest.raises(InputError, match=r"combine\.0: .*release 'galaxy_zoo_1' needs 'source'"):
         parse_config({**table, "combine": [{"release": "galaxy_zoo_1"}]})
-    with pytest.raises(InputError, match="'simulated' stands alone"):
+    with pytest.raises(InputError, match="one release is simulated"):
         parse_config({"combine": [table]})
 
 
@@ -192,11 +194,11 @@ def test_running_numbers_without_positions_end_the_run(spark, tmp_path):
     second["class"] = second["class"].to_numpy()[::-1]
     for rows in (first, second):
         rows[["ra", "dec"]] = np.nan
-    with pytest.raises(InputError, match=r"400 galaxies .* by their ids alone, and 400 of them"):
+    with pytest.raises(InputError, match=r"match by id alone, and the labels of 400 of them"):
         clean(spark, combined(tmp_path, first, second))
 
 
-def test_a_place_that_many_share_is_none_and_positions_can_be_named(spark, tmp_path, capsys):
+def test_a_place_that_many_share_is_none_and_positions_can_be_named(spark, tmp_path, package_log):
     rows = draw_galaxies(1000).rename(columns={"ra": "lon", "dec": "lat"})
     rows.loc[:99, ["lon", "lat"]] = 0.0
     rows.loc[100, "lon"] = -170.0  # counted from -180 to 180
@@ -209,10 +211,9 @@ def test_a_place_that_many_share_is_none_and_positions_can_be_named(spark, tmp_p
         class_names={"elliptcal": "smooth"},
     )
     artifact = clean(spark, config)
-    printed = capsys.readouterr().out
-    assert "100 galaxies share their exact place with more than 10 others" in printed
-    assert "Place on the sky known for 300 of 400 galaxies" in printed
-    assert "class_names names 'elliptcal', which does not occur" in printed
+    assert "100 galaxies share their exact position with more than 10 others" in package_log.text
+    assert "Position known for 300 of 400 galaxies" in package_log.text
+    assert "class_names names 'elliptcal', which does not occur" in package_log.text
     assert artifact.manifest["summary"]["placed"] == 300
     labels = read(artifact).set_index("galaxy_id")
     assert labels["ra_degrees"].isna().sum() == 100

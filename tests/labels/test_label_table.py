@@ -68,7 +68,9 @@ def splits_of(made, ids) -> set[str]:
         {"image": draw_picture(), "ra_degrees": 0.0, "dec_degrees": 0.0, "sky_group": "sky:0:0"},
     ],
 )
-def test_more_than_ten_that_share_a_place_or_an_image_stay_on_one_side(tmp_path, shared, capsys):
+def test_more_than_ten_that_share_a_place_or_an_image_stay_on_one_side(
+    tmp_path, shared, package_log
+):
     rows = draw_rows()
     is_planted = (rows.index % 100 == 50) & (rows.index < MANY * 100)
     planted = rows.loc[is_planted, "galaxy_id"].tolist()
@@ -80,10 +82,10 @@ def test_more_than_ten_that_share_a_place_or_an_image_stay_on_one_side(tmp_path,
     made = label(tmp_path / "shared", rows)
     assert len(splits_of(made, planted)) == 1
     assert made.summary["kept"] == TOTAL
-    assert "stay on one side of the split" in capsys.readouterr().out
+    assert "stay on one side of the split" in package_log.text
 
 
-def test_a_picture_that_a_large_share_has_is_put_aside_with_its_reason(tmp_path, capsys):
+def test_a_picture_that_a_large_share_has_is_put_aside_with_its_reason(tmp_path, package_log):
     rows = draw_rows(400)
     rows.loc[:MOST_COPIES, "image"] = [draw_picture()] * MANY
     made = label(tmp_path / "images", rows)
@@ -91,24 +93,24 @@ def test_a_picture_that_a_large_share_has_is_put_aside_with_its_reason(tmp_path,
     dropped = made.dropped.to_pandas()
     assert dropped["galaxy_id"].tolist() == rows["galaxy_id"].head(MANY).tolist()
     assert set(dropped["reason"]) == {"placeholder_image"}
-    assert "so that it shows none of its galaxies; they are dropped" in capsys.readouterr().out
+    assert "so that it is a placeholder; they are dropped" in package_log.text
 
 
 def test_one_picture_in_place_of_every_image_is_told(tmp_path):
     rows = draw_rows(60).assign(image=draw_picture())
-    with pytest.raises(InputError, match=r"the images of all 60 are the same few, like 0\.png"):
+    with pytest.raises(InputError, match=r"the images of all 60 are placeholders, like 0\.png"):
         label(tmp_path / "images", rows)
 
 
-def test_a_place_that_a_large_share_has_is_told_and_ties_nobody(tmp_path, capsys):
+def test_a_place_that_a_large_share_has_is_told_and_ties_nobody(tmp_path, package_log):
     rows = draw_rows(400)
     rows.loc[:99, ["ra_degrees", "dec_degrees"]] = 0.0
     rows.loc[:99, "sky_group"] = "sky:5400:0"
     made = label(tmp_path / "images", rows)
     assert splits_of(made, rows["galaxy_id"].head(100)) == {"train", "validation", "test"}
     assert made.summary["placed"] == 300
-    assert "100 galaxies share their exact place" in (printed := capsys.readouterr().out)
-    assert "more than 1% of all, as if it stood for none" in printed
+    assert "100 galaxies share their exact position" in package_log.text
+    assert "more than 1% of all: it is a placeholder" in package_log.text
 
 
 def test_what_many_share_merges_no_galaxies_of_two_releases(tmp_path):
@@ -119,7 +121,7 @@ def test_what_many_share_merges_no_galaxies_of_two_releases(tmp_path):
     rows.loc[rows.index < 5, "release"] = "class_table_2"
     made = label(tmp_path / "images", rows, COMBINED)
     assert len(made.labels) == TOTAL
-    assert made.summary["same_galaxy"]["merged"] == 0
+    assert made.summary["crossmatch"]["crossmatched"] == 0
     ids = [f"class_table_2:{name}" for name in rows["galaxy_id"].head(5)]
     assert len(splits_of(made, [*ids, "class_table:g00007"])) == 1
 
@@ -164,7 +166,7 @@ def test_running_numbers_are_not_believed_however_unlike_the_classes_are(tmp_pat
 def test_ids_are_believed_where_labels_bear_it_out(tmp_path, spirals, wrong):
     rows = number_two_releases(1000, spirals, wrong=wrong)
     made = label(tmp_path / "images", rows, COMBINED)
-    assert made.summary["same_galaxy"]["merged"] == 1000
+    assert made.summary["crossmatch"]["crossmatched"] == 1000
 
 
 def test_chance_is_what_shares_make_of_it():

@@ -10,6 +10,7 @@ from galaxy_tasks.acquisition.locate import locate_release
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.pipeline.clean_labels import clean_labels, main
+from galaxy_tasks.pipeline.process import read_result
 
 
 def write_source(folder: Path, lines: list[str], *, images: int = 120) -> Path:
@@ -55,7 +56,7 @@ def test_every_row_is_kept_or_quarantined_with_its_reason(spark, tmp_path, monke
     labels = read_labels(artifact)
     assert list(labels.columns) == [
         *("image_name", "label", "label_index", "split"),
-        *("own_id", "release", "release_index", "ra_degrees", "dec_degrees", "image_print"),
+        *("own_id", "release", "release_index", "ra_degrees", "dec_degrees", "image_fingerprint"),
     ]
     assert json.loads((artifact.path / "classes.json").read_text()) == ["edge_on", "spiral"]
     assert (labels["label_index"] == (labels["label"] == "spiral")).all()
@@ -72,13 +73,16 @@ def test_every_row_is_kept_or_quarantined_with_its_reason(spark, tmp_path, monke
     assert files == {"manifest.json", "classes.json", "labels.parquet", "_SUCCESS", "part"}
 
 
-def test_the_same_settings_return_the_labels_that_are_there(spark, tmp_path, monkeypatch, caplog):
+def test_the_same_settings_return_the_labels_that_are_there(
+    spark, tmp_path, monkeypatch, package_log
+):
     monkeypatch.setenv("GALAXY_HOME", str(tmp_path / "runs"))
     config = class_table(write_source(tmp_path / "source", good_lines()))
     first = clean(spark, config)
-    caplog.clear()
+    package_log.clear()
     assert clean(spark, config) == first
-    assert caplog.messages == [f"Already there, nothing to do: {first.path}"]
+    assert package_log.messages[-1] == f"Already there, nothing to do: {first.path}"
+    assert "Labels of release" not in package_log.text
 
 
 def test_order_of_rows_changes_nothing_and_the_seed_only_validation(spark, tmp_path, monkeypatch):
@@ -126,13 +130,11 @@ def test_labels_without_a_galaxy_left_say_where_all_rows_went(spark, tmp_path, m
     assert not list((tmp_path / "runs" / "labels").glob("*/manifest.json"))
 
 
-def test_the_application_ends_with_65_and_one_line_where_a_setting_is_wrong(tmp_path, capsys):
+def test_the_application_ends_with_65_and_leaves_its_error_where_a_setting_is_wrong(tmp_path):
+    result = tmp_path / "result.json"
+    settings = ("--settings", '{"epochs": 0}', "--release-files", "{}")
     with pytest.raises(SystemExit) as caught:
-        main(
-            [
-                *("--settings", '{"epochs": 0}', "--release-files", "{}"),
-                *("--result", str(tmp_path / "result.json")),
-            ]
-        )
+        main([*settings, "--result", str(result)])
     assert caught.value.code == 65
-    assert capsys.readouterr().out.startswith("ERROR: Settings were refused:\nERROR:   epochs: ")
+    with pytest.raises(InputError, match=r"Settings were refused:\n  epochs: "):
+        read_result(result)

@@ -45,7 +45,7 @@ def test_a_million_rows_are_each_kept_or_dropped_for_the_right_reason(spark, tmp
         F.col("id").cast("string").alias("galaxy_id"),
         F.concat("id", F.lit(".jpg")).alias("image_name"),
     )
-    judged = vote_rules.attach_images(vote_rules.drop_repeats(labelled), images).withColumn(
+    judged = vote_rules.attach_images(vote_rules.flag_duplicates(labelled), images).withColumn(
         "is_test", split.is_in_test(F.col("sky_group"), test_fraction=0.2)
     )
     judged = judged.persist()  # as the application does: counted first, then written

@@ -8,7 +8,7 @@ import pytest
 from galaxy_tasks.labels.crossmatch import MOST_COPIES
 from galaxy_tasks.labels.placeholders import (
     ImageName,
-    find_pictures,
+    find_copies,
     fingerprint_images,
     hash_repeated_images,
 )
@@ -29,8 +29,8 @@ def write_zip(path, contents):
 
 
 def hash_images(images, folders):
-    prints = fingerprint_images(images, folders=folders)
-    return hash_repeated_images(images, folders=folders, prints=prints)
+    fingerprints = fingerprint_images(images, folders=folders)
+    return hash_repeated_images(images, folders=folders, fingerprints=fingerprints)
 
 
 TAIL = bytes(600)
@@ -68,7 +68,7 @@ def make_table(names):
     ("total", "is_dropped"), [(MOST_COPIES * 100, True), (MOST_COPIES * 100 + 100, False)]
 )
 def test_many_alike_are_dropped_where_they_are_a_large_share_and_tied_else(
-    tmp_path, capsys, write, total, is_dropped
+    tmp_path, package_log, write, total, is_dropped
 ):
     many = MOST_COPIES + 1
     picture = cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
@@ -77,20 +77,22 @@ def test_many_alike_are_dropped_where_they_are_a_large_share_and_tied_else(
         tmp_path / "images.zip",
         {n: picture if i < many else f"image {n}".encode() for i, n in enumerate(names)},
     )
-    found = find_pictures(make_table(names), image_folders=[folder])
+    found = find_copies(make_table(names), image_folders=[folder])
     assert found.is_placeholder.tolist() == [i < many and is_dropped for i in range(total)]
     assert len(set(found.hashes[:many])) == 1
     assert (found.hashes[0] == "") is is_dropped
     assert set(found.hashes[many:]) == {""}
-    outcome = "shows none of its galaxies" if is_dropped else "stay on one side of the split"
-    assert "Note: 11 images have the content of 0.png" in (printed := capsys.readouterr().out)
-    assert outcome in printed
+    outcome = "it is a placeholder" if is_dropped else "stay on one side of the split"
+    assert "11 images have the content of 0.png" in package_log.text
+    assert outcome in package_log.text
 
 
-def test_what_is_no_image_is_left_to_the_preparation_however_often_it_is_there(tmp_path, capsys):
+def test_what_is_no_image_is_left_to_the_preparation_however_often_it_is_there(
+    tmp_path, package_log
+):
     names = [f"{number}.jpg" for number in range(50)]
     folder = write_images(tmp_path / "images", dict.fromkeys(names, b"<html>not found"))
-    found = find_pictures(make_table(names), image_folders=[folder])
+    found = find_copies(make_table(names), image_folders=[folder])
     assert not found.is_placeholder.any()
     assert set(found.hashes) == {""}
-    assert "it is no image, and will be refused" in capsys.readouterr().out
+    assert "it is no image, and will be rejected" in package_log.text

@@ -234,7 +234,7 @@ def test_repeated_galaxies_are_kept_once_and_contradictions_not_at_all(spark):
     labelled = vote_rules.label_rows(
         rows, GivenScheme(column="class"), minimum_votes=20, ignored_classes=("dont_know",)
     )
-    judged = vote_rules.drop_repeats(labelled).collect()
+    judged = vote_rules.flag_duplicates(labelled).collect()
     found = Counter((row["galaxy_id"], row["reason"]) for row in judged)
     assert found == {
         ("same", None): 1,
