@@ -71,14 +71,14 @@ class ImageListing:
         return {normalize("NFC", galaxy_id): name for galaxy_id, name in found.items()}
 
     def describe(self) -> str:
-        """Return the counts as a line, with the names of what is no image."""
+        """Return the counts as one line, with the names of what is no image."""
         parts = [f"{len(self.images):,} images"]
         if self.ignored:
-            parts.append(f"{len(self.ignored):,} other files ({shorten(sorted(self.ignored))})")
+            parts.append(f"{len(self.ignored):,} ignored ({shorten(sorted(self.ignored))})")
         if self.refused:
             each = (f"{path}: {reason}" for path, reason in sorted(self.refused.items()))
             parts.append(f"{len(self.refused):,} refused ({shorten(each)})")
-        return f"{self.root} holds {', '.join(parts)}"
+        return f"{self.root}: {', '.join(parts)}"
 
     def log(self) -> None:
         """Log the counts, as a warning where files are refused."""

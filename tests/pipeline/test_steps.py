@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -129,13 +130,19 @@ def test_a_second_run_repeats_no_work(home, log, results):
 def test_predict_gives_the_same_probabilities_as_the_test(home, results, tmp_path):
     model = Path(results["models"][0]["path"])
     (images,) = home.glob("releases/*/images_training_rev1")
-    folder = tmp_path / "cutouts"
-    shutil.copytree(images, folder)
+    folder, archive = tmp_path / "cutouts", tmp_path / "more.zip"
+    survey = shutil.copytree(images, tmp_path / "survey")
+    with zipfile.ZipFile(archive, "w") as opened:
+        for path in sorted(survey.iterdir())[:20]:
+            opened.write(path, f"more/{path.name}")
+            path.unlink()
+    folder.mkdir()
+    (folder / "survey").symlink_to(survey)
     (folder / "broken.jpg").write_bytes(b"<html>not found</html>")
     (folder / "empty.jpg").touch()
-    (folder / "folder.jpg").mkdir()
+    (folder / "._1.jpg").touch()
     output = tmp_path / "out.csv"
-    result = galaxy_morphology("predict", folder, "--model", model, "-o", output)
+    result = galaxy_morphology("predict", folder, archive, "--model", model, "-o", output)
     assert result.returncode == 0, result.stderr
     assert "150 classified, 2 rejected" in result.stdout
     with output.open() as file:
