@@ -15,6 +15,13 @@ ROOT = Path(__file__).parents[2]
     [
         (["image_preparation", "--images", "200", "--rounds", "1"], "times with two processes"),
         (["zipped_images", "--images", "3"], "zip, deflated / zip, unpacked"),
+        (
+            [
+                *("training", "--architectures", "resnet18", "--image-size-px", "32"),
+                *("--batch-size", "8", "--steps", "2", "--rounds", "1"),
+            ],
+            "resnet18",
+        ),
         (["label_cleaning", "--rows", "2000", "--rounds", "1"], "all give the same"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
