@@ -86,7 +86,7 @@ def fit_here(
     compile_model(model, config=config, device=device)
     state = TrainingState(0, config.batch_size)
     schedule_learning_rate(model, config=config, state=state, num_galaxies=len(images))
-    return lambda: model.fit(make_batches(config, images, labels), shuffle=False, verbose=0)
+    return lambda: model.fit(make_batches(config, images, labels), shuffle=False, verbose=0)  # pyright: ignore[reportArgumentType]
 
 
 def fit_plainly(
@@ -115,7 +115,7 @@ def fit_plainly(
         jit_compile=device.is_xla,  # pyright: ignore[reportArgumentType]
     )
     scaled = images.astype(np.float32) / 255
-    return lambda: network.fit(scaled, labels, batch_size=config.batch_size, verbose=0)
+    return lambda: network.fit(scaled, labels, batch_size=config.batch_size, verbose=0)  # pyright: ignore[reportArgumentType]
 
 
 def load_only(config: RunConfig, images: np.ndarray, labels: np.ndarray) -> Callable[[], object]:
