@@ -94,10 +94,11 @@ class ReleaseSettings(BaseModel):
         le=1000,
     )
     catalogue_file: str = labels_setting(
-        "", "Catalogue file inside the source folder. Empty: the release's own name."
+        "", "Catalogue file, relative to the source folder. Empty: the release's own name."
     )
     images_folder: str = labels_setting(
-        "", "Image folder or zip file inside the source folder. Empty: the release's own name."
+        "",
+        "Image folder or zip file, relative to the source folder. Empty: the release's own name.",
     )
     id_column: str = labels_setting("", "Column of the galaxy's id. Empty: the release's own.")
     ra_column: str = labels_setting(

@@ -12,7 +12,7 @@ import hashlib
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -120,34 +120,41 @@ def fetch_release(
         InputError: a file that must be placed by hand is missing, or a file is not the right one.
         ResourceError: network or disk failed; a later call continues.
     """
-    if not release.files:
-        raise InputError(f"{release.name} has no files to fetch. Images: {release.image_source}")
     release = _add_mirror(release, mirror_folder or release.name)
     placed = find_placed(release, folder)
+    _require_addresses(release, placed, folder)
+    own = [each.file for each in placed if not each.substitute]
+    archives = [folder / file.name for file in own if file.role == "images"]
+    images = folder / release.images_folders[0]
+    is_kept_packed = zip_images == "in_place" and _is_one_zip(release)
+    _announce(release, placed, folder, is_to_unpack=not (is_kept_packed or images.is_dir()))
+    fetched = fetch_files(map(_as_download, own), folder=folder)
+    for file in own:
+        if file.role != "images" and not file.md5:
+            _require_content(release, file, folder / file.name)
+    if archives and is_kept_packed:
+        _logger.info("%s: %d files, read in place", archives[0], len(list_entries(archives[0])))
+    elif archives:
+        _unpack(archives, images)
+    return fetched
+
+
+def _is_one_zip(release: Release) -> bool:
+    """Return whether all images of a release are in one zip."""
+    archives = [file.name for file in release.files if file.role == "images"]
+    return len(archives) == 1 and archives[0].endswith(".zip")
+
+
+def _require_addresses(release: Release, placed: Sequence[PlacedFile], folder: Path) -> None:
+    """Raise InputError unless every file of the release is there or can be fetched."""
+    if not release.files:
+        raise InputError(f"{release.name} has no files to fetch. Images: {release.image_source}")
     missing = [each.file.name for each in placed if not (each.path or each.file.addresses)]
     if missing:
         raise InputError(
             f"{release.name}: {', '.join(missing)} cannot be fetched by a program. "
             f"Put it into {folder} and run this again. {release.image_source}"
         )
-    own = [each.file for each in placed if not each.substitute]
-    archives = [folder / file.name for file in own if file.role == "images"]
-    images = folder / release.images_folders[0]
-    is_only = sum(file.role == "images" for file in release.files) == 1
-    is_zip = all(archive.suffix == ".zip" for archive in archives)
-    is_kept_packed = zip_images == "in_place" and is_only and is_zip
-    is_to_unpack = not is_kept_packed and not images.is_dir()
-    _announce(release, placed, folder, is_to_unpack=is_to_unpack)
-    fetched = fetch_files(map(_as_download, own), folder=folder)
-    for file in own:
-        if file.role != "images" and not file.md5:
-            _require_content(release, file, folder / file.name)
-    if archives and is_kept_packed:
-        files = len(list_entries(archives[0]))
-        _logger.info("%s: %d files, read in place", archives[0].name, files)
-    elif archives:
-        _unpack(archives, images)
-    return fetched
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -75,47 +75,47 @@ def prepare_cutouts(
     """Write images.npy, manifest.parquet and rejected.parquet into a folder.
 
     images.npy is uint8 (count, size, size, 3), red first, and can be memory-mapped. The manifest
-    has its galaxies in the same order, that of galaxy_id: galaxy_id, label, label_index, split,
-    source_file, sha256, width_px, height_px. rejected.parquet has the others: galaxy_id,
-    source_file, reason, detail.
+    has its galaxies in the same order, that of galaxy_id, and rejected.parquet has the others; see
+    `_MANIFEST_COLUMNS` and `_REJECTED_COLUMNS`.
 
     Args:
         folder_out: where to write; what an interrupted call left there is continued.
-        galaxies: the columns of `galaxies.COLUMNS`, and release_index if there are several folders.
+        galaxies: the columns of `galaxies.COLUMNS`; release_index if there are several folders.
         image_folders: the folder or zip of each release's images, by release_index.
         settings: what to make of an image.
         max_rejected_fraction: largest share of images that may be refused.
-        workers: number of processes; 0: one for each core.
+        workers: number of processes; 0 means one for each core.
 
     Raises:
-        InputError: too many images are refused, or all of a class in a split (the message names a
-            file that lists them); the table is malformed; there is no OpenCL device, though it is
-            asked for; a zip as a whole is damaged or unsafe.
+        InputError: too many images are refused, or all of a class in a split; the table is
+            malformed; there is no OpenCL device, though it is asked for; a zip is unsafe.
         ResourceError: the disk is full or fails, or a worker was killed; a retry continues.
     """
     table = order_galaxies(galaxies)
-    if settings.opencv_device == "opencl":
-        prepare.require_opencl()
     plan = _identify_plan(table, image_folders, settings)
     work = folder_out / "work"
     if not _is_complete(folder_out, plan):
         slots = SlotFile(work / "slots.npy", count=len(table), size_px=settings.image_size_px)
-        journal = Journal(work, plan)
-        if not slots.exists() and not (folder_out / IMAGES).exists():
-            journal.clear()
-        chunks = _cut_into_chunks(table, image_folders)
+        journal = _open_journal(folder_out, plan, slots)
         order = WorkOrder(tuple(image_folders), slots.path, HEADER_BYTES, settings)
-        _prepare_missing(chunks, order=order, slots=slots, journal=journal, workers=workers)
-        prepared = _join_outcomes(table, journal.finished())
-        try:
-            _check_rejected(prepared, max_rejected_fraction, list_file=work / REJECTED_LIST)
-        except InputError:
-            journal.forget_rejections()
-            raise
+        prepared = _prepare(table, order=order, slots=slots, journal=journal, workers=workers)
+        _check_rejected(prepared, max_rejected_fraction, journal=journal, work=work)
         _write(folder_out, prepared, slots, plan)
     shutil.rmtree(work, ignore_errors=True)
+    return _summarize(folder_out)
+
+
+def _open_journal(folder: Path, plan: str, slots: SlotFile) -> Journal:
+    """Return the journal of an interrupted call, or an empty one where its images are gone."""
+    journal = Journal(folder / "work", plan)
+    if not slots.exists() and not (folder / IMAGES).exists():
+        journal.clear()
+    return journal
+
+
+def _summarize(folder: Path) -> PreparationSummary:
     summary = PreparationSummary.of(
-        pq.read_table(folder_out / MANIFEST), pq.read_table(folder_out / REJECTED)
+        pq.read_table(folder / MANIFEST), pq.read_table(folder / REJECTED)
     )
     summary.log()
     return summary
@@ -156,18 +156,27 @@ def _cut_into_chunks(table: pa.Table, folders: Sequence[Path]) -> list[Chunk]:
     return chunks
 
 
-def _prepare_missing(
-    chunks: list[Chunk], *, order: WorkOrder, slots: SlotFile, journal: Journal, workers: int
-) -> None:
+def _prepare(
+    table: pa.Table, *, order: WorkOrder, slots: SlotFile, journal: Journal, workers: int
+) -> pa.Table:
+    """Prepare the images that the journal lacks; return the galaxies with their outcomes."""
     finished = journal.finished()
-    missing = [chunk for chunk in chunks if chunk.number not in finished]
-    if not missing:
-        return
+    chunks = _cut_into_chunks(table, order.image_folders)
+    if order.settings.opencv_device == "opencl":
+        prepare.require_opencl()
+    if missing := [chunk for chunk in chunks if chunk.number not in finished]:
+        _prepare_missing(missing, order=order, slots=slots, journal=journal, workers=workers)
+    return _join_outcomes(table, journal.finished())
+
+
+def _prepare_missing(
+    missing: list[Chunk], *, order: WorkOrder, slots: SlotFile, journal: Journal, workers: int
+) -> None:
     slots.reserve()
     num_missing = sum(len(chunk.image_names) for chunk in missing)
     processes = min(count_workers(workers), len(missing))
     done_before = slots.count - num_missing
-    if finished:
+    if done_before:
         _logger.info("%s images were prepared before the interruption", f"{done_before:,}")
     _logger.info("Preparing %s images in %d process(es)", f"{num_missing:,}", processes)
     progress = PreparationProgress(slots.count, done_before=done_before)
@@ -193,7 +202,10 @@ def _join_outcomes(table: pa.Table, outcomes: Mapping[int, ChunkOutcome]) -> pa.
     return joined
 
 
-def _check_rejected(prepared: pa.Table, max_rejected_fraction: float, *, list_file: Path) -> None:
+def _check_rejected(
+    prepared: pa.Table, max_rejected_fraction: float, *, journal: Journal, work: Path
+) -> None:
+    """Raise InputError, and have the refused images read again next time, if they are too many."""
     rejected = prepared.filter(prepared["reason"].is_valid())
     problem = ""
     if len(rejected) > max_rejected_fraction * len(prepared):
@@ -207,6 +219,8 @@ def _check_rejected(prepared: pa.Table, max_rejected_fraction: float, *, list_fi
         names = ", ".join(f"{label} ({split})" for label, split in sorted(lost))
         problem += f" No image is left of these classes and splits: {names}."
     if problem:
+        journal.forget_rejections()
+        list_file = work / REJECTED_LIST
         rows = rejected.select(list(_REJECTED_COLUMNS))
         write_durably(list_file, lambda file: csv.write_csv(rows, file))
         raise InputError(

@@ -100,16 +100,18 @@ def draw_release(folder: Path, *, num_galaxies: int, seed: int, workers: int = 0
             if now - reported > PROGRESS_INTERVAL_S or done == num_galaxies:
                 reported = now
                 _report(done, num_galaxies=num_galaxies, elapsed_s=now - started)
-    (folder / "README.txt").write_text(
-        README.format(
-            num_galaxies=f"{num_galaxies:,}",
-            version=__version__,
-            seed=seed,
-            votes_file=VOTES_FILE,
-            images_folder=IMAGES_FOLDER,
-            truth_file=TRUTH_FILE,
-            difficulty=DIFFICULTY,
-        )
+    (folder / "README.txt").write_text(_describe_release(num_galaxies=num_galaxies, seed=seed))
+
+
+def _describe_release(*, num_galaxies: int, seed: int) -> str:
+    return README.format(
+        num_galaxies=f"{num_galaxies:,}",
+        version=__version__,
+        seed=seed,
+        votes_file=VOTES_FILE,
+        images_folder=IMAGES_FOLDER,
+        truth_file=TRUTH_FILE,
+        difficulty=DIFFICULTY,
     )
 
 
