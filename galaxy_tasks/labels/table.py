@@ -65,34 +65,37 @@ def make_label_table(
     Raises:
         InputError: a class has too few galaxies to be split, or all images are placeholders.
     """
-    galaxies = galaxies.select(list(COLUMNS)).sort_by(
-        [("galaxy_id", "ascending"), ("release_index", "ascending")]
-    )
     galaxies, placeholder_rows = _drop_placeholders(
         galaxies, config, image_folders=image_folders, checksums=checksums
     )
     matches = crossmatch.find_matches(galaxies, radius_arcsec=config.match_radius_arcsec)
     found = crossmatch.crossmatch_releases(galaxies, matches)
-    counts = crossmatch.count_matches(galaxies, matches, found)
-    num_placed = len(galaxies) - galaxies["ra_degrees"].null_count
-    _logger.info("Position known for %s of %s galaxies.", f"{num_placed:,}", f"{len(galaxies):,}")
-    _logger.info(crossmatch.format_matches(counts))
+    counts = _count_matches(galaxies, matches, found)
     # A row that is dropped still decides on which side its galaxy is.
     test = choose_test(galaxies, config, groups=matches.groups, holdout=holdout)
     named, is_kept = _name_rows(galaxies, config), found.is_kept
     labels, classes = _assign_splits(
         named.filter(is_kept), config, test.is_test[is_kept], matches.groups[is_kept]
     )
-    num_held = int(np.count_nonzero(test.is_held[is_kept]))
     summary = {
         "kept": len(labels),
-        "placed": num_placed,
-        "crossmatch": counts,
-        "test_set": {**_describe_test(labels), "from_holdout": num_held},
+        **counts,
+        "test_set": {**_describe_test(labels), "from_holdout": int(test.is_held[is_kept].sum())},
         "classes": count_splits(labels, classes),
     }
     dropped = pa.concat_tables([placeholder_rows, _describe_crossmatched(named, found)])
     return LabelTable(labels, dropped, classes, summary)
+
+
+def _count_matches(
+    galaxies: pa.Table, matches: crossmatch.Matches, found: crossmatch.Crossmatch
+) -> dict[str, Any]:
+    """Return and log how many galaxies have a position, and what the crossmatch found."""
+    counts = crossmatch.count_matches(galaxies, matches, found)
+    num_placed = len(galaxies) - galaxies["ra_degrees"].null_count
+    _logger.info("Position known for %s of %s galaxies.", f"{num_placed:,}", f"{len(galaxies):,}")
+    _logger.info(crossmatch.format_matches(counts))
+    return {"placed": num_placed, "crossmatch": counts}
 
 
 def _drop_placeholders(
@@ -102,7 +105,10 @@ def _drop_placeholders(
     image_folders: Sequence[Path],
     checksums: Path | None,
 ) -> tuple[pa.Table, pa.Table]:
-    """Return the galaxies whose image is no placeholder, and a table of the others."""
+    """Return the galaxies without a placeholder for an image, sorted, and a table of the others."""
+    galaxies = galaxies.select(list(COLUMNS)).sort_by(
+        [("galaxy_id", "ascending"), ("release_index", "ascending")]
+    )
     galaxies = placeholders.drop_placeholder_positions(galaxies, test_fraction=config.test_fraction)
     copies = placeholders.find_copies(galaxies, image_folders=image_folders, checksums=checksums)
     dropped = _describe_placeholders(_name_rows(galaxies.filter(copies.is_placeholder), config))

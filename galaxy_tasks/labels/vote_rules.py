@@ -205,18 +205,7 @@ def label_rows(
         Columns galaxy_id, POSITION, label, reason, detail. A malformed or contested row has no
         label; an ignored one keeps it beside its reason.
     """
-    galaxy_id = F.trim("galaxy_id")
-    outcome = apply_scheme(scheme, minimum_votes=minimum_votes)
-    labelled = parse_numbers(rows, scheme, minimum_votes=minimum_votes).select(
-        galaxy_id.alias("galaxy_id"),
-        *("ra", "dec"),
-        F.concat_ws("; ", *_list_faults(galaxy_id), outcome.fault).alias("fault"),
-        # Spark compiles sums and concat_ws; it would interpret a filtered array row by row.
-        reduce(add, (name.isNotNull().cast("int") for name in outcome.labels)).alias("count"),
-        F.coalesce(*outcome.labels).alias("first_label"),
-        F.concat_ws(", ", *outcome.labels).alias("labels"),
-        outcome.is_artifact.alias("is_artifact"),
-    )
+    labelled = _apply_to_rows(rows, scheme, minimum_votes=minimum_votes)
     is_malformed = F.col("fault") != ""
     count = F.col("count")
     label = F.when(~is_malformed & (count == 1), F.col("first_label"))
@@ -231,6 +220,22 @@ def label_rows(
         .when(label.isin(*ignored_classes), F.lit(IGNORED))
         .alias("reason"),
         F.when(is_malformed, F.col("fault")).otherwise(F.col("labels")).alias("detail"),
+    )
+
+
+def _apply_to_rows(rows: DataFrame, scheme: Scheme, *, minimum_votes: int) -> DataFrame:
+    """Return galaxy_id, ra, dec, and what the scheme makes of each row."""
+    galaxy_id = F.trim("galaxy_id")
+    outcome = apply_scheme(scheme, minimum_votes=minimum_votes)
+    return parse_numbers(rows, scheme, minimum_votes=minimum_votes).select(
+        galaxy_id.alias("galaxy_id"),
+        *("ra", "dec"),
+        F.concat_ws("; ", *_list_faults(galaxy_id), outcome.fault).alias("fault"),
+        # Spark compiles sums and concat_ws; it would interpret a filtered array row by row.
+        reduce(add, (name.isNotNull().cast("int") for name in outcome.labels)).alias("count"),
+        F.coalesce(*outcome.labels).alias("first_label"),
+        F.concat_ws(", ", *outcome.labels).alias("labels"),
+        outcome.is_artifact.alias("is_artifact"),
     )
 
 

@@ -73,11 +73,7 @@ def train_network(
             folder=draft.path,
         )
         summary = write_model(
-            draft.path,
-            trained,
-            config=config,
-            architecture=architecture,
-            classes=classes,
+            draft.path, trained, config=config, architecture=architecture, classes=classes
         )
         _logger.info(
             "%s: best epoch %d with validation macro-F1 %.4f; this attempt took %s.",

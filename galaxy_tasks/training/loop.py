@@ -78,38 +78,39 @@ def train_classifier(
     training, validation, test = (
         open_galaxies(images_folder, split) for split in ("train", "validation", "test")
     )
-    is_pretrained = config.weights == "imagenet"
-    model = build_classifier(
-        architecture,
-        config=config,
-        num_classes=len(classes),
-        weights_file=fetch_imagenet_weights(architecture) if is_pretrained else None,
-    )
-    compile_model(model, config=config, device=device)
-    _logger.info(
-        "Training %s: %s parameters, %s training and %s validation galaxies at %d px, batches of "
-        "%d, at most %d epochs.",
-        *(architecture, f"{model.count_params():,}", f"{len(training):,}", f"{len(validation):,}"),
-        *(config.image_size_px, config.batch_size, config.epochs),
-    )
-    mode = ", deterministic" if config.deterministic else ""
-    _logger.info("Running on %s%s, host %s.", device.describe(), mode, platform.node())
+    model = _build(architecture, config=config, num_classes=len(classes), device=device)
     fitting = Fitting(model, config, training=training, validation=validation, folder=folder)
     state = fitting.run()
     load_best(folder, model=fitting.variables)
     trained = keras.Model(model.inputs, model.outputs, name=architecture)
     trained.jit_compile = device.is_xla
+    orientations = 4 if is_handed(classes) else 8
     probabilities = predict_test(
-        trained,
-        batch_size=state.batch_size,
-        test=test,
-        orientations=4 if is_handed(classes) else 8,
+        trained, batch_size=state.batch_size, test=test, orientations=orientations
     )
     total, what = float(probabilities.sum()), "The sum of the test's probabilities"
     check_finite(total, what=what, epoch=state.best_epoch, config=config)
     fit_s = sum(record["fit_seconds"] for record in state.history)
     images_per_s = sum(record["images"] for record in state.history) / fit_s
     return TrainedModel(trained, state, probabilities, test, images_per_s, device.describe())
+
+
+def _build(
+    architecture: Architecture, *, config: RunConfig, num_classes: int, device: Device
+) -> keras.Model:
+    """Return the compiled model, with random or published weights, and log what it runs on."""
+    is_pretrained = config.weights == "imagenet"
+    model = build_classifier(
+        architecture,
+        config=config,
+        num_classes=num_classes,
+        weights_file=fetch_imagenet_weights(architecture) if is_pretrained else None,
+    )
+    compile_model(model, config=config, device=device)
+    mode = ", deterministic" if config.deterministic else ""
+    _logger.info("Training %s: %s parameters.", architecture, f"{model.count_params():,}")
+    _logger.info("Running on %s%s, host %s.", device.describe(), mode, platform.node())
+    return model
 
 
 class Fitting:
@@ -136,6 +137,11 @@ class Fitting:
 
     def run(self) -> TrainingState:
         """Train to the end, from the checkpoint if there is one; return the last state."""
+        _logger.info(
+            "%s training and %s validation galaxies at %d px, batches of %d, at most %d epochs.",
+            *(f"{len(self.training):,}", f"{len(self.validation):,}"),
+            *(self.config.image_size_px, self.config.batch_size, self.config.epochs),
+        )
         state = self.restore() or self._save(TrainingState(0, self.config.batch_size))
         if state.epoch:
             _logger.info("Resuming after epoch %d from the checkpoint.", state.epoch)
