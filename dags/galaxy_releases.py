@@ -18,7 +18,7 @@ from galaxy_watch import ReleaseManifestTrigger
 
 from galaxy_tasks.acquisition.zenodo import PUBLIC_URL
 from galaxy_tasks.storage.artifacts import home
-from galaxy_tasks.storage.holdouts import find_latest_holdout
+from galaxy_tasks.storage.latest_holdout import find_latest_holdout
 from galaxy_tasks.watch.backlog import WatchSettings, choose, describe_settings
 
 _logger = logging.getLogger(__name__)

@@ -23,7 +23,7 @@ from typing import IO, Any
 
 from galaxy_tasks.acquisition.disk import check_free_space, name_disk_trouble
 from galaxy_tasks.acquisition.download import DownloadSettings
-from galaxy_tasks.acquisition.image_names import IMAGE, is_hidden, judge_name
+from galaxy_tasks.acquisition.image_file_rules import IMAGE, is_hidden, judge_name
 from galaxy_tasks.acquisition.progress import ProgressLog
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.formatting import format_bytes

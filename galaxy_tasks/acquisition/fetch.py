@@ -29,8 +29,8 @@ from galaxy_tasks.acquisition.download import (
     read_sha256,
     sha256_path,
 )
+from galaxy_tasks.acquisition.image_file_rules import IMAGE, judge_name
 from galaxy_tasks.acquisition.image_folder import list_images
-from galaxy_tasks.acquisition.image_names import IMAGE, judge_name
 from galaxy_tasks.acquisition.locate import (
     INCOMPLETE,
     PlacedFile,
@@ -336,7 +336,7 @@ def _link_source(config: RunConfig, release: Release, source: Path, folder: Path
         InputError: there is no such source folder, or it lacks the images.
     """
     if not source.is_dir():
-        raise InputError(f"The source folder {source} does not exist or is no folder.")
+        raise InputError(f"The source folder {source} does not exist or is not a folder.")
     targets = [
         each.path
         for each in find_placed(release, source)

@@ -102,7 +102,7 @@ def _iterate_headers(path: Path, file: IO[bytes]) -> Iterator[tuple[Any, int]]:
     """Yield each header, and the first byte of what it describes."""
     start = file.read(30)
     if not re.match(rb"SIMPLE  = {20}T", start):
-        raise InputError(f"{path} is no FITS file: it begins with {start[:16]!r}.")
+        raise InputError(f"{path} is not a FITS file: it begins with {start[:16]!r}.")
     position = 0
     while position == 0 or start == b"XTENSION":
         file.seek(position)

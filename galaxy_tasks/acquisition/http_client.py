@@ -62,7 +62,7 @@ async def open_response(
 ) -> AsyncIterator[httpx.Response]:
     """Yield the response to a GET request, after redirects; its status is 2xx or 416.
 
-    The deadline is that of everything: the name look-up, the connection, all heads and the body.
+    The deadline covers the whole exchange: name look-up, connection, all headers and the body.
 
     Raises:
         RequestError: there is no such response, or its body ends early or too late.

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from unicodedata import normalize
 
-from galaxy_tasks.acquisition.image_names import (
+from galaxy_tasks.acquisition.image_file_rules import (
     IMAGE,
     IMAGE_SUFFIXES,
     OTHER,
@@ -71,7 +71,7 @@ class ImageListing:
         return {normalize("NFC", galaxy_id): name for galaxy_id, name in found.items()}
 
     def describe(self) -> str:
-        """Return the counts as one line, with the names of what is no image."""
+        """Return the counts as one line, with the names of what is not an image."""
         parts = [f"{len(self.images):,} images"]
         if self.ignored:
             parts.append(f"{len(self.ignored):,} ignored ({shorten(sorted(self.ignored))})")

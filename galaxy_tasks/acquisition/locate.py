@@ -7,8 +7,8 @@ from pathlib import Path
 
 from galaxy_tasks.acquisition.catalogue import adapt_release, plan_catalogue, require_image_names
 from galaxy_tasks.acquisition.checksums import hash_content
+from galaxy_tasks.acquisition.image_file_rules import is_hidden
 from galaxy_tasks.acquisition.image_folder import find_image_folders, has_images, list_images
-from galaxy_tasks.acquisition.image_names import is_hidden
 from galaxy_tasks.acquisition.table_rows import require_rows
 from galaxy_tasks.acquisition.tables import TABLE_SUFFIXES, find_table, is_table
 from galaxy_tasks.acquisition.zip_reader import is_zip
@@ -42,7 +42,7 @@ def locate_release(
         raise InputError("No source folder: draw the simulated release first, or set 'source'.")
     folder = Path(source or config.source).expanduser().absolute()
     if not folder.is_dir():
-        raise InputError(f"The source folder {folder} does not exist or is no folder.")
+        raise InputError(f"The source folder {folder} does not exist or is not a folder.")
     release = adapt_release(config)
     catalogue = _locate_catalogue(config, release, folder)
     images = locate_images(config, release, folder)

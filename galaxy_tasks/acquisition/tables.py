@@ -119,7 +119,7 @@ def _read_parquet_header(path: Path) -> Table:
 
 
 def _read_fits_header(path: Path) -> Table:
-    # Astropy takes half a second, which who has no FITS file need not wait.
+    # Importing astropy takes half a second, which only a FITS table is worth.
     from galaxy_tasks.acquisition.fits import read_fits_header
 
     with open_unpacked(path) as file:

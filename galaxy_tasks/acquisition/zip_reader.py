@@ -85,8 +85,8 @@ def list_entries(archive: Path) -> Mapping[str, ZipEntry]:
     """Return the entries of a zip by their paths in it.
 
     Raises:
-        InputError: it is no zip, is damaged, is compressed by a method other than deflate, has two
-            files of one path, or would be refused by `unpack_archives`.
+        InputError: it is not a zip, is damaged, is compressed by a method other than deflate,
+            has two files of one path, or would be refused by `unpack_archives`.
     """
     with name_disk_trouble(archive):
         status = archive.stat()

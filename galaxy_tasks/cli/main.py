@@ -20,7 +20,7 @@ from galaxy_tasks.logs import set_up_logging
 from galaxy_tasks.pipeline.process import read_result, relog_output, run_step
 from galaxy_tasks.pipeline.steps import CLEAN_LABELS
 from galaxy_tasks.pipeline.train import train_networks
-from galaxy_tasks.storage.holdouts import find_latest_holdout
+from galaxy_tasks.storage.latest_holdout import find_latest_holdout
 
 app = typer.Typer(
     help="Galaxy-morphology classifiers from Galaxy Zoo releases.",

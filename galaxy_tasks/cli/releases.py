@@ -155,7 +155,7 @@ def find_files(release: Release, folder: Path) -> FilesOnDisk:
         InputError: the folder does not exist.
     """
     if not folder.is_dir():
-        raise InputError(f"The folder {folder} does not exist or is no folder.")
+        raise InputError(f"The folder {folder} does not exist or is not a folder.")
     own = folder / release.name
     place = own if own.is_dir() else folder
     tables = find_read_tables(release, place)

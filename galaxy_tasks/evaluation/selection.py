@@ -103,7 +103,7 @@ def _check(candidates: Sequence[ScoredCandidate]) -> None:
         )
     name, times = Counter(c.architecture for c in candidates).most_common(1)[0]
     if times > 1:
-        raise InputError(f"Each architecture may stand once. Received: {times} times {name}")
+        raise InputError(f"Each architecture may appear only once. Received: {name} {times} times")
     tests = {(c.evaluation.num_galaxies, c.evaluation.classes) for c in candidates}
     if len(tests) > 1:
         received = ", ".join(

@@ -22,7 +22,7 @@ from galaxy_tasks.labels.crossmatch import chain_places, group_linked, link_equa
 from galaxy_tasks.storage import artifacts, cache_keys
 from galaxy_tasks.storage.artifacts import Artifact
 from galaxy_tasks.storage.content import hash_rows
-from galaxy_tasks.storage.holdouts import find_latest_holdout
+from galaxy_tasks.storage.latest_holdout import find_latest_holdout
 from galaxy_tasks.storage.locks import hold_lock
 
 _logger = logging.getLogger(__name__)

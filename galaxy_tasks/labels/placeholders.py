@@ -171,7 +171,7 @@ def find_copies(
 ) -> ImageCopies:
     """Return which images are copies of each other, and which are placeholders.
 
-    A file that is no image is no placeholder: the preparation rejects and counts it.
+    A file that is not an image is not a placeholder: the preparation rejects and counts it.
 
     Args:
         galaxies: columns release_index and image_name among others.
@@ -223,7 +223,7 @@ def _log_positions(copies: NDArray[np.int64], is_dropped: NDArray[np.bool_]) -> 
     if num_dropped := int(np.count_nonzero(is_dropped)):
         _logger.warning(
             "%s galaxies share their exact position with more than %d others and with more than %s "
-            "of all: it is a placeholder, and they count as without a position.",
+            "of all: it is treated as a placeholder, and their position is ignored.",
             f"{num_dropped:,}",
             MOST_COPIES,
             f"{LARGEST_SHARE:.0%}",
@@ -236,6 +236,6 @@ def _log_image(name: str, count: int, *, is_image: bool | None) -> None:
         None: "they are not matched by it, but stay on one side of the split",
         True: f"more than {LARGEST_SHARE:.0%} of all, so that it is a placeholder; they are "
         "dropped",
-        False: "it is no image, and will be rejected in preparation",
+        False: "it is not an image, and will be rejected in preparation",
     }[is_image]
     _logger.warning("%s images have the content of %s: %s.", f"{count:,}", name, outcome)

@@ -57,7 +57,7 @@ def read_rows(
 
 
 def spark_path(path: Path) -> str:
-    """Return a local path as Spark takes it: this machine's, and no character a wildcard."""
+    """Return a local path as a file:// address for Spark, with its wildcards escaped."""
     return "file://" + re.sub(r"([\\{}\[\]*?])", r"\\\1", str(path.absolute()))
 
 
@@ -152,8 +152,8 @@ def count_written(path: Path) -> int:
 def start_session(name: str, *, cores: int | None = None) -> SparkSession:
     """Return a quiet session: spark-submit's own master where that started us, else this machine.
 
-    GALAXY_SPARK_SECRET is what a standalone cluster knows its own by. It goes no way on which other
-    users of a machine could read it, such as the arguments of spark-submit.
+    GALAXY_SPARK_SECRET authenticates the jobs of a standalone cluster. It is never passed where
+    other users of the machine could read it, such as on spark-submit's command line.
 
     Args:
         name: what Spark calls the application.

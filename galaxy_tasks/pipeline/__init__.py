@@ -1,1 +1,1 @@
-"""One file a task: read artifacts, call the rooms below, publish an artifact."""
+"""One module per task: it reads artifacts, calls the packages below, and publishes an artifact."""

@@ -224,7 +224,7 @@ def count_outcomes(labelled: DataFrame, *, rows_in: int, config: RunConfig) -> d
 
     Raises:
         InputError: no row is kept.
-        RuntimeError: rows in are not kept and dropped together; a fault of this package.
+        RuntimeError: kept and dropped rows do not add up to the rows read: a bug of this package.
     """
     kept, dropped, seen = 0, Counter(), set()
     is_named = F.col("reason").isNull() | (F.col("reason") == vote_rules.IGNORED)
@@ -237,7 +237,7 @@ def count_outcomes(labelled: DataFrame, *, rows_in: int, config: RunConfig) -> d
         else:
             dropped[row["reason"]] += row["count"]
     if rows_in != kept + dropped.total():
-        raise RuntimeError(f"Of {rows_in} rows in, {kept} are kept and dropped are {dropped}")
+        raise RuntimeError(f"{rows_in} rows read are not {kept} kept and {dict(dropped)} dropped")
     for release, part in zip(name_releases(config), config.parts(), strict=True):
         for setting in ("ignored_classes", "class_names"):
             for name in sorted(set(getattr(part, setting)) - {n for r, n in seen if r == release}):

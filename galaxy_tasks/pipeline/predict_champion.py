@@ -29,8 +29,8 @@ from galaxy_tasks.storage import artifacts, cache_keys
 from galaxy_tasks.storage.artifacts import Artifact
 from galaxy_tasks.storage.cache_keys import ReleaseFiles
 from galaxy_tasks.training.device import set_up_device
-from galaxy_tasks.training.model_record import average_orientations
 from galaxy_tasks.training.saved_model import load_classifier
+from galaxy_tasks.training.test_time_augmentation import average_orientations
 
 _BATCH = 64
 _logger = logging.getLogger(__name__)

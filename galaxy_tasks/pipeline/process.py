@@ -2,9 +2,9 @@
 
 TensorFlow must not be initialised before a fork and holds its memory for the life of a process, and
 an Airflow task is a fork of its worker. A freshly executed interpreter has neither problem. It
-stays in the task's process group, so that ending the task ends the step. Where one process alone is
-ended, as the one whose time is up, those below it end by themselves: each reads a pipe that its
-parent holds, and the system closes it when the parent is gone, however it went.
+stays in the task's process group, so that ending the task ends the step. If a process alone is
+killed, on a timeout say, its children exit by themselves: each reads from a pipe that its parent
+holds, and the system closes the pipe when the parent dies, for whatever reason.
 """
 
 import json

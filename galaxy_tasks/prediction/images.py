@@ -21,8 +21,9 @@ from galaxy_tasks.images.settings import ImageSettings
 from galaxy_tasks.images.source import open_images
 from galaxy_tasks.storage import artifacts
 from galaxy_tasks.storage.atomic_io import write_durably
-from galaxy_tasks.training.model_record import ModelRecord, average_orientations, read_record
+from galaxy_tasks.training.model_record import ModelRecord, read_record
 from galaxy_tasks.training.saved_model import load_classifier
+from galaxy_tasks.training.test_time_augmentation import average_orientations
 
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """From images (n, size, size, 3) to probabilities (n, classes)."""

@@ -50,7 +50,7 @@ def run_server(paths: Paths, *, port: int, preset: Preset) -> Iterator[Client]:
         try:
             stack.enter_context(hold_lock(paths.home / "lock", timeout_s=0))
         except ResourceError as error:
-            raise InputError(f"An Airflow already runs here; stop it first. {error}") from None
+            raise InputError(f"Airflow is already running here; stop it first. {error}") from None
         end_leftovers(paths)
         paths.log.write_bytes(b"")
         port = find_free_port(port)

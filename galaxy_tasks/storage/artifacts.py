@@ -54,7 +54,7 @@ class Artifact:
         artifact = Artifact(reference["kind"], reference["key"], Path(reference["path"]))  # pyright: ignore[reportArgumentType]
         if not (artifact.path / MANIFEST).is_file():
             raise InputError(
-                f"{artifact.path} is no published artifact (no {MANIFEST}). "
+                f"{artifact.path} is not a published artifact (no {MANIFEST}). "
                 "Clear the task that makes it and run again."
             )
         return artifact

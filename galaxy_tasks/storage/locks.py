@@ -41,7 +41,7 @@ def hold_lock(
     with path.open("a+") as lock:
         while not _try_lock(lock):
             if timeout_s and not is_logged:
-                _logger.info("%s: waiting for %s, which works on it", path, _read_holder(lock))
+                _logger.info("%s: waiting for %s, which holds the lock", path, _read_holder(lock))
                 is_logged = True
             if time.monotonic() > deadline:
                 raise ResourceError(

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from galaxy_tasks.config import Architecture, RunConfig, parse_config
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.storage.atomic_io import read_json
+from galaxy_tasks.training.test_time_augmentation import average_orientations
 
 WEIGHTS, MODEL, HISTORY = "weights.weights.h5", "model.json", "history.json"
 TEST_PROBABILITIES, TEST_GALAXIES = "test_probabilities.npy", "test_galaxies.parquet"
@@ -68,11 +69,3 @@ def read_test_predictions(
         average_orientations(np.load(folder / TEST_PROBABILITIES), test_time_augmentation),
         pd.read_parquet(folder / TEST_GALAXIES),
     )
-
-
-def average_orientations(probabilities: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-    """Return the mean over the first `count` orientations, or over all where there are fewer.
-
-    Shape: (orientations, n, classes) to (n, classes).
-    """
-    return probabilities[:count].mean(axis=0, dtype=np.float64).astype(np.float32)

@@ -77,7 +77,7 @@ def read_manifest(path: Path) -> Manifest:
     """Return what a manifest holds.
 
     Raises:
-        InputError: it is no TOML, lacks a name, or has settings that RunConfig refuses.
+        InputError: it is not TOML, lacks a name, or has settings that RunConfig refuses.
     """
     document = _read_toml(path)
     unknown = sorted(set(document) - {"name", "settings", "zenodo_concept"})
@@ -115,7 +115,7 @@ def _check_concept(path: Path, document: dict[str, Any]) -> str:
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
         if not path.is_file():
-            raise InputError(f"{show(path)} is no file.")
+            raise InputError(f"{show(path)} is not a file.")
         if path.stat().st_size > _MOST_BYTES:
             raise InputError(
                 f"{show(path)} has more than {_MOST_BYTES} bytes, too many for a manifest."

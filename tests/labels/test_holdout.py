@@ -18,7 +18,7 @@ from galaxy_tasks.labels.holdout import (
 from galaxy_tasks.pipeline.clean_labels import clean_labels
 from galaxy_tasks.pipeline.preprocess_images import preprocess_images
 from galaxy_tasks.storage import artifacts
-from galaxy_tasks.storage.holdouts import find_latest_holdout
+from galaxy_tasks.storage.latest_holdout import find_latest_holdout
 
 
 def clean(spark, config, holdout):

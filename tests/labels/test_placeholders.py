@@ -95,4 +95,4 @@ def test_what_is_no_image_is_left_to_the_preparation_however_often_it_is_there(
     found = find_copies(make_table(names), image_folders=[folder])
     assert not found.is_placeholder.any()
     assert set(found.hashes) == {""}
-    assert "it is no image, and will be rejected" in package_log.text
+    assert "it is not an image, and will be rejected" in package_log.text

@@ -18,7 +18,7 @@ from galaxy_tasks.pipeline.prepare_release import prepare_release
 from galaxy_tasks.pipeline.preprocess_images import preprocess_images
 from galaxy_tasks.pipeline.train import train_network
 from galaxy_tasks.storage.cache_keys import ReleaseFiles
-from galaxy_tasks.storage.holdouts import find_latest_holdout
+from galaxy_tasks.storage.latest_holdout import find_latest_holdout
 
 # Keras hands NumPy a variable whose __array__ knows no 'copy' yet.
 pytestmark = [
@@ -188,7 +188,7 @@ def test_a_champion_whose_model_was_removed_is_passed_over(runs, caplog):
         assert before is not None
         assert before.model.path == models[0]
         assert before.images.key == images
-        assert f"{models[1]} is no published artifact" in caplog.text
+        assert f"{models[1]} is not a published artifact" in caplog.text
     finally:
         hidden.rename(models[1])
 

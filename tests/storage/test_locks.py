@@ -40,7 +40,7 @@ def test_who_waits_logs_for_whom_at_once_and_when_it_gives_up(holder, tmp_path, 
         hold_lock(tmp_path / "lock", timeout_s=0.3),
     ):
         pass
-    assert caplog.messages == [f"{tmp_path / 'lock'}: waiting for {named}, which works on it"]
+    assert caplog.messages == [f"{tmp_path / 'lock'}: waiting for {named}, which holds the lock"]
 
 
 def test_a_process_that_dies_frees_its_lock_and_the_next_is_named(holder, tmp_path):
