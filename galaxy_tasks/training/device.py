@@ -44,11 +44,6 @@ class Device:
     precision: Precision
     is_xla: bool
 
-    @property
-    def is_gpu(self) -> bool:
-        """Whether it is a GPU."""
-        return self.name.startswith("GPU")
-
     def describe(self) -> str:
         """Return one line for the task log."""
         xla = "on" if self.is_xla else "off"
