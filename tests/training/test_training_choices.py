@@ -66,6 +66,13 @@ def test_a_network_trains_as_it_is_told_and_its_record_says_so(train, choices, d
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-2)
 
 
+def test_published_weights_hold_no_state_of_the_optimizer(train):
+    folder = train(**XLA)
+    bytes_of_weights = 4 * read_record(folder).num_parameters
+    (path,) = folder.glob("*.weights.h5")
+    assert bytes_of_weights < path.stat().st_size < 1.1 * bytes_of_weights
+
+
 def test_the_probabilities_of_each_orientation_are_kept(images, train):
     folder = train(**XLA)
     cutouts = np.load(Path(images["path"]) / "images.npy")[-28:]
