@@ -91,8 +91,10 @@ import json, signal, sys
 from galaxy_tasks.logs import set_up_logging
 from galaxy_tasks.pipeline.process import run_step
 set_up_logging()
+class TimeIsUp(BaseException): # as Airflow's is: logging would swallow an Exception
+    pass
 def end(*_):
-    raise TimeoutError("the task's time is up")
+    raise TimeIsUp("the task's time is up")
 signal.signal(signal.SIGUSR1, end)
 run_step("train_network", **json.loads(sys.argv[1]))
 """
