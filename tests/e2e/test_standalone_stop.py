@@ -15,7 +15,7 @@ def end_while_training(standalone):
     wait_for(lambda: "epoch   1/500" in read_log_so_far(standalone, run_id), timeout_s=240)
     command = psutil.Process(standalone.process.pid)
     family = command.children(recursive=True)
-    assert any("train_resnet" in line for line in list_alive(family))
+    assert any("train_network" in line for line in list_alive(family))
 
     standalone.process.send_signal(signal.SIGINT)
 

@@ -174,7 +174,7 @@ def test_a_lost_settings_file_is_told_before_anything_is_changed(stack):
     path = stack.folder / ".env"
     path.rename(stack.folder / "kept.env")
     try:
-        with pytest.raises(AssertionError, match=r"\.env with its password is gone"):
+        with pytest.raises(AssertionError, match=r"\.env with its password is missing"):
             stack.up()
         assert not path.exists()
     finally:

@@ -63,7 +63,7 @@ def test_trainer_goes_on_from_its_last_epoch(stack, undisturbed):
     stack.crash("trainer-cpu")
     assert_same_end(stack, run_id, undisturbed)
     assert stack.task("train_resnet", run_id)["try_number"] == 2
-    assert "Going on after epoch" in stack.log("train_resnet", run_id)
+    assert "Resuming after epoch" in stack.log("train_resnet", run_id)
 
 
 def test_spark_job_outlives_a_spark_worker(stack, undisturbed):
@@ -95,4 +95,4 @@ def test_run_goes_on_after_down_and_up(stack, undisturbed):
     assert not stack.services()
     stack.up()
     assert_same_end(stack, run_id, undisturbed)
-    assert "Going on after epoch" in stack.log("train_resnet", run_id)
+    assert "Resuming after epoch" in stack.log("train_resnet", run_id)
