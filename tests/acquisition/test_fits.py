@@ -184,7 +184,7 @@ def test_a_file_without_one_binary_table_says_what_it_holds(tmp_path):
     with pytest.raises(InputError, match="Found: primary header, binary table T0, binary table T1"):
         read_table_header(several)
     (tmp_path / "t.fits").write_text("id,class\n")
-    with pytest.raises(InputError, match="no FITS file: it begins with b'id,class"):
+    with pytest.raises(InputError, match="not a FITS file: it begins with b'id,class"):
         read_table_header(tmp_path / "t.fits")
 
 

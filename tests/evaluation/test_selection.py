@@ -110,7 +110,7 @@ def test_models_of_other_test_galaxies_are_not_ranked_together():
 
 
 def test_one_architecture_twice_is_refused():
-    with pytest.raises(InputError, match="2 times resnet50"):
+    with pytest.raises(InputError, match="resnet50 2 times"):
         choose_winner([RESNET, RESNET], compare=compare_as(is_distinguishable=True))
 
 

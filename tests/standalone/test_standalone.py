@@ -92,12 +92,14 @@ def test_a_second_start_in_the_same_folder_is_refused(tmp_path):
     ) as other:
         assert other.stdout is not None
         other.stdout.readline()
-        with (
-            pytest.raises(InputError, match="already runs"),
-            server.run_server(Paths(ROOT, tmp_path), port=0, preset="quick"),
-        ):
-            pass
-        other.send_signal(signal.SIGKILL)
+        try:
+            with (
+                pytest.raises(InputError, match="already running"),
+                server.run_server(Paths(ROOT, tmp_path), port=0, preset="quick"),
+            ):
+                pass
+        finally:
+            other.kill()
 
 
 def test_airflow_gets_settings_of_its_own_and_none_of_the_callers(tmp_path, monkeypatch):

@@ -121,7 +121,7 @@ def test_a_killed_writer_frees_the_draft():
 def test_a_reference_to_a_missing_artifact_is_refused():
     reference = publish().as_reference()
     reference["path"] += "x"
-    with pytest.raises(InputError, match="no published artifact"):
+    with pytest.raises(InputError, match="is not a published artifact"):
         artifacts.Artifact.from_reference(reference)
 
 

@@ -90,7 +90,7 @@ def test_a_processor_computes_as_the_settings_say(settings, precision, is_xla):
     arithmetic = precision.removeprefix("mixed_")
     assert json.loads(told) == [precision, is_xla, arithmetic, "float32"]
     assert line.startswith("CPU (")
-    assert line.endswith(f" cores), {precision}, XLA {'on' if is_xla else 'off'}")
+    assert line.endswith(f" cores), tensorflow, {precision}, XLA {'on' if is_xla else 'off'}")
 
 
 @pytest.mark.parametrize(
