@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from fixtures.training_inputs import draw_images
 
-from galaxy_tasks.config import RunConfig
+from galaxy_tasks.config import RunConfig, keras_backend
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.pipeline.process import run_step
 from galaxy_tasks.storage.artifacts import key_of
@@ -103,6 +103,13 @@ def test_an_unknown_backend_is_refused_by_name_before_any_work(monkeypatch):
     assert message in done.stderr
     with pytest.raises(InputError, match=message):
         run_step("evaluate")
+
+
+def test_jax_where_it_is_not_installed_is_refused_with_what_to_do(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    monkeypatch.setitem(sys.modules, "jax", None)  # as if it were not installed
+    with pytest.raises(InputError, match="JAX is not installed. Install it"):
+        keras_backend()
 
 
 def test_a_model_of_another_backend_has_another_key(monkeypatch):
