@@ -1,7 +1,8 @@
 """From evaluations to the winner, or to a tie and the rule that settled it.
 
-The winner is the model with the best macro_f1. Where the paired bootstrap cannot tell the best two
-apart, the difference may be luck of the test set, and the model with fewer parameters wins.
+The winner is the model with the best macro_f1. Where the paired bootstrap cannot tell others apart
+from it, their distance may be luck of the test set, and of them all the one with the fewest
+parameters wins.
 """
 
 from collections import Counter
@@ -43,12 +44,11 @@ class Selection:
     """The winner and why."""
 
     winner: str
-    runner_up: str | None
-    """The other of the best two; it has the higher macro_f1 where a tie was settled by size."""
-    comparison: Comparison | None
-    """The best macro_f1 against the second best; None with a single candidate."""
-    is_tie: bool
-    """Whether the best two could not be told apart."""
+    comparisons: tuple[Comparison, ...]
+    """The best macro_f1 against each of the others, in the order of `rank`."""
+    tied: tuple[str, ...]
+    """The best and all that cannot be told apart from it, in the order of `rank`; empty where it
+    can be told apart from every other."""
     reason: str
     """One or two sentences for people."""
 
@@ -63,35 +63,28 @@ def rank(candidates: Sequence[ScoredCandidate]) -> tuple[ScoredCandidate, ...]:
 
 
 def choose_winner(candidates: Sequence[ScoredCandidate], *, compare: Compare) -> Selection:
-    """Return the winner; `compare` is called once, with the best and the second best.
+    """Return the winner; `compare` is called with the best and each of the others.
 
     Raises:
         InputError: no candidate, two of one name, or not all on the same galaxies and classes.
     """
     _check(candidates)
     best, *others = rank(candidates)
-    if not others:
-        score = best.evaluation.macro_f1
-        return Selection(
-            winner=best.architecture,
-            runner_up=None,
-            comparison=None,
-            is_tie=False,
-            reason=f"{best.architecture} is the only trained model: macro-F1 {score.value:.3f} "
-            f"({score.low:.3f} to {score.high:.3f}).",
-        )
-    second = others[0]
-    comparison = compare(best, second)
-    is_tie = not comparison.is_distinguishable
-    is_upset = is_tie and second.num_parameters < best.num_parameters
-    winner, runner_up = (second, best) if is_upset else (best, second)
-    explain = _explain_tie if is_tie else _explain_lead
+    comparisons = tuple(compare(best, other) for other in others)
+    level = {one.second: one for one in comparisons if not one.is_distinguishable}
+    tied = [best, *(other for other in others if other.architecture in level)]
+    winner = min(tied, key=lambda one: one.num_parameters)
+    if level:
+        reason = _explain_tie(tied, winner, list(level.values()))
+    elif others:
+        reason = _explain_lead(best, others[0], comparisons[0])
+    else:
+        reason = _explain_only(best)
     return Selection(
         winner=winner.architecture,
-        runner_up=runner_up.architecture,
-        comparison=comparison,
-        is_tie=is_tie,
-        reason=explain(winner, runner_up, comparison),
+        comparisons=comparisons,
+        tied=tuple(one.architecture for one in tied) if level else (),
+        reason=reason,
     )
 
 
@@ -117,33 +110,35 @@ def _check(candidates: Sequence[ScoredCandidate]) -> None:
         )
 
 
-def _explain_lead(
-    winner: ScoredCandidate, runner_up: ScoredCandidate, comparison: Comparison
-) -> str:
+def _explain_only(winner: ScoredCandidate) -> str:
+    score = winner.evaluation.macro_f1
     return (
-        f"{winner.architecture} has the best macro-F1, {winner.macro_f1:.3f}, and leads "
-        f"{runner_up.architecture} ({runner_up.macro_f1:.3f}) by {_describe(comparison)}."
+        f"{winner.architecture} is the only trained model: macro-F1 {score.value:.3f} "
+        f"({score.low:.3f} to {score.high:.3f})."
+    )
+
+
+def _explain_lead(best: ScoredCandidate, second: ScoredCandidate, comparison: Comparison) -> str:
+    return (
+        f"{best.architecture} has the best macro-F1, {best.macro_f1:.3f}, and leads "
+        f"{second.architecture} ({second.macro_f1:.3f}) by {_describe(comparison)}."
     )
 
 
 def _explain_tie(
-    winner: ScoredCandidate, runner_up: ScoredCandidate, comparison: Comparison
+    tied: Sequence[ScoredCandidate], winner: ScoredCandidate, comparisons: Sequence[Comparison]
 ) -> str:
-    best, second = (
-        (winner, runner_up) if winner.architecture == comparison.first else (runner_up, winner)
+    best, *others = tied
+    behind = " and ".join(
+        f"{other.architecture} ({other.macro_f1:.3f}), which is behind by {_describe(comparison)}"
+        for other, comparison in zip(others, comparisons, strict=True)
     )
-    if winner.num_parameters < runner_up.num_parameters:
-        rule = (
-            f"has fewer parameters ({format_millions(winner.num_parameters)} against "
-            f"{format_millions(runner_up.num_parameters)})"
-        )
-    else:
-        rule = "has the higher macro-F1, both having as many parameters"
+    sizes = " and ".join(format_millions(one.num_parameters) for one in tied if one is not winner)
     return (
-        f"{best.architecture} ({best.macro_f1:.3f}) and {second.architecture} "
-        f"({second.macro_f1:.3f}) cannot be told apart on {winner.evaluation.num_galaxies:,} "
-        f"test galaxies: their macro-F1 differs by {_describe(comparison)}. "
-        f"{winner.architecture} wins because it {rule}."
+        f"{best.architecture} has the best macro-F1, {best.macro_f1:.3f}, but on "
+        f"{best.evaluation.num_galaxies:,} test galaxies it cannot be told apart from {behind}. "
+        f"Among these {len(tied)}, {winner.architecture} wins because it has the fewest parameters "
+        f"({format_millions(winner.num_parameters)} against {sizes})."
     )
 
 

@@ -31,7 +31,7 @@ def render_leaderboard(
         for row in rows
     ]
     num_galaxies = candidates[0].evaluation.num_galaxies
-    tie = " (a tie)" if selection.is_tie else ""
+    tie = f" (a tie of {len(selection.tied)})" if selection.tied else ""
     return "\n".join(
         [
             f"Leaderboard on {num_galaxies:,} test galaxies, best macro-F1 first "
