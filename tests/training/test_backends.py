@@ -108,7 +108,7 @@ def test_an_unknown_backend_is_refused_by_name_before_any_work(monkeypatch):
 def test_jax_where_it_is_not_installed_is_refused_with_what_to_do(monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     monkeypatch.setitem(sys.modules, "jax", None)  # as if it were not installed
-    with pytest.raises(InputError, match="JAX is not installed. Install it"):
+    with pytest.raises(InputError, match="JAX is not installed"):
         keras_backend()
 
 
