@@ -22,6 +22,8 @@ from galaxy_tasks.report.examples import ExampleGalaxy, choose_examples
 from galaxy_tasks.report.figures import EpochHistory
 from galaxy_tasks.storage.artifacts import Artifact, code_version
 from galaxy_tasks.storage.atomic_io import read_json
+from galaxy_tasks.training.checkpoints import average_stretch
+from galaxy_tasks.training.model_record import HISTORY
 
 NUM_EXAMPLES = 12
 """Galaxies classified correctly, and as many misclassified, that the report shows."""
@@ -97,7 +99,7 @@ def gather_report(
         selection=selection,
         candidates=scored,
         missing_models=missing,
-        histories={c.architecture: read_json(c.artifact.path / "history.json") for c in candidates},
+        histories={c.architecture: read_history(c.artifact.path) for c in candidates},
         examples=_pick_examples(images.path, winner),
         num_rows=cleaned["rows_in"],
         class_counts=_count_by_split(cleaned["classes"]),
@@ -116,6 +118,15 @@ def gather_report(
         code_version=code_version(),
         written=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
     )
+
+
+def read_history(model_folder: Path) -> EpochHistory:
+    """Return a model's history, each record with `mean_val_macro_f1`, by which epochs compare."""
+    history = read_json(model_folder / HISTORY)
+    return [
+        {**record, "mean_val_macro_f1": average_stretch(history[: index + 1], "val_macro_f1")}
+        for index, record in enumerate(history)
+    ]
 
 
 def _describe_test_set(winner: Candidate, labels: Artifact) -> str:

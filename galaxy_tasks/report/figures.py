@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from galaxy_tasks.errors import InputError
 
 EpochHistory = Sequence[Mapping[str, Any]]
-"""One record an epoch: epoch, loss, val_loss, accuracy, val_accuracy, val_macro_f1, …"""
+"""One record an epoch: epoch, loss, val_loss, accuracy, val_accuracy, val_macro_f1, its mean over
+up to five epochs as mean_val_macro_f1, is_kept, …"""
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ class Panel:
 
     title: str
     curves: tuple[Curve, ...]
-    has_best: bool = False
+    has_kept: bool = False
+    """Whether a dot marks the epoch whose weights are kept."""
 
 
 LOSS_PANEL = Panel(
@@ -89,9 +91,10 @@ SCORE_PANEL = Panel(
     (
         Curve("accuracy", _TRAINING, "--"),
         Curve("val_accuracy", _VALIDATION),
-        Curve("val_macro_f1", _MACRO_F1),
+        Curve("val_macro_f1", _MACRO_F1, ":"),
+        Curve("mean_val_macro_f1", _MACRO_F1),
     ),
-    has_best=True,
+    has_kept=True,
 )
 
 
@@ -106,13 +109,9 @@ class Drawing:
     """The text alternative."""
 
 
-def find_best_epoch(history: EpochHistory) -> Mapping[str, Any] | None:
-    """Return the record that `is_kept`, else the first with the highest val_macro_f1, or None."""
-    kept = next((record for record in history if record.get("is_kept")), None)
-    if kept is not None:
-        return kept
-    scored = [record for record in history if _number(record, "val_macro_f1") is not None]
-    return max(scored, key=lambda record: record["val_macro_f1"]) if scored else None
+def find_kept_epoch(history: EpochHistory) -> Mapping[str, Any]:
+    """Return the record of the epoch whose weights are the model's."""
+    return next(record for record in history if record["is_kept"])
 
 
 def find_limits(histories: Sequence[EpochHistory], panel: Panel) -> tuple[float, float]:
@@ -173,9 +172,9 @@ def _draw(history: EpochHistory, panel: Panel, limits: tuple[float, float]) -> F
             linewidth=1.8,
             marker="o" if len(epochs) < 3 else None,
         )
-    best = find_best_epoch(history)
-    if panel.has_best and best is not None:
-        axes.plot([best["epoch"]], [best["val_macro_f1"]], "o", color=_MACRO_F1, markersize=6)
+    if panel.has_kept:
+        kept = find_kept_epoch(history)
+        axes.plot([kept["epoch"]], [kept["mean_val_macro_f1"]], "o", color=_MACRO_F1, markersize=6)
     _dress(axes, panel.title, limits)
     return figure
 

@@ -22,7 +22,7 @@ from galaxy_tasks.report.figures import (
     EpochHistory,
     draw_curves,
     encode_jpeg_url,
-    find_best_epoch,
+    find_kept_epoch,
     find_limits,
 )
 from galaxy_tasks.report.settings_table import list_settings
@@ -90,8 +90,7 @@ def _draw_all_curves(
         {
             "architecture": name,
             "epochs": len(history),
-            "best": find_best_epoch(history),
-            "last": history[-1],
+            "kept": find_kept_epoch(history),
             "panels": [
                 draw_curves(
                     history,

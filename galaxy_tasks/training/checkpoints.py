@@ -7,7 +7,7 @@ JSON file is replaced in one rename, and only then are old archives removed: a k
 leaves a checkpoint that is whole. Keras's BackupAndRestore writes in place and keeps less.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
@@ -27,6 +27,11 @@ SMOOTHING_EPOCHS = 5
 """Epochs whose mean macro-F1 is compared. Of a rare class validation has a handful of galaxies, and
 one of them moves a single epoch's macro-F1 by several points: the best of many epochs would be the
 luckiest."""
+
+
+def average_stretch(history: Sequence[Mapping[str, float]], score: str) -> float:
+    """Return the mean of a score over the stretch of epochs that ends a history."""
+    return fmean(record[score] for record in history[-SMOOTHING_EPOCHS:])
 
 
 @dataclass(frozen=True)
@@ -60,9 +65,8 @@ class TrainingState:
             seconds=self.seconds + record["seconds"],
             history=(*self.history, record),
         )
-        stretch = done.history[-SMOOTHING_EPOCHS:]
-        macro_f1 = fmean(one["val_macro_f1"] for one in stretch)
-        loss = fmean(one["val_loss"] for one in stretch)
+        macro_f1 = average_stretch(done.history, "val_macro_f1")
+        loss = average_stretch(done.history, "val_loss")
         if not self.is_better(macro_f1=macro_f1, loss=loss):
             return done
         return replace(done, best_epoch=done.epoch, best_macro_f1=macro_f1, best_loss=loss)

@@ -21,7 +21,9 @@ from galaxy_tasks.formatting import format_duration
 from galaxy_tasks.networks.classifier import build_classifier, predict_probabilities
 from galaxy_tasks.releases.morphology import is_handed
 from galaxy_tasks.training.checkpoints import (
+    SMOOTHING_EPOCHS,
     TrainingState,
+    average_stretch,
     load_best,
     load_checkpoint,
     save_checkpoint,
@@ -148,13 +150,12 @@ class Fitting:
         self._start_from(state)
         while not self._is_finished(state):
             state = self._run_epoch(state)
-            _logger.info(_describe_epoch(state, self.config))
+            _logger.info(describe_epoch(state, epochs=self.config.epochs))
         if state.epoch < self.config.epochs:
             _logger.info(
-                "Stopped after %d epochs without improvement in validation macro-F1. Best: epoch "
-                "%d.",
+                "Stopped after %d epochs without a better mean of %d validation macro-F1.",
                 self.config.early_stopping_patience_epochs,
-                state.best_epoch,
+                SMOOTHING_EPOCHS,
             )
         return state
 
@@ -227,17 +228,14 @@ def _halve(batch_size: int, error: Exception) -> int:
     return halved
 
 
-def _describe_epoch(state: TrainingState, config: RunConfig) -> str:
-    """Return the log line of the last epoch."""
-    record = state.history[-1]
-    left_s = (config.epochs - state.epoch) * state.seconds / state.epoch
-    best = " (best)" if state.best_epoch == state.epoch else ""
+def describe_epoch(state: TrainingState, *, epochs: int) -> str:
+    """Return the log line of the last epoch: at most 120 characters, what decides first."""
+    record, left_s = state.history[-1], (epochs - state.epoch) * state.seconds / state.epoch
+    mean = average_stretch(state.history, "val_macro_f1")
+    stretch = f"mean of {min(len(state.history), SMOOTHING_EPOCHS)}"
+    best = ", best" if state.best_epoch == state.epoch else ""
     return (
-        f"epoch {state.epoch:3d}/{config.epochs}  "
-        f"train: loss {record['loss']:.4f} accuracy {record['accuracy']:.4f} "
-        f"macro-F1 {record['macro_f1']:.4f}  "
-        f"validation: loss {record['val_loss']:.4f} accuracy {record['val_accuracy']:.4f} "
-        f"macro-F1 {record['val_macro_f1']:.4f}{best}  "
-        f"{record['images_per_s']:.1f} images/s  {record['seconds']:.1f} s, "
-        f"at most {format_duration(left_s)} left, learning rate {record['learning_rate']:.2e}"
+        f"epoch {state.epoch:3d}/{epochs}  validation macro-F1 {mean:.3f} ({stretch}{best}), "
+        f"{record['val_macro_f1']:.3f} now; up to {format_duration(left_s)} left; "
+        f"loss {record['val_loss']:.3f}, train {record['loss']:.3f}"
     )

@@ -12,28 +12,19 @@ from galaxy_tasks.report.figures import (
     SCORE_PANEL,
     draw_curves,
     encode_jpeg_url,
-    find_best_epoch,
     find_limits,
 )
 
+SCORES = ("epoch", "loss", "val_loss", "val_accuracy", "val_macro_f1", "mean_val_macro_f1")
 HISTORY = [
-    {"epoch": 1, "loss": 2.0, "val_loss": 3.0, "val_accuracy": 0.4, "val_macro_f1": 0.3},
-    {"epoch": 2, "loss": 1.0, "val_loss": 1.5, "val_accuracy": 0.7, "val_macro_f1": 0.6},
-    {"epoch": 3, "loss": 0.5, "val_loss": 2.0, "val_accuracy": 0.6, "val_macro_f1": 0.6},
+    {**dict(zip(SCORES, values, strict=True)), "is_kept": values[0] == 3}
+    for values in (
+        (1, 2.0, 3.0, 0.4, 0.3, 0.3),
+        (2, 1.0, 1.5, 0.7, 0.6, 0.45),
+        (3, 0.5, 2.0, 0.6, 0.6, 0.5),
+    )
 ]
 BROKEN = [{"epoch": 1, "loss": float("nan"), "val_macro_f1": None}]
-
-
-def test_the_best_epoch_is_the_first_with_the_highest_macro_f1():
-    best = find_best_epoch(HISTORY)
-    assert best is not None
-    assert best["epoch"] == 2
-    assert find_best_epoch([*HISTORY, {"epoch": 99, "is_kept": True}]) == {
-        "epoch": 99,
-        "is_kept": True,
-    }
-    assert find_best_epoch(BROKEN) is None
-    assert find_best_epoch([]) is None
 
 
 def test_limits_hold_the_curves_of_all_models_and_pass_over_missing_values():

@@ -44,7 +44,11 @@ def images(tmp_path, monkeypatch) -> artifacts.Artifact:
 @pytest.fixture
 def candidate(images) -> Candidate:
     """A network that is right but for one galaxy."""
-    history = [{"epoch": 1, "loss": 0.5, "val_loss": 0.6}]
+    scores = {"loss": 0.5, "val_loss": 0.6}
+    history = [
+        {"epoch": n, **scores, "val_macro_f1": value, "is_kept": n == 3}
+        for n, value in enumerate((0.5, 0.9, 0.7), start=1)
+    ]
     model = publish("models", {}, lambda folder: write_json(folder / "history.json", history))
     record = ModelRecord(
         architecture="resnet18",
@@ -91,9 +95,13 @@ def test_the_report_shows_what_the_artifacts_hold_and_which_code_made_it(
     assert inputs.dropped == {"malformed": 50}
     assert [one.file for one in inputs.rejected_images] == ["g40.jpg"]
     assert "; 3 of the labelled test galaxies" in inputs.artifacts["test set"]
+    means = [record["mean_val_macro_f1"] for record in inputs.histories["resnet18"]]
+    assert means == pytest.approx([0.5, 0.7, 0.7])
     assert inputs.hardware["training"] == "CPU (drawn)"
     assert inputs.times_s == {"training resnet18": 60.0}
     wrong = [galaxy for galaxy in inputs.examples if galaxy.label != galaxy.prediction]
     assert [galaxy.galaxy_id for galaxy in wrong] == ["g7"]
     assert len(inputs.examples) == 13
-    assert "Made by galaxy-morphology 0.1.0+abc1234, " in render_report(inputs)
+    page = render_report(inputs)
+    assert "Made by galaxy-morphology 0.1.0+abc1234, " in page
+    assert "kept: epoch 3, where the mean of validation macro-F1 is best: 0.700 (of " in page
