@@ -21,6 +21,7 @@ from galaxy_tasks.pipeline.process import read_result, relog_output, run_step
 from galaxy_tasks.pipeline.steps import CLEAN_LABELS
 from galaxy_tasks.pipeline.train import train_networks
 from galaxy_tasks.storage.latest_holdout import find_latest_holdout
+from galaxy_tasks.surroundings import pin_surroundings
 
 app = typer.Typer(
     help="Galaxy-morphology classifiers from Galaxy Zoo releases.",
@@ -33,6 +34,7 @@ app.add_typer(releases_app, name="releases")
 
 def main() -> None:
     """Run the command; what goes wrong becomes a message and an exit code, no traceback."""
+    pin_surroundings()
     set_up_logging()
     try:
         keras_backend()  # a wrong one is refused before any work

@@ -18,6 +18,7 @@ from galaxy_tasks.logs import set_up_logging
 from galaxy_tasks.standalone.paths import USER, Paths
 from galaxy_tasks.standalone.server import run_server
 from galaxy_tasks.standalone.workflow import Interrupted, Workflow
+from galaxy_tasks.surroundings import pin_surroundings
 
 EXIT_INTERRUPTED = 130
 
@@ -76,6 +77,7 @@ def count_gpu_slots() -> int:
 
 def main() -> None:
     """Run the command; what goes wrong becomes a message and an exit code, no traceback."""
+    pin_surroundings()
     set_up_logging()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)

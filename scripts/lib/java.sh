@@ -1,16 +1,17 @@
 # Finds or installs Java 17 or newer, which Spark needs. Sourced by the scripts, after environment.sh.
 # shellcheck shell=bash
 
-# make_java: exports JAVA_HOME; installs a runtime if there is none.
+# make_java: exports JAVA_HOME; installs a runtime if there is none. Only root installs it for the
+# machine: to others `sudo` is a question of the machine's administrator.
 make_java() {
   use_java || {
-    install_java_package || true
-    use_java
+    [[ $(id -u) == 0 ]] && { install_java_package || true; } && use_java
   } || {
     install_private_java || true
     use_java
-  } || fail "Spark needs Java 17 or newer, which was not found and could not be installed." \
-    "Install it (Debian: apt-get install default-jre-headless) or set JAVA_HOME, and run this again."
+  } || fail "Spark needs Java 17 or newer, which was not found and could not be installed. Install it" \
+    "(Debian: apt-get install default-jre-headless; Fedora: dnf install java-21-openjdk-headless;" \
+    "macOS: brew install openjdk@21) or set JAVA_HOME, and run this again."
 }
 
 use_java() {
@@ -59,7 +60,7 @@ as_root() {
 
 install_private_java() {
   say "Installing a Java runtime into $PROJECT/.java."
-  "$PYTHON" -m pip install --quiet --disable-pip-version-check --require-hashes \
+  PIP_USER=0 "$PYTHON" -m pip install --quiet --disable-pip-version-check --require-hashes \
     --requirement "$PROJECT/scripts/lib/requirements-java.lock" &&
     "$PYTHON" -c 'import jdk, sys; jdk.install("21", jre=True, path=sys.argv[1])' "$PROJECT/.java" \
       >/dev/null 2>&1 # fails without a network; make_java then says what to do

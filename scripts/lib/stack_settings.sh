@@ -39,7 +39,7 @@ change_env() {
   file=$(readlink -f "$ENV_FILE")
   "$@" <"$file" >"$file.new" || fail "$file could not be changed."
   # Root leaves the file to its owner.
-  (($(id -u))) || chown --reference "$file" "$file.new"
+  (($(id -u))) || chown "$(ls -nd "$file" | awk '{ print $3 ":" $4 }')" "$file.new"
   mv "$file.new" "$file"
 }
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from galaxy_tasks.surroundings import UTF_8
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -27,6 +29,38 @@ def run_bash(project, program, **environment):
     )
 
 
+@pytest.mark.parametrize("name", ["my galaxies", "größe", "日本 (2)", "a&b=c@d+e~f"])
+def test_a_folder_with_blanks_and_letters_of_any_language_is_accepted(tmp_path, name):
+    answer = run_bash(tmp_path / name, 'echo "$PROJECT"', LC_ALL="C")
+    assert (answer.stdout, answer.stderr) == (f"{tmp_path / name}\n", "")
+
+
+@pytest.mark.parametrize("script", ["run", "up", "check", "test", "lock"])
+def test_a_folder_that_would_be_taken_apart_is_refused_before_anything_is_installed(
+    tmp_path, script
+):
+    for name in ("it's", "the:sky", 'a"b', "a\nb", "[old]", "50%", "$HOME"):
+        scripts = tmp_path / name / "scripts"
+        shutil.copytree(ROOT / "scripts", scripts)
+        answer = subprocess.run(
+            ["bash", scripts / script], capture_output=True, text=True, check=False
+        )
+        assert answer.returncode == 1
+        assert answer.stderr.startswith("ERROR: The folder of this project must have no quotes,")
+        assert "nothing was installed" in answer.stderr
+        assert [path.name for path in (tmp_path / name).iterdir()] == ["scripts"]
+
+
+def test_the_users_own_python_and_locale_have_no_say(tmp_path):
+    answer = run_bash(
+        tmp_path,
+        'cd scripts; echo "${PYTHONPATH:-none} ${PYTHONHOME:-none} $LC_ALL"',
+        **{"PYTHONPATH": "/opt/a", "PYTHONHOME": "/opt/b", "LC_ALL": "tr_TR"},
+        CDPATH=str(tmp_path),
+    )
+    assert answer.stdout == f"none none {UTF_8}\n", answer.stderr
+
+
 def test_an_environment_whose_making_was_interrupted_is_made_anew_and_a_whole_one_kept(tmp_path):
     venv.create(tmp_path / ".venv", with_pip=False)
     left = tmp_path / ".venv" / ".installed-cpu"
@@ -43,6 +77,61 @@ def test_an_environment_whose_making_was_interrupted_is_made_anew_and_a_whole_on
     again = run_bash(tmp_path, "make_venv")
     assert (again.returncode, again.stderr) == (0, "")
     assert left.exists()
+
+    (tmp_path / ".venv").rename(tmp_path / "moved")
+    shutil.copytree(ROOT / "scripts", tmp_path / "place" / "scripts")
+    (tmp_path / "moved").rename(tmp_path / "place" / ".venv")
+    elsewhere = run_bash(tmp_path / "place", "make_venv")
+    assert "Making a virtual environment" in elsewhere.stderr  # the old one runs the old code
+
+
+PIP_CONF = """
+[global]
+index-url = https://mirror.example/simple
+extra-index-url =
+    https://one.example/simple
+    https://two.example/simple
+cert = /etc/our-authority.pem
+[install]
+trusted-host = mirror.example
+"""
+
+
+def test_uv_gets_what_pip_is_configured_to_use_wherever_that_stands(tmp_path):
+    (tmp_path / "pip.conf").write_text(PIP_CONF)
+    cleared = ("PIP_", "UV_", "SSL_", "HTTP_", "HTTPS_")
+    environment = {n: v for n, v in os.environ.items() if not n.upper().startswith(cleared)}
+    environment |= {"PIP_CONFIG_FILE": str(tmp_path / "pip.conf"), "PIP_PROXY": "http://proxy:3128"}
+    command = [sys.executable, ROOT / "scripts" / "lib" / "uv_settings.py"]
+
+    def ask(**more):
+        answer = subprocess.run(
+            command, env={**environment, **more}, capture_output=True, text=True, check=True
+        )
+        return set(answer.stdout.splitlines())
+
+    told = ask()
+    assert {
+        "export UV_DEFAULT_INDEX=https://mirror.example/simple",
+        "export UV_INDEX='https://one.example/simple https://two.example/simple'",
+        "export UV_INDEX_STRATEGY=unsafe-best-match",
+        "export UV_INSECURE_HOST=mirror.example",
+        "export SSL_CERT_FILE=/etc/our-authority.pem",
+        "export HTTPS_PROXY=http://proxy:3128",
+    } <= told
+    kept = ask(UV_DEFAULT_INDEX="https://ours.example", https_proxy="http://ours")
+    assert [line for line in kept if "DEFAULT_INDEX" in line or "HTTPS_PROXY" in line] == []
+
+
+def test_a_checkout_of_windows_git_has_lines_that_bash_reads():
+    listed = subprocess.run(
+        ["git", "check-attr", "eol", "text", "--", "scripts/run", "docker/init.sh"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if listed.returncode:
+        pytest.skip("this is no clone")
+    lines = listed.stdout.splitlines()
+    assert [line.rpartition(": ")[2] for line in lines] == ["lf", "auto"] * 2
 
 
 def test_tests_are_run_where_no_package_can_be_installed(tmp_path):
