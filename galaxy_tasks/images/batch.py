@@ -45,7 +45,7 @@ REJECTED_LIST = "rejected.csv"
 
 _MANIFEST_COLUMNS = (
     *("galaxy_id", "label", "label_index", "split"),
-    *("source_file", "sha256", "width_px", "height_px"),
+    *("source_file", "sha256", "width_px", "height_px", "colours"),
 )
 _REJECTED_COLUMNS = ("galaxy_id", "source_file", "reason", "detail")
 _CHUNK_IMAGES = 64
@@ -55,6 +55,7 @@ _OUTCOME_SCHEMA = pa.schema(
         "sha256": pa.string(),
         "width_px": pa.int32(),
         "height_px": pa.int32(),
+        "colours": pa.string(),
         "reason": pa.string(),
         "detail": pa.string(),
     }

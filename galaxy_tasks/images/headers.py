@@ -3,7 +3,8 @@
 A file of a few kilobytes can claim a billion pixels, and a decoder allocates what is claimed; a
 file that lost its end can decode to a picture that is half grey. Both are found here, within
 microseconds; damage before the end is found when the file is decoded (`decoder`).
-Formats: JPEG (ITU-T T.81, annex B) and PNG (W3C PNG, third edition, chapter 5).
+Formats: JPEG (ITU-T T.81, annex B), PNG (W3C PNG, third edition, chapter 5), and those of
+`pillow_files`.
 """
 
 import stat
@@ -11,19 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from galaxy_tasks.errors import InputError
+from galaxy_tasks.images import pillow_files
+from galaxy_tasks.images.rejected import RejectedImage
 
-Reason = Literal[
-    "missing",  # no such file
-    "unreadable",  # no permission, or no regular file
-    "empty",  # no bytes at all
-    "not_an_image",  # neither JPEG nor PNG
-    "truncated",  # the end is missing
-    "wrong_channels",  # not three colours of 8 bits
-    "too_large",  # larger than max_source_side_px
-    "undecodable",  # damaged inside
-]
-"""Why an image can be refused."""
+PLAIN = "8-bit colour"
+"""Colours that need no conversion."""
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_COLOURS = {
@@ -33,36 +26,33 @@ _PNG_COLOURS = {
     4: "greyscale + alpha",
     6: "colour + alpha",
 }
+_JPEG_COLOURS = {1: "greyscale", 3: "colour"}
+_OTHER_STARTS = (
+    (b"GIF8", "a GIF"),
+    (b"BM", "a BMP"),
+    (b"SIMPLE  =", "FITS data, whose brightness is still to be scaled"),
+    (b"<", "a web page or other markup"),
+    (b"PK\3\4", "a zip"),
+    (b"\x1f\x8b", "a gzip archive"),
+)
 _JPEG_SIZE_MARKERS = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_WITHOUT_LENGTH = {0x00, 0x01, *range(0xD0, 0xD8)}
 _JPEG_START_OF_SCAN, _JPEG_END = 0xDA, 0xD9
-
-
-class RejectedImage(InputError):  # noqa: N818 - the word of tables and reports
-    """An image cannot be used; `reason` says why in a word, `detail` what was found."""
-
-    def __init__(self, reason: Reason, detail: str) -> None:
-        """Keep reason and detail apart, for tables."""
-        super().__init__(reason, detail)
-        self.reason = reason
-        self.detail = detail
-
-    def __str__(self) -> str:
-        """Return both as one line."""
-        return f"{self.reason}: {self.detail}"
 
 
 @dataclass(frozen=True)
 class ImageHeader:
     """Format and size of an image, as its file claims them."""
 
-    format: Literal["jpeg", "png"]
+    format: Literal["jpeg", "png", "tiff", "webp"]
     width_px: int
     height_px: int
+    colours: str
+    """PLAIN, or what `colours.convert_colours` converts: '16-bit greyscale + alpha'."""
 
 
 def read_header(data: bytes, *, max_side_px: int) -> ImageHeader:
-    """Return what a whole colour JPEG or PNG file claims to be.
+    """Return what a whole JPEG, PNG, TIFF or WebP file claims to be.
 
     Raises:
         RejectedImage: for every Reason but the first two; 'undecodable' here means a broken header.
@@ -73,8 +63,10 @@ def read_header(data: bytes, *, max_side_px: int) -> ImageHeader:
         header = _read_jpeg(data)
     elif data.startswith(_PNG_START):
         header = _read_png(data)
+    elif data.startswith(pillow_files.STARTS):
+        header = _read_with_pillow(data)
     else:
-        raise RejectedImage("not_an_image", f"neither JPEG nor PNG, begins with {data[:16]!r}")
+        raise RejectedImage("not_an_image", _name_other(data))
     size = f"{header.width_px}×{header.height_px} px"
     if max(header.width_px, header.height_px) > max_side_px:
         raise RejectedImage(
@@ -91,12 +83,14 @@ def _read_jpeg(data: bytes) -> ImageHeader:
     if len(segment) < 10 or data.rfind(b"\xff\xd9", position) < 0:
         raise RejectedImage("truncated", f"JPEG without its end marker after {len(data)} bytes")
     bits, channels = segment[4], segment[9]
-    if channels != 3 or bits != 8:
-        raise RejectedImage("wrong_channels", f"JPEG with {channels} channel(s) of {bits} bits")
+    if channels not in _JPEG_COLOURS or bits != 8:
+        what = "CMYK, the colours of print," if channels == 4 else f"{channels} channel(s)"
+        raise RejectedImage("unsupported", f"JPEG with {what} of {bits} bits: save 8 bits of RGB")
     return ImageHeader(
         "jpeg",
         width_px=int.from_bytes(segment[7:9], "big"),
         height_px=int.from_bytes(segment[5:7], "big"),
+        colours=f"8-bit {_JPEG_COLOURS[channels]}",
     )
 
 
@@ -124,14 +118,35 @@ def _read_png(data: bytes) -> ImageHeader:
         raise RejectedImage("truncated", f"PNG without its end chunk after {len(data)} bytes")
     if data[12:16] != b"IHDR":
         raise RejectedImage("undecodable", "PNG that does not begin with its header chunk")
-    bits, colours = data[24], _PNG_COLOURS.get(data[25], f"colour type {data[25]}")
-    if colours != "colour" or bits != 8:
-        raise RejectedImage("wrong_channels", f"PNG with {colours} of {bits} bits")
+    bits, colours = data[24], _PNG_COLOURS.get(data[25])
+    if colours is None:
+        raise RejectedImage("undecodable", f"PNG of the unknown colour type {data[25]}")
+    chunks = data[33 : data.find(b"IDAT", 33)]
+    if b"acTL" in chunks:
+        raise RejectedImage("unsupported", "PNG with several pictures (animated), not one")
+    if b"tRNS" in chunks and colours == "greyscale":  # OpenCV would pass over it
+        raise RejectedImage("unsupported", "PNG with a transparent grey: save an alpha channel")
     return ImageHeader(
         "png",
         width_px=int.from_bytes(data[16:20], "big"),
         height_px=int.from_bytes(data[20:24], "big"),
+        colours=f"{bits}-bit {colours}",
     )
+
+
+def _read_with_pillow(data: bytes) -> ImageHeader:
+    image, colours = pillow_files.open_file(data)
+    width_px, height_px = image.size
+    return ImageHeader(image.format.lower(), width_px, height_px, colours)
+
+
+def _name_other(data: bytes) -> str:
+    """Return what a file is that is not read, or how it begins."""
+    found = next((name for start, name in _OTHER_STARTS if data.startswith(start)), None)
+    if data[4:8] == b"ftyp":
+        found = "HEIC or AVIF"
+    what = found or f"begins with {data[:16]!r}"
+    return f"{what}; an image must be JPEG, PNG, TIFF or WebP"
 
 
 def read_image_file(path: Path, *, max_side_px: int) -> bytes:

@@ -6,7 +6,7 @@ largest such step that leaves enough pixels is taken, and what remains is a chea
 From 424 to 224 px this is almost three times as fast as decoding in full and averaging areas, and
 differs from it by half a grey level, root mean square (benchmarks/image_preparation.py).
 
-Pixels are taken as stored: an EXIF orientation is not applied.
+Pixels are taken as stored: an EXIF orientation is not applied. Colours are converted by `colours`.
 """
 
 import functools
@@ -18,8 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galaxy_tasks.errors import InputError
+from galaxy_tasks.images.colours import convert_colours
 from galaxy_tasks.images.decoder import catch_damage
-from galaxy_tasks.images.headers import ImageHeader, RejectedImage, read_header
+from galaxy_tasks.images.headers import ImageHeader, read_header
+from galaxy_tasks.images.pillow_files import read_pixels
+from galaxy_tasks.images.rejected import RejectedImage
 from galaxy_tasks.images.settings import ImageSettings
 
 OPENCV_VERSION = cv2.__version__
@@ -42,14 +45,14 @@ costs about a thousand times a Gaussian filter: 0.1 s for an image of 224 px."""
 
 
 def prepare_image(data: bytes, settings: ImageSettings) -> NDArray[np.uint8]:
-    """Return the network input made from the content of a JPEG or PNG file.
+    """Return the network input made from the content of an image file.
 
     The central square of `crop_fraction` of the shorter side is scaled about its centre to
     (image_size_px, image_size_px, 3), red first, and then denoised.
 
     Raises:
-        RejectedImage: the content is no whole colour image of an allowed size; its `reason` is a
-            `headers.Reason`.
+        RejectedImage: the content is no whole image of an allowed size and of colours that can be
+            converted; its `reason` is a `rejected.Reason`.
         InputError: the settings ask for OpenCL, and OpenCV finds no device.
     """
     header = read_header(data, max_side_px=settings.max_source_side_px)
@@ -119,19 +122,27 @@ def _divides(reduction: int, header: ImageHeader) -> bool:
 
 def _decode(data: bytes, header: ImageHeader, reduction: int) -> Any:
     """Return the pixels, blue first, shrunk by `reduction`; sides are rounded up."""
+    if header.format in ("tiff", "webp"):
+        pixels, damage = read_pixels(data), ""
+    else:
+        pixels, damage = _decode_with_opencv(data, header, reduction)
+    expected = (-(-header.height_px // reduction), -(-header.width_px // reduction))
+    if damage or pixels is None or pixels.shape[:2] != expected:
+        found = f"({header.width_px}×{header.height_px} px): {damage or 'it cannot be read'}"
+        raise RejectedImage("undecodable", f"the content is damaged {found}")
+    return convert_colours(pixels)
+
+
+def _decode_with_opencv(data: bytes, header: ImageHeader, reduction: int) -> tuple[Any, str]:
+    """Return the pixels of a JPEG or PNG, of whatever colours, and what is damaged."""
     flags = _REDUCED_DECODING.get(reduction, cv2.IMREAD_COLOR) | cv2.IMREAD_IGNORE_ORIENTATION
+    if header.format == "png":
+        flags = cv2.IMREAD_UNCHANGED
     content = np.frombuffer(data, np.uint8)
     try:
-        pixels, damage = catch_damage(lambda: cv2.imdecode(content, flags))
+        return catch_damage(lambda: cv2.imdecode(content, flags))
     except cv2.error as error:
         raise RejectedImage("undecodable", f"OpenCV: {error.err}") from None
-    expected = (-(-header.height_px // reduction), -(-header.width_px // reduction), 3)
-    if pixels is None or pixels.shape != expected:
-        damage = damage or "OpenCV cannot read it"
-    if damage:
-        size = f"{header.width_px}×{header.height_px} px"
-        raise RejectedImage("undecodable", f"the content is damaged ({size}): {damage}")
-    return pixels
 
 
 def _scale(pixels: Any, header: ImageHeader, reduction: int, settings: ImageSettings) -> Any:

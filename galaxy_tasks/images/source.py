@@ -7,7 +7,8 @@ from pathlib import Path
 from galaxy_tasks.acquisition.image_folder import ImagePlace
 from galaxy_tasks.acquisition.zip_reader import ZipEntry, ZipReader, is_zip
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.images.headers import RejectedImage, check_size, read_image_file
+from galaxy_tasks.images.headers import check_size, read_image_file
+from galaxy_tasks.images.rejected import RejectedImage
 
 ReadImage = Callable[[str], bytes]
 

@@ -2,11 +2,14 @@
 
 import logging
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+
+from galaxy_tasks.images.headers import PLAIN
 
 _LISTED_REJECTIONS = 20
 _LISTED_SIZES = 5
@@ -50,6 +53,8 @@ class PreparationSummary:
     prepared: int
     rejected: int
     rejected_by_reason: dict[str, int]
+    converted: dict[str, int]
+    """Prepared images by their colours, other than 8-bit colour."""
     source_sizes: SourceSizes
 
     @staticmethod
@@ -59,7 +64,8 @@ class PreparationSummary:
             galaxies=len(manifest) + len(rejected),
             prepared=len(manifest),
             rejected=len(rejected),
-            rejected_by_reason=count_reasons(rejected),
+            rejected_by_reason=_count(rejected["reason"]),
+            converted=count_converted(manifest["colours"].to_pylist()),
             source_sizes=SourceSizes.measure(manifest["width_px"], manifest["height_px"]),
         )
 
@@ -71,8 +77,9 @@ class PreparationSummary:
             f"{self.galaxies:,}",
             f"{self.prepared:,}",
             f"{self.rejected:,}",
-            _format_reasons(self.rejected_by_reason),
+            _format_counts(self.rejected_by_reason),
         )
+        log_converted(self.converted)
         sizes = self.source_sizes
         _logger.info(
             "Source sizes (smallest / median / largest): width "
@@ -99,7 +106,7 @@ def describe_rejections(rejected: pa.Table, *, total: int, problem: str, list_fi
     ]
     if rejected.num_rows > len(rows):
         lines.append(f"  … and {rejected.num_rows - len(rows):,} more")
-    reasons = _format_reasons(count_reasons(rejected))
+    reasons = _format_counts(_count(rejected["reason"]))
     return "\n".join(
         [
             problem,
@@ -112,11 +119,22 @@ def describe_rejections(rejected: pa.Table, *, total: int, problem: str, list_fi
     )
 
 
-def count_reasons(rejected: pa.Table) -> dict[str, int]:
-    """Return the number of refused images by reason, the most frequent first."""
-    counts = Counter(rejected["reason"].to_pylist())
+def count_converted(colours: Iterable[str]) -> dict[str, int]:
+    """Return how many images have which colours, of those that are not `PLAIN`."""
+    return _count(each for each in colours if each != PLAIN)
+
+
+def log_converted(converted: dict[str, int]) -> None:
+    """Log how many images of which colours were converted, if any."""
+    if converted:
+        _logger.info("Converted to %s by docs/images.md: %s", PLAIN, _format_counts(converted))
+
+
+def _count(values: Iterable[object]) -> dict[str, int]:
+    """Return how often each occurs, the most frequent first."""
+    counts = Counter(map(str, values))
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _format_reasons(counts: dict[str, int]) -> str:
-    return ", ".join(f"{reason} {count:,}" for reason, count in counts.items()) or "none"
+def _format_counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items()) or "none"

@@ -23,7 +23,8 @@ from joblib import cpu_count
 from galaxy_tasks.acquisition.image_folder import ImagePlace
 from galaxy_tasks.errors import ResourceError
 from galaxy_tasks.images import prepare
-from galaxy_tasks.images.headers import RejectedImage, read_header
+from galaxy_tasks.images.headers import read_header
+from galaxy_tasks.images.rejected import RejectedImage
 from galaxy_tasks.images.settings import ImageSettings
 from galaxy_tasks.images.source import ReadImage, open_images
 
@@ -54,6 +55,7 @@ class ChunkOutcome:
     sha256: list[str | None] = field(default_factory=list)
     width_px: list[int | None] = field(default_factory=list)
     height_px: list[int | None] = field(default_factory=list)
+    colours: list[str | None] = field(default_factory=list)
     reason: list[str | None] = field(default_factory=list)
     detail: list[str | None] = field(default_factory=list)
 
@@ -184,5 +186,6 @@ def _prepare_file(
     outcome.sha256.append(sha256)
     outcome.width_px.append(header.width_px if header else None)
     outcome.height_px.append(header.height_px if header else None)
+    outcome.colours.append(header.colours if header else None)
     outcome.reason.append(rejected.reason if rejected else None)
     outcome.detail.append(rejected.detail if rejected else None)

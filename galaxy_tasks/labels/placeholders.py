@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from galaxy_tasks.acquisition.checksums import UNREADABLE, checksum_images
 from galaxy_tasks.acquisition.image_folder import list_images
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.images.headers import RejectedImage, read_header
+from galaxy_tasks.images.headers import read_header
+from galaxy_tasks.images.rejected import RejectedImage
 from galaxy_tasks.images.source import open_images
 from galaxy_tasks.labels import split
 from galaxy_tasks.labels.crossmatch import LARGEST_SHARE, MOST_COPIES, count_places, is_crowd

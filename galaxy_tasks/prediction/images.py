@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from galaxy_tasks.acquisition.image_folder import ImageListing, list_images
 from galaxy_tasks.acquisition.zip_reader import is_zip
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.images.headers import RejectedImage
 from galaxy_tasks.images.prepare import prepare_image
+from galaxy_tasks.images.rejected import RejectedImage
 from galaxy_tasks.images.settings import ImageSettings
 from galaxy_tasks.images.source import open_images
 from galaxy_tasks.storage import artifacts

@@ -17,7 +17,7 @@ OTHERS = (
     *("classes.csv", "votes.parquet", "SHA256SUMS", "1.jpg.md5", "README", "all.zip"),
 )
 HIDDEN_FOLDERS = ("__MACOSX/._1.jpg", ".thumbnails/1.jpg", "J000/@eaDir/3.jpg")
-UNKNOWN = ("5.tif", "J000/noise")
+UNKNOWN = ("5.gif", "J000/noise")
 
 
 def write_files(root: Path, paths=(*IMAGES, *OTHERS, *HIDDEN_FOLDERS, *UNKNOWN)) -> Path:
@@ -41,7 +41,7 @@ def test_every_file_is_accounted_for_by_the_same_rules(tmp_path, kind):
     listing = list_images(folder if kind == "folder" else pack(folder))
     assert sorted(listing.images) == ["1.jpg", "2.JPEG", "3.png", "4.jpg"]
     assert sorted(listing.refused) == sorted(UNKNOWN)
-    assert "ends in none of .jpg, .jpeg, .png" in listing.refused["5.tif"]
+    assert "ends in none of .jpg, .jpeg, .png, .tif, .tiff, .webp" in listing.refused["5.gif"]
     unread = {"folder": ("__MACOSX/", ".thumbnails/", "J000/@eaDir/"), "zip": HIDDEN_FOLDERS}
     assert sorted(listing.ignored) == sorted([*OTHERS, *unread[kind]])
     assert listing.find_by_id() == {name.split(".")[0]: name for name in listing.images}
@@ -49,7 +49,7 @@ def test_every_file_is_accounted_for_by_the_same_rules(tmp_path, kind):
 
 
 def test_of_images_of_one_id_the_jpeg_goes_before_the_png(tmp_path):
-    names = ("3.png", "3.jpg", "1.jpeg", "2.PNG")
+    names = ("3.png", "3.jpg", "1.jpeg", "2.PNG", "2.webp")
     expected = {"1": "1.jpeg", "2": "2.PNG", "3": "3.jpg"}
     assert list_images(write_files(tmp_path, names)).find_by_id() == expected
 
@@ -95,7 +95,7 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path):
 def test_only_images_make_the_content_whatever_folders_they_are_in(tmp_path):
     source = write_release(tmp_path / "source")
     content = locate_release(class_table(source)).content
-    for name in ("notes.txt", ".DS_Store", "more.csv", "odd.tif"):
+    for name in ("notes.txt", ".DS_Store", "more.csv", "odd.gif"):
         (source / "pictures" / name).write_text("x")
     (source / "__MACOSX").mkdir()
     (source / "__MACOSX" / "._1.jpg").write_bytes(b"x")

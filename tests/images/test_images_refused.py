@@ -1,4 +1,4 @@
-"""A file that is no whole colour image is refused with its reason, and costs no memory."""
+"""A file that is no whole image is refused with its reason, and costs no memory."""
 
 import struct
 import zlib
@@ -9,12 +9,13 @@ import pytest
 from fixtures.image_inputs import REAL, draw_galaxy, encode, run_python, settings_with
 
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.images.headers import RejectedImage, read_header
+from galaxy_tasks.images.headers import read_header
 from galaxy_tasks.images.prepare import prepare_image
+from galaxy_tasks.images.rejected import RejectedImage
 
 
-def png_claiming(width_px: int, height_px: int, *, bits: int = 8, colours: int = 2) -> bytes:
-    body = b"IHDR" + struct.pack(">IIBBBBB", width_px, height_px, bits, colours, 0, 0, 0)
+def png_claiming(width_px: int, height_px: int) -> bytes:
+    body = b"IHDR" + struct.pack(">IIBBBBB", width_px, height_px, 8, 2, 0, 0, 0)
     chunk = struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body))
     return b"\x89PNG\r\n\x1a\n" + chunk + b"\0\0\0\0IEND\xaeB`\x82"
 
@@ -38,11 +39,6 @@ REJECTED = {
     "a JPEG that ends in its header": (GALAXY[:100], "truncated"),
     "half a PNG": (GALAXY_PNG[: len(GALAXY_PNG) // 2], "truncated"),
     "a PNG's signature": (GALAXY_PNG[:8], "truncated"),
-    "a greyscale JPEG": (encode(np.zeros((64, 64), np.uint8)), "wrong_channels"),
-    "a greyscale PNG": (encode(np.zeros((64, 64), np.uint8), ".png"), "wrong_channels"),
-    "a PNG with alpha": (encode(np.zeros((64, 64, 4), np.uint8), ".png"), "wrong_channels"),
-    "a PNG of 16 bits": (encode(np.zeros((64, 64, 3), np.uint16), ".png"), "wrong_channels"),
-    "a PNG with a palette": (png_claiming(64, 64, colours=3), "wrong_channels"),
     "a JPEG bomb": (jpeg_claiming(30000, 30000), "too_large"),
     "a PNG bomb": (png_claiming(2**31 - 1, 2**31 - 1), "too_large"),
     "a JPEG a pixel too wide": (jpeg_claiming(4097, 64), "too_large"),
@@ -101,7 +97,7 @@ def test_all_real_cutouts_are_whole():
 
 
 @pytest.mark.parametrize("what", REJECTED)
-def test_a_file_that_is_no_whole_colour_image_is_refused_with_its_reason(what):
+def test_a_file_that_is_no_whole_image_is_refused_with_its_reason(what):
     data, reason = REJECTED[what]
     with pytest.raises(RejectedImage) as caught:
         prepare_image(data, settings_with())
@@ -142,7 +138,7 @@ def test_refusing_a_bomb_allocates_nothing(tmp_path):
         import resource
         from pathlib import Path
         from galaxy_tasks.config import RunConfig
-        from galaxy_tasks.images.headers import RejectedImage
+        from galaxy_tasks.images.rejected import RejectedImage
         from galaxy_tasks.images.prepare import prepare_image
         from galaxy_tasks.images.settings import ImageSettings
         data = Path({str(tmp_path / "bomb.jpg")!r}).read_bytes()

@@ -7,6 +7,7 @@ import textwrap
 from dataclasses import asdict, replace
 from hashlib import sha256
 
+import cv2
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -35,7 +36,7 @@ def test_images_and_manifest_are_in_the_order_of_the_ids_and_belong_together(tmp
     assert images.dtype == np.uint8
     assert list(manifest.columns) == [
         *("galaxy_id", "label", "label_index", "split"),
-        *("source_file", "sha256", "width_px", "height_px"),
+        *("source_file", "sha256", "width_px", "height_px", "colours"),
     ]
     assert list(manifest["galaxy_id"]) == sorted(galaxies["galaxy_id"])
     for row, image in zip(manifest.itertuples(), images, strict=True):
@@ -44,7 +45,7 @@ def test_images_and_manifest_are_in_the_order_of_the_ids_and_belong_together(tmp
         assert row.source_file == f"{number}.jpg"
         assert row.label_index == number % 2
         assert row.sha256 == sha256(data).hexdigest()
-        assert (row.width_px, row.height_px) == (48, 48)
+        assert (row.width_px, row.height_px, row.colours) == (48, 48, "8-bit colour")
         assert (image == prepare_image(data, SETTINGS)).all()
     assert (summary.galaxies, summary.prepared, summary.rejected) == (150, 150, 0)
 
@@ -155,3 +156,14 @@ def test_real_galaxies_are_prepared(tmp_path):
     images = np.load(tmp_path / "out" / "images.npy", mmap_mode="r")
     # A galaxy is in the middle: brighter there than at the rim.
     assert (images[:, 12:20, 12:20].mean(axis=(1, 2, 3)) > images[:, 0].mean(axis=(1, 2)) + 5).all()
+
+
+def test_converted_images_are_counted_in_log_and_summary(tmp_path, caplog):
+    caplog.set_level("INFO", logger="galaxy_tasks")
+    galaxies = make_galaxies(tmp_path / "in", 30)
+    grey = cv2.imencode(".jpg", np.full((48, 48), 9, np.uint8))[1].tobytes()
+    for number in range(5):
+        (tmp_path / "in" / f"{number}.jpg").write_bytes(grey)
+    summary = prepare(tmp_path / "out", galaxies, tmp_path / "in")
+    assert (summary.prepared, summary.converted) == (30, {"8-bit greyscale": 5})
+    assert "Converted to 8-bit colour by docs/images.md: 8-bit greyscale 5" in caplog.messages
