@@ -23,6 +23,12 @@ _MOST_ROW_BYTES = 1 << 22
 _ROWS_OF_BATCH = 1 << 16
 _CHUNK_BYTES = 1 << 20
 _MOST_BROKEN_ROWS = 10_000
+_ABSENT_NUMBERS = (
+    *("NaN", "nan", "NAN", "NULL", "null", "Null", "None", "none", "NONE"),
+    *("NA", "N/A", "n/a", "<NA>", "\\N", "-", "--", "---", "..."),
+)
+"""What pandas, R, databases, astropy and people write where a number is missing."""
+_MINUS_SIGNS = "[\u2010\u2011\u2012\u2013\u2212]"
 _compute: Any = pyarrow.compute  # its stubs lack most functions
 
 
@@ -47,13 +53,15 @@ def iterate_rows(
     """Yield some columns of a table's rows, in batches.
 
     Floating-point numbers are float64. All else is text as published, so that ids keep their
-    zeros: without white space around it, in Unicode's form NFC, and null where blank.
+    zeros: in Unicode's form NFC, without white space around it and without what nobody sees in it.
+    Absent cells are null: those without text, NaN, and in columns of numbers what programs write
+    for a missing one. All else is present, whether it can be read or not.
 
     Args:
         table: the table's header.
         columns: for each column of the result the table's own.
-        numbers: columns of the result that hold numbers: where a CSV's cells are not separated by
-            commas, a comma in them is a decimal point.
+        numbers: columns of the result that hold numbers: a lone comma in them is a decimal point,
+            and typeset minus signs are minus signs.
 
     Yields:
         Batches with these columns and IS_BROKEN. Broken rows come after those of their batch.
@@ -63,11 +71,10 @@ def iterate_rows(
     """
     schema = _describe_rows(table, columns)
     own = list(dict.fromkeys(columns.values()))
-    has_commas = table.format == "csv" and table.delimiter != ","
     for arrays, is_broken in _READERS[table.format](table, own):
         values = dict(zip(own, arrays, strict=True))
         tidied = [
-            _tidy(table, name, values[name], has_decimal_comma=has_commas and column in numbers)
+            _tidy(table, name, values[name], is_number=column in numbers)
             for column, name in columns.items()
         ]
         flags = pa.repeat(is_broken, len(tidied[0]))
@@ -82,10 +89,10 @@ def _describe_rows(table: Table, columns: Mapping[str, str]) -> pa.Schema:
     return pa.schema([*fields, (IS_BROKEN, pa.bool_())])
 
 
-def _tidy(table: Table, name: str, values: pa.Array, *, has_decimal_comma: bool) -> pa.Array:
-    """Return a column's values as float64, or as text without what nobody sees."""
+def _tidy(table: Table, name: str, values: pa.Array, *, is_number: bool) -> pa.Array:
+    """Return a column's values as float64, or as text without what nobody sees; absent is null."""
     if values.type == pa.float64():
-        return values
+        return _compute.if_else(_compute.is_nan(values), None, values)
     try:
         text = _compute.cast(values, pa.string())
     except pa.ArrowNotImplementedError as error:
@@ -96,11 +103,26 @@ def _tidy(table: Table, name: str, values: pa.Array, *, has_decimal_comma: bool)
         raise InputError(f"{table.path}: column {name!r} must be UTF-8 text. {error}") from error
     if name in table.floating_columns:
         # A single-precision 0.469 read as double lies below 0.469; by way of text it does not.
-        return _compute.cast(text, pa.float64())
-    text = _compute.utf8_normalize(_compute.utf8_trim_whitespace(text), form="NFC")
-    if has_decimal_comma:
-        text = _compute.replace_substring(text, ",", ".")
-    return _compute.if_else(_compute.equal(text, ""), None, text)
+        return _tidy(table, name, _compute.cast(text, pa.float64()), is_number=is_number)
+    text = _tidy_number(_tidy_text(text)) if is_number else _tidy_text(text)
+    absent = ["", *_ABSENT_NUMBERS] if is_number else [""]
+    return _compute.if_else(_compute.is_in(text, pa.array(absent, text.type)), None, text)
+
+
+def _tidy_text(text: pa.Array) -> pa.Array:
+    if not _compute.all(_compute.string_is_ascii(text)).as_py():
+        text = _compute.utf8_normalize(text, form="NFC")
+        text = _compute.replace_substring_regex(text, r"[\p{Zs}\x{85}\p{Zl}\p{Zp}]", " ")
+        text = _compute.replace_substring_regex(text, r"[\p{Cf}]", "")
+    return _compute.utf8_trim_whitespace(text)
+
+
+def _tidy_number(text: pa.Array) -> pa.Array:
+    if not _compute.all(_compute.string_is_ascii(text)).as_py():
+        text = _compute.replace_substring_regex(text, _MINUS_SIGNS, "-")
+    if _compute.any(_compute.match_substring(text, ",")).as_py():
+        text = _compute.replace_substring_regex(text, r"^([^,.]*),([^,.]*)$", r"\1.\2")
+    return text
 
 
 def _iterate_parquet(table: Table, names: Sequence[str]) -> Iterator[tuple[list[pa.Array], bool]]:

@@ -24,44 +24,19 @@ LEAST_PER_SPLIT = {"train": 2, "validation": 1, "test": 1}
 _HASH_HEX_DIGITS = 8
 
 
-def locate_rows(rows: DataFrame) -> DataFrame:
-    """Return the rows with their position in degrees and the name of their group for the split.
-
-    A position that is missing, not a number or not on the sky is null in both coordinates. Each
-    stage reads the columns of the one before, so that a coordinate is parsed once and not in each
-    of the dozen expressions that use it.
+def group_rows(rows: DataFrame) -> DataFrame:
+    """Return the rows with the name of their group for the split.
 
     Args:
-        rows: with the text columns galaxy_id, ra (degrees, or hours 'hh:mm:ss.s'; some count from
-            -180 to 180 degrees) and dec (degrees, or '±dd:mm:ss.s').
+        rows: with galaxy_id, ra_degrees and dec_degrees, null where the position is unknown.
 
     Returns:
-        The same rows; beside their columns ra_degrees, dec_degrees and sky_group, which names the
-        galaxy's cell on the sky, or the galaxy where its position is unknown.
+        The same rows; beside their columns sky_group, which names the galaxy's cell on the sky, or
+        the galaxy where its position is unknown.
     """
-    ra, dec = F.col("ra"), F.col("dec")
     ra_degrees, dec_degrees = F.col("ra_degrees"), F.col("dec_degrees")
-    is_on_sky = ra_degrees.between(0, 360) & dec_degrees.between(-90, 90)
-    is_west = (ra_degrees >= -180) & (ra_degrees < 0)
-    return (
-        rows.withColumns(
-            {
-                "ra_degrees": F.when(ra.contains(":"), _parse_sexagesimal(ra) * 15).otherwise(
-                    ra.try_cast("double")
-                ),
-                "dec_degrees": F.when(dec.contains(":"), _parse_sexagesimal(dec)).otherwise(
-                    dec.try_cast("double")
-                ),
-            }
-        )
-        .withColumn("ra_degrees", F.when(is_west, ra_degrees + 360).otherwise(ra_degrees))
-        .withColumns(
-            {
-                "ra_degrees": F.when(is_on_sky, ra_degrees),
-                "dec_degrees": F.when(is_on_sky, dec_degrees),
-            }
-        )
-        .withColumn("sky_group", _name_sky_group(ra_degrees, dec_degrees, F.col("galaxy_id")))
+    return rows.withColumn(
+        "sky_group", _name_sky_group(ra_degrees, dec_degrees, F.col("galaxy_id"))
     )
 
 
@@ -87,7 +62,7 @@ def is_in_test(group: Column, *, test_fraction: float) -> Column:
 
 
 def name_own_group(galaxy_id: str) -> str:
-    """Return the name of the group of a galaxy without a position, as `locate_rows` does."""
+    """Return the name of the group of a galaxy without a position, as `group_rows` does."""
     return f"id:{galaxy_id}"
 
 
@@ -185,11 +160,3 @@ def _draw_validation(
             others = (label_indices == label_index) & (is_validation != side)
             is_validation[np.flatnonzero(others)[0]] = side
     return is_validation
-
-
-def _parse_sexagesimal(text: Column) -> Column:
-    parts = F.split(F.trim(text), ":")
-    units, minutes, seconds = (F.get(parts, F.lit(i)).try_cast("double") for i in range(3))
-    size = F.abs(units) + minutes / 60 + F.coalesce(seconds, F.lit(0.0)) / 3600
-    # The sign is in the text: the number of '-00:30:00' has lost it.
-    return F.when(F.trim(text).startswith("-"), -size).otherwise(size)

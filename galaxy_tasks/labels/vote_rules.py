@@ -1,23 +1,28 @@
 """Turn catalogue rows into labels: DataFrame in, DataFrame out.
 
 Every row leaves with a label or with the reason why it has none; no row is filtered out here. Input
-rows have the text columns galaxy_id, ra and dec (the last two null where the release has no
-positions), the boolean is_broken (more or fewer cells than the header), and the columns that the
-scheme names. Nothing here runs Python on an executor.
+rows have the columns galaxy_id, ra and dec (the last two null where the release has no positions),
+the boolean is_broken (more or fewer cells than the header), and the columns that the scheme names.
+What is absent is null. Nothing here runs Python on an executor.
 """
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from operator import add, and_
+from operator import add, and_, or_
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from galaxy_tasks.labels.split import locate_rows
+from galaxy_tasks.labels.cells import CellCheck, describe_missing, describe_unreadable
+from galaxy_tasks.labels.positions import check_positions, degrees, parse_positions
+from galaxy_tasks.labels.split import group_rows
 from galaxy_tasks.releases.schema import Criterion, GivenScheme, Scheme, ShorthandScheme, VoteScheme
 
 MALFORMED = "malformed"
+"""More or fewer cells than the header."""
+UNREADABLE = "unreadable"
+MISSING = "missing_value"
 ARTIFACT = "artifact"
 NO_RULE = "contested_no_rule"
 SEVERAL_RULES = "contested_several_rules"
@@ -28,8 +33,10 @@ NO_IMAGE = "no_image"
 PLACEHOLDER = "placeholder_image"
 CROSSMATCHED = "crossmatched"
 CROSSMATCHED_CONTRADICTORY = "crossmatched_contradictory"
+FAULTS = (MALFORMED, UNREADABLE, MISSING)
+"""Reasons that leave it open what the row says of the galaxy."""
 REASONS = (
-    MALFORMED,
+    *FAULTS,
     CONTRADICTORY,
     ARTIFACT,
     NO_RULE,
@@ -50,41 +57,45 @@ FLOATING_ID = r"^[+-]?((\d+\.\d*|\.\d+)([eE][+-]?\d+)?|\d+[eE][+-]\d+)$"
 """An id that went through floating point, and lost the last three of 18 digits. It has a point or a
 signed exponent: digits with an e but no sign may be hexadecimal."""
 
-_MISSING = r"(?i)^(nan|null|none)?$"
 ROUNDING = 1e-6
 """How far a published fraction may exceed 1, as sums of rounded products do."""
+MOST_VOTES = 1e9
 
 
 @dataclass(frozen=True, kw_only=True)
 class SchemeOutcome:
     """The outcome of a scheme for each row, as columns."""
 
-    fault: Column
-    """What is malformed, as text; null where nothing is."""
+    checks: tuple[CellCheck, ...]
+    """What is wrong with each column that the scheme reads."""
     labels: tuple[Column, ...]
     """One column for each rule: its label where the row meets it, else null."""
     is_artifact: Column
 
 
-def parse_numbers(rows: DataFrame, scheme: Scheme, *, minimum_votes: int) -> DataFrame:
-    """Return the rows with each column of votes parsed into a column of numbers beside it.
+def parse_rows(rows: DataFrame, scheme: Scheme, *, minimum_votes: int) -> DataFrame:
+    """Return the rows with their position and each column of votes parsed beside it.
 
     So each cell is parsed once, not in every condition that compares it.
 
     Args:
-        rows: with the columns that the scheme names, as text or double.
+        rows: with ra, dec and the columns that the scheme names, as text or double.
         scheme: as for `apply_scheme`.
         minimum_votes: as for `apply_scheme`.
     """
-    if not isinstance(scheme, VoteScheme):
-        return rows
-    names = _list_limits(scheme, minimum_votes)
-    parsed = {_name_number(name): F.col(f"`{name}`").try_cast("double") for name in names}
-    return rows.withColumns(parsed)
+    limits = _list_limits(scheme, minimum_votes) if isinstance(scheme, VoteScheme) else {}
+    parsed = {_name_number(name): F.col(f"`{name}`").try_cast("double") for name in limits}
+    return parse_positions(rows.withColumns(parsed))
+
+
+def check_cells(scheme: Scheme, *, minimum_votes: int) -> tuple[CellCheck, ...]:
+    """Return what is wrong with each cell of rows that `parse_rows` returned for a scheme."""
+    outcome = apply_scheme(scheme, minimum_votes=minimum_votes)
+    return (_check_id(), *check_positions(), *outcome.checks)
 
 
 def apply_scheme(scheme: Scheme, *, minimum_votes: int) -> SchemeOutcome:
-    """Return the outcome of a scheme for rows that `parse_numbers` returned for it.
+    """Return the outcome of a scheme for rows that `parse_rows` returned for it.
 
     Args:
         scheme: how a row's columns become a label.
@@ -98,25 +109,20 @@ def apply_scheme(scheme: Scheme, *, minimum_votes: int) -> SchemeOutcome:
     return _apply_given(scheme)
 
 
-def is_missing(text: Column) -> Column:
-    """Return whether a trimmed text is what programs write for a missing value."""
-    return text.isNull() | text.rlike(_MISSING)
-
-
 def _apply_votes(scheme: VoteScheme, minimum_votes: int) -> SchemeOutcome:
-    highest = _list_limits(scheme, minimum_votes)
     blank = scheme.blank_columns
-    good = {name: _is_good(name, limit, blank=blank) for name, limit in highest.items()}
-    faults = [F.when(~is_good, _quote(name)) for name, is_good in good.items()]
     labels = [
         F.when(
-            reduce(and_, (_meets(c, minimum_votes, blank=blank) for c in rule.criteria)),
+            reduce(and_, (_meets(criterion, minimum_votes) for criterion in rule.criteria)),
             F.lit(rule.morphology.value),
         )
         for rule in scheme.rules
     ]
     return SchemeOutcome(
-        fault=F.when(~reduce(and_, good.values()), F.concat_ws("; ", *faults)),
+        checks=tuple(
+            _check_number(name, limit, may_be_blank=name in blank)
+            for name, limit in _list_limits(scheme, minimum_votes).items()
+        ),
         labels=tuple(labels),
         is_artifact=F.lit(False),
     )
@@ -126,32 +132,26 @@ def _list_limits(scheme: VoteScheme, minimum_votes: int) -> dict[str, float]:
     """Return the columns of votes that are read, each with the largest value allowed in it."""
     counts = scheme.vote_columns if minimum_votes > 0 else ()
     highest = dict.fromkeys(scheme.fraction_columns, 1 + ROUNDING)
-    return highest | dict.fromkeys(counts, float("inf"))
+    return highest | dict.fromkeys(counts, MOST_VOTES)
 
 
-def _meets(criterion: Criterion, minimum_votes: int, *, blank: Container[str]) -> Column:
-    def known(name: str) -> Column:
-        # Spark orders NaN above every number, so that a blank would meet every minimum.
-        nothing = F.lit(None).cast("double")
-        return F.nanvl(_number(name), nothing) if name in blank else _number(name)
-
-    is_met = known(criterion.column) >= criterion.minimum
+def _meets(criterion: Criterion, minimum_votes: int) -> Column:
+    is_met = _number(criterion.column) >= criterion.minimum
     if minimum_votes > 0 and criterion.vote_columns:
-        is_met &= reduce(add, map(known, criterion.vote_columns)) >= minimum_votes
+        is_met &= reduce(add, map(_number, criterion.vote_columns)) >= minimum_votes
     return is_met
 
 
-def _is_good(name: str, highest: float, *, blank: Container[str]) -> Column:
-    number = _number(name)
-    is_good = number.isNotNull() & ~F.isnan(number) & number.between(0.0, highest)
-    text = F.coalesce(F.trim(F.col(f"`{name}`").cast("string")), F.lit(""))
-    return is_good | (text == "") | F.isnan(number) if name in blank else is_good
-
-
-def _quote(name: str) -> Column:
-    text = F.col(f"`{name}`").cast("string")
-    cell = F.when(text.isNull() | (F.trim(text) == ""), F.lit("nothing")).otherwise(text)
-    return F.concat(F.lit(f"{name}="), cell)
+def _check_number(name: str, highest: float, *, may_be_blank: bool) -> CellCheck:
+    cell, number = F.col(f"`{name}`"), _number(name)
+    # Spark orders NaN above every number, so that it is in no range.
+    is_good = F.coalesce(number.between(0.0, highest), F.lit(False))
+    return CellCheck(
+        column=name,
+        is_missing=F.lit(False) if may_be_blank else cell.isNull(),
+        is_unreadable=cell.isNotNull() & ~is_good,
+        expected="a number of volunteers" if highest == MOST_VOTES else "a fraction from 0 to 1",
+    )
 
 
 def _number(name: str) -> Column:
@@ -163,24 +163,48 @@ def _name_number(name: str) -> str:
 
 
 def _apply_shorthand(scheme: ShorthandScheme) -> SchemeOutcome:
-    text = F.trim(F.col(f"`{scheme.column}`").cast("string"))
+    text = _text(scheme.column)
     labels = [
         F.when(text.rlike(rule.pattern), F.lit(rule.morphology.value)) for rule in scheme.rules
     ]
-    is_good = F.coalesce(text.rlike(scheme.grammar), F.lit(False))
+    check = CellCheck(
+        column=scheme.column,
+        is_missing=text.isNull(),
+        is_unreadable=F.coalesce(~text.rlike(scheme.grammar), F.lit(False)),
+        expected="the release's shorthand, such as 'Er' or 'SBc2m'",
+    )
     return SchemeOutcome(
-        fault=F.when(~is_good, _quote(scheme.column)),
+        checks=(check,),
         labels=tuple(labels),
         is_artifact=F.coalesce(text.rlike(scheme.artifact_pattern), F.lit(False)),
     )
 
 
 def _apply_given(scheme: GivenScheme) -> SchemeOutcome:
-    text = F.trim(F.col(f"`{scheme.column}`").cast("string"))
-    return SchemeOutcome(
-        fault=F.when(is_missing(text), _quote(scheme.column)),
-        labels=(text,),
-        is_artifact=F.lit(False),
+    text = _text(scheme.column)
+    check = CellCheck(
+        column=scheme.column,
+        is_missing=text.isNull(),
+        is_unreadable=F.lit(False),
+        expected="the name of a class",
+    )
+    return SchemeOutcome(checks=(check,), labels=(text,), is_artifact=F.lit(False))
+
+
+def _text(name: str) -> Column:
+    """Return a column as trimmed text, null where nothing is left."""
+    text = F.trim(F.col(f"`{name}`").cast("string"))
+    return F.when(text != "", text)
+
+
+def _check_id() -> CellCheck:
+    galaxy_id = _text("galaxy_id")
+    return CellCheck(
+        column="galaxy_id",
+        is_missing=galaxy_id.isNull(),
+        is_unreadable=F.coalesce(galaxy_id.rlike(FLOATING_ID), F.lit(False)),
+        expected="ids as they were published; numbers with a point or an exponent have been "
+        "through floating point, and lost all but the first 15 digits",
     )
 
 
@@ -202,35 +226,36 @@ def label_rows(
         class_names: new names for labels that are kept.
 
     Returns:
-        Columns galaxy_id, POSITION, label, reason, detail. A malformed or contested row has no
+        Columns galaxy_id, POSITION, label, reason, detail. A faulty or contested row has no
         label; an ignored one keeps it beside its reason.
     """
     labelled = _apply_to_rows(rows, scheme, minimum_votes=minimum_votes)
-    is_malformed = F.col("fault") != ""
-    count = F.col("count")
-    label = F.when(~is_malformed & (count == 1), F.col("first_label"))
-    # Located last, since a column of the catalogue may be named like one of POSITION.
-    return locate_rows(labelled).select(
+    fault, count = F.col("fault"), F.col("count")
+    label = F.when(fault.isNull() & (count == 1), F.col("first_label"))
+    # Grouped last, since a column of the catalogue may be named like one of POSITION.
+    return group_rows(labelled).select(
         *("galaxy_id", *POSITION),
         _rename(label, class_names or {}, ignored_classes).alias("label"),
-        F.when(is_malformed, F.lit(MALFORMED))
+        F.when(fault.isNotNull(), fault)
         .when(F.col("is_artifact"), F.lit(ARTIFACT))
         .when(count == 0, F.lit(NO_RULE))
         .when(count > 1, F.lit(SEVERAL_RULES))
         .when(label.isin(*ignored_classes), F.lit(IGNORED))
         .alias("reason"),
-        F.when(is_malformed, F.col("fault")).otherwise(F.col("labels")).alias("detail"),
+        F.when(fault.isNotNull(), F.col("fault_detail")).otherwise(F.col("labels")).alias("detail"),
     )
 
 
 def _apply_to_rows(rows: DataFrame, scheme: Scheme, *, minimum_votes: int) -> DataFrame:
-    """Return galaxy_id, ra, dec, and what the scheme makes of each row."""
-    galaxy_id = F.trim("galaxy_id")
+    """Return galaxy_id, its position in degrees, and what the scheme makes of each row."""
     outcome = apply_scheme(scheme, minimum_votes=minimum_votes)
-    return parse_numbers(rows, scheme, minimum_votes=minimum_votes).select(
-        galaxy_id.alias("galaxy_id"),
-        *("ra", "dec"),
-        F.concat_ws("; ", *_list_faults(galaxy_id), outcome.fault).alias("fault"),
+    ra_degrees, dec_degrees = degrees()
+    parsed = parse_rows(rows, scheme, minimum_votes=minimum_votes)
+    return parsed.select(
+        _text("galaxy_id").alias("galaxy_id"),
+        ra_degrees.alias("ra_degrees"),
+        dec_degrees.alias("dec_degrees"),
+        *_name_faults(check_cells(scheme, minimum_votes=minimum_votes)),
         # Spark compiles sums and concat_ws; it would interpret a filtered array row by row.
         reduce(add, (name.isNotNull().cast("int") for name in outcome.labels)).alias("count"),
         F.coalesce(*outcome.labels).alias("first_label"),
@@ -239,14 +264,23 @@ def _apply_to_rows(rows: DataFrame, scheme: Scheme, *, minimum_votes: int) -> Da
     )
 
 
-def _list_faults(galaxy_id: Column) -> tuple[Column, Column]:
-    """Return what is wrong with a row under any scheme; null where nothing is."""
-    return (
-        F.when(F.col("is_broken"), F.lit("more or fewer cells than the header")),
-        F.when(is_missing(galaxy_id), F.lit("no id")).when(
-            galaxy_id.rlike(FLOATING_ID), F.lit("id is a floating-point number")
-        ),
+def _name_faults(checks: Sequence[CellCheck]) -> tuple[Column, Column]:
+    """Return a row's fault, one of FAULTS, and its description; null where there is none."""
+    is_unreadable, is_missing = (
+        reduce(or_, conditions)
+        for conditions in zip(*((c.is_unreadable, c.is_missing) for c in checks), strict=True)
     )
+    fault = (
+        F.when(F.col("is_broken"), F.lit(MALFORMED))
+        .when(is_unreadable, F.lit(UNREADABLE))
+        .when(is_missing, F.lit(MISSING))
+    )
+    detail = (
+        F.when(F.col("is_broken"), F.lit("more or fewer cells than the header"))
+        .when(is_unreadable, describe_unreadable(checks))
+        .when(is_missing, describe_missing(checks))
+    )
+    return fault.alias("fault"), detail.alias("fault_detail")
 
 
 def _rename(label: Column, names: Mapping[str, str], ignored: Iterable[str]) -> Column:
@@ -267,12 +301,11 @@ def flag_duplicates(labelled: DataFrame) -> DataFrame:
     """Return the same rows, where all but one row of a galaxy have a reason to be dropped.
 
     If rows of one id agree, all but one are `duplicate`; otherwise all are `contradictory`.
-    Malformed rows are neither. Which of agreeing rows is kept follows from their sky group, never
-    from their order.
+    Rows with one of FAULTS are neither. Which of agreeing rows is kept follows from their sky
+    group, never from their order.
     """
-    outcome = F.when(
-        F.col("reason").isNull() | (F.col("reason") != MALFORMED), F.coalesce("label", "reason")
-    )
+    is_faulty = F.coalesce(F.col("reason").isin(*FAULTS), F.lit(False))
+    outcome = F.when(~is_faulty, F.coalesce("label", "reason"))
     # One order for all three: a second window would sort again and double the time.
     ranked = Window.partitionBy("galaxy_id").orderBy(outcome.isNull(), "sky_group")
     whole = ranked.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
@@ -285,7 +318,7 @@ def flag_duplicates(labelled: DataFrame) -> DataFrame:
     )
     is_contradictory = F.col("lowest") != F.col("highest")
     reason = (
-        F.when(F.col("reason") == MALFORMED, F.col("reason"))
+        F.when(is_faulty, F.col("reason"))
         .when(is_contradictory, F.lit(CONTRADICTORY))
         .when(F.col("reason").isNotNull(), F.col("reason"))
         .when(F.col("rank") > 1, F.lit(DUPLICATE))

@@ -16,7 +16,7 @@ import logging
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -29,8 +29,8 @@ from pyspark.sql import functions as F
 
 from galaxy_tasks.acquisition.catalogue import DEC, RA, CataloguePlan, plan_catalogue
 from galaxy_tasks.config import RunConfig, parse_config
-from galaxy_tasks.errors import InputError
-from galaxy_tasks.labels import split, table, vote_rules
+from galaxy_tasks.errors import InputError, show
+from galaxy_tasks.labels import cells, split, table, vote_rules
 from galaxy_tasks.labels.holdout import extend_holdout, read_holdout
 from galaxy_tasks.labels.spark_io import read_images, read_rows, start_session, write_table
 from galaxy_tasks.logs import set_up_logging
@@ -44,6 +44,7 @@ from galaxy_tasks.storage.content import hash_rows
 _logger = logging.getLogger("galaxy_tasks.pipeline.clean_labels")  # also as spark-submit's main
 
 _KEPT, _COPIES = "kept", "copies"
+_EXAMPLES, _EXAMPLE_CHARACTERS = 3, 100
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,13 @@ def _clean_catalogues(
     try:
         rows_in = sum(catalogue.count for catalogue in catalogues)
         counts = count_outcomes(labelled, rows_in=rows_in, config=config)
+        if counts["dropped"].get(vote_rules.UNREADABLE):
+            _require_readable(config, labelled, catalogues)
+        if not counts["kept"]:
+            raise InputError(
+                f"No galaxy is left of {rows_in:,} rows. Expected: rows with a label and an image. "
+                f"Dropped: {describe_dropped(labelled, counts['dropped'])}"
+            )
         _logger.info("%s", format_counts(counts, config))
         galaxies = labelled.where(F.col("reason").isNull()).select(*table.COLUMNS)
         write_table(galaxies, folder / _KEPT, rows=counts["kept"])
@@ -223,7 +231,6 @@ def count_outcomes(labelled: DataFrame, *, rows_in: int, config: RunConfig) -> d
     """Return how many rows came in, were kept, and were dropped by reason.
 
     Raises:
-        InputError: no row is kept.
         RuntimeError: kept and dropped rows do not add up to the rows read: a bug of this package.
     """
     kept, dropped, seen = 0, Counter(), set()
@@ -243,12 +250,38 @@ def count_outcomes(labelled: DataFrame, *, rows_in: int, config: RunConfig) -> d
             for name in sorted(set(getattr(part, setting)) - {n for r, n in seen if r == release}):
                 _logger.warning("%s names %r, which does not occur.", setting, name)
     counts = {name: dropped[name] for name in vote_rules.REASONS if dropped[name]}
-    if not kept:
-        raise InputError(
-            f"No galaxy is left of {rows_in} rows. Expected: rows with a label and an image. "
-            f"Dropped: {counts}"
-        )
     return {"rows_in": rows_in, "kept": kept, "dropped": counts}
+
+
+def _require_readable(
+    config: RunConfig, labelled: DataFrame, catalogues: Sequence[_Catalogue]
+) -> None:
+    """Raise InputError for a column that is unreadable in too many rows; see `cells`."""
+    is_unreadable = F.col("reason") == vote_rules.UNREADABLE
+    counts = labelled.where(is_unreadable).groupBy("release_index").count().collect()
+    for index, count in counts:
+        # Only then may one of the columns have as many.
+        if count > cells.MOST_UNREADABLE * catalogues[index].count:
+            plan, votes = catalogues[index].plan, config.parts()[index].minimum_votes
+            cells.require_readable(
+                vote_rules.parse_rows(catalogues[index].rows, plan.scheme, minimum_votes=votes),
+                vote_rules.check_cells(plan.scheme, minimum_votes=votes),
+                table=plan.table,
+                names=plan.columns,
+            )
+
+
+def describe_dropped(labelled: DataFrame, dropped: Mapping[str, int]) -> str:
+    """Return the counts by reason, the largest first, each with examples of such rows."""
+    texts = []
+    for reason, count in sorted(dropped.items(), key=lambda item: -item[1]):
+        rows = labelled.where(F.col("reason") == reason).select("galaxy_id", "detail")
+        examples = [
+            show(": ".join(filter(None, (row["galaxy_id"], row["detail"]))))[:_EXAMPLE_CHARACTERS]
+            for row in rows.limit(_EXAMPLES).collect()
+        ]
+        texts.append(f"{count:,} as {reason} ({', '.join(examples)})")
+    return "; ".join(texts) or "nothing"
 
 
 def format_counts(counts: dict[str, Any], config: RunConfig) -> str:

@@ -56,7 +56,7 @@ def test_a_release_in_fits_gives_the_labels_of_the_same_in_csv(spark, tmp_path, 
             for name in ("labels", "quarantine")
         ]
     as_csv, as_fits = labels.values()
-    assert (len(as_csv[0]), list(as_csv[1]["reason"])) == (58, ["malformed"] * 2)
+    assert (len(as_csv[0]), list(as_csv[1]["reason"])) == (58, ["missing_value"] * 2)
     for expected, found in zip(as_csv, as_fits, strict=True):
         pd.testing.assert_frame_equal(expected, found)
 

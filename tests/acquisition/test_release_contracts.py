@@ -100,8 +100,8 @@ def test_blanks_and_faults_of_parquet_are_told_apart(spark, tmp_path):
         ("completely_round_smooth", None),
         (None, "contested_no_rule"),
         (None, "contested_no_rule"),
-        (None, "malformed"),
-        (None, "malformed"),
+        (None, "unreadable"),
+        (None, "missing_value"),
     ]
 
 

@@ -121,7 +121,7 @@ def test_desi_is_cleaned_in_memory_that_does_not_grow_with_its_rows(tmp_path):
     assert summary["rows_in"] == rows
     assert summary["kept"] == kept
     assert summary["dropped"] == {
-        "malformed": per_kind[6],
+        "missing_value": per_kind[6],
         "contested_no_rule": per_kind[5],
         "no_image": sum(per_kind[:5]) - kept,
     }

@@ -47,7 +47,7 @@ def test_every_row_is_kept_or_quarantined_with_its_reason(spark, tmp_path, monke
     assert summary["rows_in"] == 106
     assert summary["kept"] == 100
     assert summary["dropped"] == {
-        "malformed": 1,
+        "missing_value": 1,
         "contradictory": 2,
         "ignored_class": 1,
         "duplicate": 1,
@@ -124,10 +124,34 @@ def test_labels_without_a_galaxy_left_say_where_all_rows_went(spark, tmp_path, m
     lines = ["900,spiral", "901,edge_on", "902,"]
     config = class_table(write_source(tmp_path / "source", lines))
     with pytest.raises(
-        InputError, match=r"No galaxy is left of 3 rows.*'malformed': 1.*'no_image': 2"
+        InputError,
+        match=r"left of 3 rows.*2 as no_image \(90\d: .*1 as missing_value \(902: class is empty",
     ):
         clean(spark, config)
     assert not list((tmp_path / "runs" / "labels").glob("*/manifest.json"))
+
+
+def test_a_column_that_cannot_be_read_is_an_error_and_a_cell_is_quarantined(
+    spark, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("GALAXY_HOME", str(tmp_path / "runs"))
+    lines = [f"{line},{number},-0:30:00" for number, line in enumerate(good_lines())]
+    lines[7] = "7,spiral,seven,-0.5"
+    source = write_source(tmp_path / "source", lines)
+    table = source / "labels.csv"
+    table.write_text(table.read_text().replace("id,class", "id,class,RA,Dec", 1))
+    artifact = clean(spark, class_table(source))
+    assert artifact.manifest["summary"]["dropped"] == {"unreadable": 1}
+    quarantine = pd.read_parquet(artifact.path / "quarantine.parquet")
+    assert quarantine["detail"].tolist() == ["ra=seven"]
+    # Nothing is known of a galaxy without a position; one that is written otherwise is no such.
+    table.write_text(table.read_text().replace("-0:30:00", "S0.5"))
+    with pytest.raises(
+        InputError,
+        match=r"1 column.* more than 5% of the rows\. 'Dec': 99 of 100 rows, such as 'S0\.5'\. "
+        r"Expected: degrees from -90 to 90",
+    ):
+        clean(spark, class_table(source))
 
 
 def test_the_application_ends_with_65_and_leaves_its_error_where_a_setting_is_wrong(tmp_path):

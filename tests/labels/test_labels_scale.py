@@ -85,7 +85,7 @@ def judge_with_numpy(ids, votes):
     repeated = (~differ) & (count[first] == 1)
     reason[second][repeated] = "duplicate"
     reason[first][differ] = reason[second][differ] = "contradictory"
-    reason[np.isnan(votes["Class1.1"])] = "malformed"
+    reason[np.isnan(votes["Class1.1"])] = "missing_value"
     return reason
 
 

@@ -4,7 +4,6 @@ import csv
 from collections import Counter
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 from fixtures.label_inputs import make_rows
 from pyspark.sql import functions as F
@@ -122,7 +121,7 @@ def test_every_question_of_a_rule_needs_the_minimum_of_votes(spark):
     assert label(rows, GZ2["clean5"], minimum_votes=20) == {
         "enough": (round_, None),
         "few": (None, "contested_no_rule"),
-        "wrong": (None, "malformed"),
+        "wrong": (None, "unreadable"),
     }
     assert count(label(rows, GZ2["clean5"])) == {round_: 3}
 
@@ -141,23 +140,22 @@ def test_the_shorthand_is_read_by_its_grammar(spark):
         "SBb": "featured_without_spiral",
         "Sb(u)": "featured_without_spiral",
         "A": "artifact",
-        "Sx2m": "malformed",
-        "SBb2": "malformed",
-        "merge": "malformed",
-        "": "malformed",
+        "Sx2m": "unreadable",
+        "SBb2": "unreadable",
+        "merge": "unreadable",
+        "": "missing_value",
     }
     cells = [(str(number), text) for number, text in enumerate(expected)] + [("null", None)]
     labelled = label(make_rows(spark, ("galaxy_id", "gz2_class"), cells), GZ2["gz2_class"])
     found = [name or reason for name, reason in labelled.values()]
-    assert found == [*expected.values(), "malformed"]
+    assert found == [*expected.values(), "missing_value"]
 
 
-def test_what_is_no_id_or_no_fraction_is_malformed_and_quoted(spark):
+def test_what_is_no_id_or_no_fraction_is_told_from_what_is_absent_and_quoted(spark):
     cells = {
         "good": ("587722981741363294", *ROUND),
         "no id": ("", *ROUND),
         "null id": (None, *ROUND),
-        "nan id": ("NaN", *ROUND),
         "float id": ("5.87722981741363E+17", *ROUND),
         "point id": ("587722981741363294.0", *ROUND),
         "java's float id": ("5.87722981741363E17", *ROUND),
@@ -176,22 +174,25 @@ def test_what_is_no_id_or_no_fraction_is_malformed_and_quoted(spark):
     judged = vote_rules.label_rows(rows, CHALLENGE, minimum_votes=0, ignored_classes=()).collect()
     good = {"good", "hexadecimal id", "short hexadecimal id", "rounded sum", "spaces"}
     assert {name for name, row in zip(cells, judged, strict=True) if row["label"]} == good
-    assert {row["reason"] for row in judged} == {None, "malformed"}
+    reasons = {name: row["reason"] for name, row in zip(cells, judged, strict=True)}
+    missing = {"no id", "null id", "empty"}
+    assert {name for name, reason in reasons.items() if reason == "missing_value"} == missing
+    assert {reasons[name] for name in cells.keys() - missing - good} == {"unreadable"}
     details = {name: row["detail"] for name, row in zip(cells, judged, strict=True)}
-    assert details["float id"] == "id is a floating-point number"
-    assert details["nan id"] == "no id"
+    assert details["float id"] == "galaxy_id=5.87722981741363E+17"
+    assert details["no id"] == "galaxy_id is empty"
     assert details["text"] == "Class1.1=many"
-    assert details["empty"] == "Class1.1=nothing"
+    assert details["empty"] == "Class1.1 is empty"
     assert judged[-1]["galaxy_id"] == "7"
 
 
-def test_what_programs_write_for_a_missing_class_is_none(spark):
-    texts = ["NaN", "nan", "None", " null ", "NULL", "", None, "nancy", "non"]
+def test_only_an_empty_cell_is_a_missing_class(spark):
+    texts = ["none", "None", "null", "nan", "-", "", None, "  "]
     rows = make_rows(spark, ("galaxy_id", "class"), [(f"g{i}", t) for i, t in enumerate(texts)])
     labelled = label(rows, GivenScheme(column="class"))
-    assert [labelled[f"g{i}"] for i in range(9)] == [
-        *[(None, "malformed")] * 7,
-        *(("nancy", None), ("non", None)),
+    assert [labelled[f"g{i}"] for i in range(8)] == [
+        *((text, None) for text in texts[:5]),
+        *[(None, "missing_value")] * 3,
     ]
 
 
@@ -201,18 +202,7 @@ def test_a_catalogues_column_may_have_any_name(spark, column):
     rows = make_rows(spark, ("galaxy_id", "ra", "dec", column), cells)
     assert label(rows, GivenScheme(column=column)) == {
         "a": ("spiral", None),
-        "b": (None, "malformed"),
-    }
-
-
-def test_a_missing_class_of_a_table_of_numbers_is_none(spark):
-    table = pa.table({"galaxy_id": ["a", "b"], "class": pa.array([1.0, float("nan")])})
-    rows = spark.createDataFrame(table).withColumns(
-        {"is_broken": F.lit(False), **dict.fromkeys(("ra", "dec"), F.lit(None).cast("string"))}
-    )
-    assert label(rows, GivenScheme(column="class")) == {
-        "a": ("1.0", None),
-        "b": (None, "malformed"),
+        "b": (None, "missing_value"),
     }
 
 
@@ -226,8 +216,8 @@ def test_repeated_galaxies_are_kept_once_and_contradictions_not_at_all(spark):
         ("ignored and not", "spiral"),
         ("ignored and not", "dont_know"),
         ("ignored", "dont_know"),
-        ("malformed too", "spiral"),
-        ("malformed too", ""),
+        ("empty too", "spiral"),
+        ("empty too", ""),
         ("once", "edge_on"),
     ]
     rows = make_rows(spark, ("galaxy_id", "class"), cells)
@@ -242,8 +232,8 @@ def test_repeated_galaxies_are_kept_once_and_contradictions_not_at_all(spark):
         ("differ", "contradictory"): 2,
         ("ignored and not", "contradictory"): 2,
         ("ignored", "ignored_class"): 1,
-        ("malformed too", None): 1,
-        ("malformed too", "malformed"): 1,
+        ("empty too", None): 1,
+        ("empty too", "missing_value"): 1,
         ("once", None): 1,
     }
     assert {row["detail"] for row in judged if row["galaxy_id"] == "differ"} == {"edge_on, spiral"}

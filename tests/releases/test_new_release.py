@@ -134,7 +134,7 @@ def test_every_row_of_the_new_release_is_a_class_or_a_reason(copy, prepared):
     assert summary["rows_in"] == 80
     assert summary["kept"] == 70
     assert summary["dropped"] == {
-        "malformed": 1,
+        "unreadable": 1,
         "contested_no_rule": 6,
         "contested_several_rules": 1,
         "duplicate": 1,
