@@ -75,6 +75,11 @@ def show_release(name: str, *, folder: Folder = None) -> None:
         "id column": " or ".join(release.id_columns),
         "position columns": f"{release.ra_column}, {release.dec_column}, where there are any",
         "images": release.image_source,
+        "cutout side": (
+            f"up to {release.cutout_arcsec:g} arcseconds"
+            if release.cutout_arcsec
+            else "depends on the galaxy; taken as an arcminute for the split"
+        ),
     }
     if folder:
         facts["on disk"] = _describe_disk(find_files(release, folder))

@@ -1,4 +1,4 @@
-"""Find catalogue entries that are one galaxy, or that must stay on one side of the split.
+"""Find catalogue entries that are one galaxy, or may be.
 
 Entries are matched by what a catalogue cannot get wrong at once: position, id and content of the
 image. Positions of one galaxy in two releases differ by a fraction of an arcsecond, while two
@@ -49,8 +49,8 @@ class Matches:
     """Pairs of one id, except ids that are found at several positions."""
     by_image: Links
     """Pairs of one image under several names."""
-    groups: Indices
-    """One number for each row: rows of equal number must stay on one side of the split."""
+    galaxies: Indices
+    """One number for each row, from 0: rows of equal number may be one galaxy."""
 
 
 @dataclass(frozen=True)
@@ -198,10 +198,10 @@ def _encode(values: pa.Array | pa.ChunkedArray) -> NDArray[np.int32]:
 
 
 def find_matches(table: pa.Table, *, radius_arcsec: float) -> Matches:
-    """Return which rows are one galaxy by position, id and image, and which must stay together.
+    """Return which rows are one galaxy by position, id and image, and which may be one.
 
     Rows that share a position with more than MOST_COPIES are not matched by it, since it may be a
-    placeholder. They stay together all the same, since it may be none.
+    placeholder. They may be one all the same, since it may be none.
 
     Args:
         table: rows as described at the top of this module.
@@ -214,10 +214,8 @@ def find_matches(table: pa.Table, *, radius_arcsec: float) -> Matches:
     by_id = link_ids(table["galaxy_id"], **own, radius_arcsec=radius_arcsec)
     by_image = link_equals(table["image_hash"])
     # An id at two positions may have a wrong one: it does not cross the splits either.
-    links = (
-        *(chain_places(ra, dec, radius_arcsec=radius_arcsec), by_image),
-        *(link_equals(table[name]) for name in ("galaxy_id", "sky_group")),
-    )
+    near = chain_places(ra, dec, radius_arcsec=radius_arcsec)
+    links = (near, by_image, link_equals(table["galaxy_id"]))
     return Matches(by_position, by_id, by_image, group_linked(len(table), links))
 
 
@@ -280,13 +278,12 @@ def measure_chance(first: Indices, second: Indices) -> float:
     return float(shares[0] @ shares[1])
 
 
-def count_matches(table: pa.Table, matches: Matches, found: Crossmatch) -> dict[str, int]:
+def count_matches(matches: Matches, found: Crossmatch) -> dict[str, int]:
     """Return how many pairs match by position, id and image, and how many rows are not kept."""
     return {
         "pairs_by_position": len(matches.by_position),
         "pairs_by_id": len(matches.by_id),
         "pairs_by_image": len(matches.by_image),
-        "groups": int(matches.groups.max(initial=-1)) + 1,
         "crossmatched": int(np.count_nonzero(~found.is_kept)),
         "contradictions": int(np.count_nonzero(found.is_contradiction)),
     }
@@ -298,8 +295,7 @@ def format_matches(counts: Mapping[str, int]) -> str:
         f"Crossmatch: {counts['pairs_by_position']:,} pairs by position, "
         f"{counts['pairs_by_id']:,} by id, {counts['pairs_by_image']:,} by image. "
         f"{counts['crossmatched']:,} rows are of galaxies that an earlier release lists, and "
-        f"{counts['contradictions']:,} of them have another label. {counts['groups']:,} groups, "
-        "none of which crosses the splits."
+        f"{counts['contradictions']:,} of them have another label."
     )
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from galaxy_tasks.config import ReleaseSettings, RunConfig
 from galaxy_tasks.labels import split
 from galaxy_tasks.labels.crossmatch import chain_places, group_linked, link_equals
+from galaxy_tasks.labels.neighbours import Sides
 from galaxy_tasks.storage import artifacts, cache_keys
 from galaxy_tasks.storage.artifacts import Artifact
 from galaxy_tasks.storage.content import hash_rows
@@ -118,26 +119,26 @@ def find_held(
 
 
 def choose_test(
-    galaxies: pa.Table, config: RunConfig, *, groups: NDArray[np.int64], holdout: pd.DataFrame
+    galaxies: pa.Table, config: RunConfig, *, sides: Sides, holdout: pd.DataFrame
 ) -> ChosenTest:
-    """Return which galaxies are for the test: by themselves, or because they are held out.
+    """Return which galaxies are for the test: by their cell, or because they are held out.
 
     Args:
         galaxies: release_index, galaxy_id, ra_degrees, dec_degrees, image_fingerprint, and
-            is_test, where a galaxy belongs by itself.
+            is_test, where a galaxy belongs by its cell alone.
         config: names the releases, and the radius.
-        groups: integers, one a galaxy, alike for galaxies that must not be separated.
+        sides: which galaxies must not be separated.
         holdout: COLUMNS of the galaxies that are held out.
     """
     is_own = galaxies["is_test"].to_numpy(zero_copy_only=False).astype(bool)
-    is_test = split.spread_test(is_own, groups)
+    is_test = split.settle_test(is_own, sides.groups, cells=sides.cells)
     if holdout.empty:
         return ChosenTest(is_test, np.zeros_like(is_test))
     known = galaxies.select(list(KNOWN_BY)).to_pandas()
     ids = zip(*(galaxies[n].to_pylist() for n in ("galaxy_id", "release_index")), strict=True)
     known["published_id"] = name_published_ids(ids, config.parts())
     is_held = find_held(known, holdout, radius_arcsec=config.match_radius_arcsec)
-    is_whole = split.spread_test(is_own | is_held, groups)
+    is_whole = split.spread_test(is_test | is_held, sides.groups)
     is_only_held = is_whole & ~is_test
     if is_only_held.any():
         _logger.info(

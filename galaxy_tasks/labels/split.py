@@ -1,8 +1,7 @@
 """Split galaxies into training, validation and test.
 
-A galaxy's position on the sky decides whether it is in the test. So it is there in every later
-release and under every seed, and two entries of one galaxy, or two galaxies that appear in each
-other's cutouts, are never on both sides.
+A galaxy's cell of the sky decides whether it is in the test, whatever the release and the seed.
+Galaxies that must not be separated (see `neighbours`) go by the cell of one of them.
 """
 
 import hashlib
@@ -17,8 +16,8 @@ from sklearn.model_selection import train_test_split
 from galaxy_tasks.errors import InputError
 
 CELLS_PER_DEGREE = 60
-"""Cells of an arcminute, about a cutout's field of view. Positions of one galaxy in two releases
-differ by up to an arcsecond: cells of that size would separate most pairs, these one in thirty."""
+"""Cells of an arcminute: small enough for their number to even out the share of the test, and so
+large that few galaxies have their neighbours in another."""
 
 LEAST_PER_SPLIT = {"train": 2, "validation": 1, "test": 1}
 _HASH_HEX_DIGITS = 8
@@ -101,10 +100,26 @@ def check_class_counts(test: Mapping[str, int], rest: Mapping[str, int]) -> None
         )
 
 
+def settle_test(is_own_test: np.ndarray, groups: np.ndarray, *, cells: np.ndarray) -> np.ndarray:
+    """Return which galaxies are in the test: all of a group if its last cell is.
+
+    One cell decides, since the more cells a group has, the more often one of them is in the test:
+    groups of ten would nearly all be.
+
+    Args:
+        is_own_test: for each galaxy whether its cell is in the test, booleans.
+        groups: integers from 0, one for each galaxy, equal for those that must stay together.
+        cells: the rank of each galaxy's cell, integers; equal ranks are in the test alike.
+    """
+    # Of a group that is written several times, what is written last stays.
+    order = np.argsort(cells, kind="stable")
+    is_test = np.zeros(groups.max(initial=-1) + 1, dtype=bool)
+    is_test[groups[order]] = is_own_test[order]
+    return is_test[groups]
+
+
 def spread_test(is_own_test: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """Return which galaxies are in the test: all of a group if one of them is.
-
-    So a galaxy that a release adds to a group may bring others into the test, but takes none out.
 
     Args:
         is_own_test: for each galaxy whether it is in the test by itself, booleans.

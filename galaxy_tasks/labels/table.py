@@ -18,9 +18,9 @@ import pyarrow as pa
 
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.labels import crossmatch, placeholders, split, vote_rules
+from galaxy_tasks.labels import crossmatch, neighbours, placeholders, split, vote_rules
 from galaxy_tasks.labels.crossmatch import Crossmatch
-from galaxy_tasks.labels.holdout import KNOWN_BY, choose_test
+from galaxy_tasks.labels.holdout import KNOWN_BY, ChosenTest, choose_test
 from galaxy_tasks.labels.test_set import describe_test_set
 
 COLUMNS = (
@@ -33,7 +33,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LabelTable:
-    """Galaxies with their split, and galaxies dropped as placeholders or by the crossmatch."""
+    """Galaxies with their split, and those dropped after Spark: placeholders, for example."""
 
     labels: pa.Table
     """galaxy_id, image_name, label, label_index, split, own_id (as the release has it), release,
@@ -71,11 +71,11 @@ def make_label_table(
     matches = crossmatch.find_matches(galaxies, radius_arcsec=config.match_radius_arcsec)
     found = crossmatch.crossmatch_releases(galaxies, matches)
     counts = _count_matches(galaxies, matches, found)
-    # A row that is dropped still decides on which side its galaxy is.
-    test = choose_test(galaxies, config, groups=matches.groups, holdout=holdout)
-    named, is_kept = _name_rows(galaxies, config), found.is_kept
+    sides, test, near = _separate(galaxies, config, matches, found, holdout=holdout)
+    named, is_kept = _name_rows(galaxies, config), found.is_kept.copy()
+    is_kept[near.rows] = False
     labels, classes = _assign_splits(
-        named.filter(is_kept), config, test.is_test[is_kept], matches.groups[is_kept]
+        named.filter(is_kept), config, test.is_test[is_kept], sides.groups[is_kept]
     )
     summary = {
         "kept": len(labels),
@@ -83,15 +83,43 @@ def make_label_table(
         "test_set": {**_describe_test(labels), "from_holdout": int(test.is_held[is_kept].sum())},
         "classes": count_splits(labels, classes),
     }
-    dropped = pa.concat_tables([placeholder_rows, _describe_crossmatched(named, found)])
-    return LabelTable(labels, dropped, classes, summary)
+    dropped = [placeholder_rows, _describe_crossmatched(named, found), _describe_near(named, near)]
+    return LabelTable(labels, pa.concat_tables(dropped), classes, summary)
+
+
+def _separate(
+    galaxies: pa.Table,
+    config: RunConfig,
+    matches: crossmatch.Matches,
+    found: Crossmatch,
+    *,
+    holdout: pd.DataFrame,
+) -> tuple[neighbours.Sides, ChosenTest, neighbours.NearTest]:
+    """Return which galaxies stay together, which are in the test, and which are too near to it."""
+    reach_arcsec = neighbours.find_reach_arcsec(part.release for part in config.parts())
+    # A row that is dropped still decides on which side its galaxy is.
+    sides = neighbours.find_sides(galaxies, same=matches.galaxies, reach_arcsec=reach_arcsec)
+    test = choose_test(galaxies, config, sides=sides, holdout=holdout)
+    near = neighbours.find_near_test(
+        neighbours.read_vectors(galaxies),
+        is_test=found.is_kept & test.is_test,
+        is_other=found.is_kept & ~test.is_test,
+        reach_arcsec=reach_arcsec,
+    )
+    _logger.info(
+        "Within reach of a test galaxy (%g arcseconds, the side of a cutout), and so not used for "
+        "training or validation: %s galaxies.",
+        reach_arcsec,
+        f"{len(near.rows):,}",
+    )
+    return sides, test, near
 
 
 def _count_matches(
     galaxies: pa.Table, matches: crossmatch.Matches, found: crossmatch.Crossmatch
 ) -> dict[str, Any]:
     """Return and log how many galaxies have a position, and what the crossmatch found."""
-    counts = crossmatch.count_matches(galaxies, matches, found)
+    counts = crossmatch.count_matches(matches, found)
     num_placed = len(galaxies) - galaxies["ra_degrees"].null_count
     _logger.info("Position known for %s of %s galaxies.", f"{num_placed:,}", f"{len(galaxies):,}")
     _logger.info(crossmatch.format_matches(counts))
@@ -204,6 +232,24 @@ def _describe_placeholders(galaxies: pa.Table) -> pa.Table:
             "image_name": galaxies["image_name"],
             "reason": pa.array([vote_rules.PLACEHOLDER] * count, pa.string()),
             "detail": pa.array(["many others have the same image"] * count, pa.string()),
+        }
+    )
+
+
+def _describe_near(galaxies: pa.Table, near: neighbours.NearTest) -> pa.Table:
+    rows = galaxies.take(near.rows)
+    nearest = galaxies["galaxy_id"].take(near.nearest).to_pylist()
+    separations = near.separations_arcsec.tolist()
+    details = [
+        f"{separation:.1f} arcseconds from {galaxy_id}"
+        for separation, galaxy_id in zip(separations, nearest, strict=True)
+    ]
+    return pa.table(
+        {
+            "galaxy_id": rows["galaxy_id"],
+            "image_name": rows["image_name"],
+            "reason": pa.array([vote_rules.NEAR_TEST] * len(rows), pa.string()),
+            "detail": pa.array(details, pa.string()),
         }
     )
 

@@ -33,6 +33,7 @@ NO_IMAGE = "no_image"
 PLACEHOLDER = "placeholder_image"
 CROSSMATCHED = "crossmatched"
 CROSSMATCHED_CONTRADICTORY = "crossmatched_contradictory"
+NEAR_TEST = "near_test"
 FAULTS = (MALFORMED, UNREADABLE, MISSING)
 """Reasons that leave it open what the row says of the galaxy."""
 REASONS = (
@@ -47,6 +48,7 @@ REASONS = (
     PLACEHOLDER,
     CROSSMATCHED,
     CROSSMATCHED_CONTRADICTORY,
+    NEAR_TEST,
 )
 """Why a row is dropped. Where several reasons hold, the first in this order counts."""
 

@@ -183,6 +183,9 @@ class Release:
     """Right ascension, if published: decimal degrees, or hours as 'hh:mm:ss.s'."""
     dec_column: str = "dec"
     """Declination, if published: degrees, decimal or as '±dd:mm:ss.s'."""
+    cutout_arcsec: float | None = None
+    """Side that hardly a cutout exceeds on the sky, in arcseconds. None if there is none: in Galaxy
+    Zoo 2 and DECaLS it grows with the galaxy, or everybody makes cutouts of their own."""
     same_galaxies_as: tuple[str, ...] = ()
     """Releases that share galaxies with this one under other ids, if this one has no positions to
     crossmatch them by."""

@@ -160,6 +160,7 @@ def _list_rules(release: Release, scheme: str) -> dict[str, Any]:
             "dec": release.dec_column,
             "aliases": dict(release.aliases),
         },
+        "cutout_arcsec": release.cutout_arcsec,
         "image_names": {
             "pattern": release.image_name_pattern,
             "mapping": _list_mapping(release.mapping) if release.mapping else None,

@@ -111,6 +111,9 @@ GALAXY_ZOO_CANDELS = Release(
     image_name_pattern="",
     id_columns=("ID",),
     schemes={"clean5": CLEAN5},
+    # 424 pixels, as all of Galaxy Zoo, at the mosaics' 0.06 arcseconds (Koekemoer et al. 2011, ApJS
+    # 197, 36): 25.4.
+    cutout_arcsec=26.0,
     # No licence: the description of the table names none and asks to cite the paper.
     citation="Simmons et al. 2017, MNRAS 464, 4420, Table 2",
     files=(PublishedFile(name=f"{CATALOGUE}.csv", addresses=(f"{ADDRESS}/{CATALOGUE}.csv",)),),

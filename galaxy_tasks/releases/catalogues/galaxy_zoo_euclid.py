@@ -23,6 +23,10 @@ GALAXY_ZOO_EUCLID = Release(
     mapping=ImageKey(columns=("tile_index", "object_id"), separator="_", minus="NEG"),
     ra_column="right_ascension",
     dec_column="declination",
+    # A cutout is as large as its galaxy. By the code that made them (mwalmsley/bulk-euclid-cutouts,
+    # estimate_source_r_max), that is about 6 arcseconds for an area of 1,200 pixels and 17 for one
+    # of 10,000, which few galaxies reach.
+    cutout_arcsec=20.0,
     # No licence: the record's description names none, and that on its page is not confirmed here.
     citation="Euclid Collaboration: Walmsley et al. 2025, arXiv:2503.15310",
     files=(

@@ -145,6 +145,9 @@ GALAXY_ZOO_HUBBLE = Release(
     image_name_pattern="",
     id_columns=("zooniverse_id",),
     schemes={"clean5": CLEAN5},
+    # 424 pixels, as all of Galaxy Zoo, at no more than 0.05 arcseconds (Willett et al. 2017, Table
+    # 1): 21.2.
+    cutout_arcsec=22.0,
     # No licence: data.galaxyzoo.org asks to cite the paper and names none.
     citation="Willett et al. 2017, MNRAS 464, 4176, Table 4",
     files=(
