@@ -17,12 +17,14 @@ RUN apt-get update -qq \
 ENV VIRTUAL_ENV=/opt/venv \
     PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
+    PYTHONUTF8=1 \
+    LC_ALL=C.UTF-8 \
     AIRFLOW_HOME=/opt/airflow \
     AIRFLOW__CORE__DAGS_FOLDER=/opt/airflow/dags \
     AIRFLOW__CORE__LOAD_EXAMPLES=false \
     GALAXY_HOME=/runs \
     SPARK_WORKER_DIR=/opt/spark
-COPY --chmod=0755 docker/install.sh /opt/galaxy/
+COPY --chmod=0755 docker/install.sh scripts/lib/uv_settings.py /opt/galaxy/
 COPY requirements/installer.lock requirements/cluster.lock /opt/galaxy/requirements/
 # Networks that need their own certificate or pip configuration pass them as build secrets.
 RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \

@@ -11,10 +11,20 @@ if [[ $trainers != 1 ]]; then
 fi
 
 owner=$(id -u galaxy)
-# Files may belong to an earlier GALAXY_UID or come from a backup.
-find /opt/airflow/logs /runs -ignore_readdir_race ! -user "$owner" -exec chown --no-dereference "$owner:0" {} +
-
 as_galaxy() { setpriv --reuid "$owner" --regid 0 --init-groups "$@"; }
+
+# Files may belong to an earlier GALAXY_UID or come from a backup. Some disks let nobody change an
+# owner (Docker Desktop's, NFS's); then it is enough that files can be written.
+find /opt/airflow/logs /runs -ignore_readdir_race ! -user "$owner" -exec chown --no-dereference "$owner:0" {} + ||
+  echo "The owner of some files could not be changed to $owner (GALAXY_UID in .env)." >&2
+for folder in /opt/airflow/logs /runs; do
+  as_galaxy test -w "$folder" || {
+    echo "$folder cannot be written by user $owner (GALAXY_UID in .env), and init may not change its" \
+      "owner. For /runs: give GALAXY_RUNS in .env a folder that this user can write, or set GALAXY_UID" \
+      "to the owner of the present one." >&2
+    exit 1
+  }
+done
 
 export HOME=/home/galaxy
 as_galaxy mkdir -p /runs/inbox

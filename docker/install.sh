@@ -5,15 +5,11 @@ set -eu
 
 if [ ! -x "$VIRTUAL_ENV/bin/pip" ]; then
   python3 -m venv "$VIRTUAL_ENV"
-  "$VIRTUAL_ENV/bin/pip" install --quiet --disable-pip-version-check --no-cache-dir \
+  PIP_USER=0 "$VIRTUAL_ENV/bin/pip" install --quiet --disable-pip-version-check --no-cache-dir \
     --require-hashes --requirement /opt/galaxy/requirements/installer.lock
 fi
-# uv reads neither the system's certificates nor pip's configuration by itself.
-export SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
-index=$("$VIRTUAL_ENV/bin/pip" config get global.index-url 2>/dev/null || true)
-if [ -n "$index" ]; then
-  export UV_DEFAULT_INDEX="$index"
-fi
+# uv reads no configuration of pip's by itself.
+eval "$("$VIRTUAL_ENV/bin/python" /opt/galaxy/uv_settings.py)"
 # The cache is a mount of the build: a lock that changes costs only what changed, and the images share
 # their downloads.
 "$VIRTUAL_ENV/bin/uv" pip install --quiet --link-mode copy --compile-bytecode --require-hashes \

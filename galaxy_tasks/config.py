@@ -24,6 +24,7 @@ from galaxy_tasks.errors import InputError, show
 from galaxy_tasks.releases import RELEASES
 from galaxy_tasks.releases.availability import check_source
 from galaxy_tasks.releases.shared_objects import explain_overlaps, find_hidden_overlaps
+from galaxy_tasks.surroundings import count_gpus
 
 if TYPE_CHECKING:
     ReleaseName = str
@@ -350,7 +351,7 @@ def default_preset() -> Preset:
                 f"GALAXY_PRESET must be one of {', '.join(PRESETS)}. Received: {named!r}"
             )
         return named
-    return "full" if Path("/dev/nvidiactl").exists() else "quick"
+    return "full" if count_gpus() else "quick"
 
 
 def keras_backend() -> Backend:

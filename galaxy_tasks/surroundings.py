@@ -1,8 +1,10 @@
-"""What a user's shell hands on and what would change how this project reads files and names."""
+"""What the machine and the user's shell bring along: a locale, and GPUs."""
 
 import locale
 import os
+import subprocess
 import sys
+from pathlib import Path
 
 UTF_8 = "en_US.UTF-8" if sys.platform == "darwin" else "C.UTF-8"
 """A locale that is there without being installed."""
@@ -17,3 +19,23 @@ def pin_surroundings() -> None:
     os.environ |= {"LC_ALL": UTF_8, "PYTHONUTF8": "1"}
     if not sys.flags.utf8_mode and locale.getencoding().lower() != "utf-8":
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def count_gpus(devices: Path = Path("/dev")) -> int:
+    """Return how many NVIDIA GPUs this machine has; in WSL2 only its `nvidia-smi` knows them."""
+    files = len(list(devices.glob("nvidia[0-9]*")))
+    if files or not (devices / "dxg").exists():
+        return files
+    path = f"{os.environ.get('PATH', os.defpath)}:/usr/lib/wsl/lib"
+    try:
+        told = subprocess.run(
+            ["nvidia-smi", "--list-gpus"],
+            env={**os.environ, "PATH": path},
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return 0
+    return sum(line.startswith("GPU ") for line in told.stdout.splitlines())

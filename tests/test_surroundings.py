@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from galaxy_tasks.surroundings import UTF_8
+from galaxy_tasks.surroundings import UTF_8, count_gpus
 
 PROGRAM = """
 import locale, os, sys
@@ -27,3 +27,25 @@ def test_files_and_names_are_read_as_utf_8_whatever_the_shell_says(tmp_path, nam
         check=False,
     )
     assert answer.stdout == f"{'ünïcode'!a} {'größe'!a} {UTF_8}\n", answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("files", "program", "expected"),
+    [
+        (["nvidia0", "nvidia1", "nvidiactl"], "exit 1", 2),
+        ([], 'echo "GPU 0: any"', 0),
+        (["dxg"], 'echo "GPU 0: NVIDIA RTX (UUID: GPU-1)"', 1),  # WSL2
+        (["dxg"], "echo NVIDIA-SMI has failed; exit 9", 0),
+    ],
+)
+def test_gpus_are_found_by_their_files_or_in_wsl2_by_its_program(
+    tmp_path, monkeypatch, files, program, expected
+):
+    for name in files:
+        (tmp_path / name).touch()
+    tool = tmp_path / "bin" / "nvidia-smi"
+    tool.parent.mkdir()
+    tool.write_text(f"#!/bin/sh\n{program}\n")
+    tool.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tool.parent}:{os.environ['PATH']}")
+    assert count_gpus(tmp_path) == expected

@@ -19,6 +19,9 @@ from galaxy_tasks.config import (
 )
 from galaxy_tasks.errors import InputError
 
+# Short ones, so that no option's name is cut where a terminal has 80 columns.
+_METAVARS = {"array": "A,B", "string": "TEXT", "boolean": "Y/N", "integer": "N", "number": "N"}
+
 
 def with_setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Return the command with an option `--setting-name` for every setting.
@@ -73,7 +76,9 @@ def _preset_to_show() -> Preset:
 def _option(name: str, schema: dict[str, Any], preset: Preset) -> inspect.Parameter:
     option = typer.Option(
         f"--{name.replace('_', '-')}",
-        help=schema["description"] + _describe_default(name, schema["default"], preset),
+        help=schema["description"]
+        + _describe_choices(schema)
+        + _describe_default(name, schema["default"], preset),
         metavar=_metavar(schema),
         rich_help_panel=schema["section"] or "Main settings",
         show_default=False,
@@ -83,12 +88,16 @@ def _option(name: str, schema: dict[str, Any], preset: Preset) -> inspect.Parame
     )
 
 
+def _describe_choices(schema: dict[str, Any]) -> str:
+    return f" One of {', '.join(map(str, schema['enum']))}." if "enum" in schema else ""
+
+
 def _describe_default(name: str, default: Any, preset: Preset) -> str:
     if default in ("", {}, [], ()):
         return ""
     is_by_preset = any(name in values for values in PRESETS.values())
     where = f" with preset {preset}" if is_by_preset else ""
-    shown = ",".join(default) if isinstance(default, list | tuple) else default
+    shown = ", ".join(default) if isinstance(default, list | tuple) else default
     return f" Default{where}: {shown}."
 
 
@@ -121,10 +130,10 @@ def _split(text: str) -> list[str]:
 
 def _metavar(schema: dict[str, Any]) -> str:
     if "enum" in schema:
-        return "|".join(str(choice) for choice in schema["enum"])
+        return "ONE" if isinstance(schema["enum"][0], str) else "N"
     if _is_json(schema):
         return "JSON"
-    return "A,B,…" if schema["type"] == "array" else schema["type"].upper()
+    return _METAVARS[schema["type"]]
 
 
 @functools.cache

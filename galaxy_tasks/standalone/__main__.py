@@ -18,7 +18,7 @@ from galaxy_tasks.logs import set_up_logging
 from galaxy_tasks.standalone.paths import USER, Paths
 from galaxy_tasks.standalone.server import run_server
 from galaxy_tasks.standalone.workflow import Interrupted, Workflow
-from galaxy_tasks.surroundings import pin_surroundings
+from galaxy_tasks.surroundings import count_gpus, pin_surroundings
 
 EXIT_INTERRUPTED = 130
 
@@ -34,7 +34,7 @@ def run(
         typer.Option(help="Settings to start from. Default: full with a GPU, else quick."),
     ] = None,
     port: Annotated[
-        int, typer.Option(help="Port of the web page; another if it is in use.")
+        int, typer.Option(help="Port of the web page; another, which is said, if it is in use.")
     ] = 8080,
     once: Annotated[
         bool, typer.Option("--once", help="Stop after the run; the exit code is 0 if it succeeds.")
@@ -46,7 +46,7 @@ def run(
     The web page stays up until Ctrl-C, which ends every process.
     """
     if settings.get("source"):
-        settings["source"] = str(Path(settings["source"]).expanduser().absolute())
+        settings["source"] = str(_find_folder(settings["source"]))
     chosen = preset or default_preset()
     values = complete_settings(settings, chosen)
     paths, gpu_slots = Paths.of_this_project(), count_gpu_slots()
@@ -55,11 +55,12 @@ def run(
     started = time.monotonic()
     with run_server(paths, port=port, preset=chosen) as client:
         typer.echo(f"Airflow is up after {format_duration(time.monotonic() - started)}.")
+        typer.echo(f"Web page: {client.address}\nLogin:    {USER} / {client.password}")
         workflow = Workflow(client, gpu_slots=gpu_slots)
         is_success = workflow.run(values)
         if not once:
             typer.echo(f"Web page: {workflow.page}\nLogin:    {USER} / {client.password}")
-            _wait_for_interrupt()
+            _wait_for_interrupt(workflow)
     sys.exit(0 if is_success else 1)
 
 
@@ -71,8 +72,7 @@ def count_gpu_slots() -> int:
                 f"GALAXY_GPU_SLOTS must be a whole number of at least 1. Received: {slots!r}"
             )
         return int(slots)
-    gpus = len(list(Path("/dev").glob("nvidia[0-9]*")))
-    return gpus or max(1, cpu_count() // 2)
+    return count_gpus() or max(1, cpu_count() // 2)
 
 
 def main() -> None:
@@ -80,7 +80,8 @@ def main() -> None:
     pin_surroundings()
     set_up_logging()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # under nohup
+            signal.signal(number, _interrupt)
     try:
         keras_backend()  # a wrong one is refused before any work
         app()
@@ -104,10 +105,18 @@ def _announce(preset: Preset, values: dict[str, Any], *, is_asked: bool) -> None
     )
 
 
-def _wait_for_interrupt() -> None:
-    typer.echo("The page stays up until Ctrl-C.")
+def _find_folder(source: str) -> Path:
+    """Return the folder, as Airflow finds it; raise InputError if there is none."""
+    folder = Path(source).expanduser().absolute()
+    if not folder.is_dir():
+        raise InputError(f"--source must be a folder. There is none at: {folder}")
+    return folder
+
+
+def _wait_for_interrupt(workflow: Workflow) -> None:
+    typer.echo("The page stays up until Ctrl-C. Runs that are triggered there are shown here, too.")
     try:
-        signal.pause()
+        workflow.follow_others()
     except Interrupted:
         typer.echo("Stopping Airflow …")
 

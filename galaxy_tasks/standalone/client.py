@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -73,8 +74,8 @@ class Client:
             user: who logs in.
             password: the user's.
             timeout_s: how long Airflow may take to answer one request.
-            retry_s: for how long a GET is repeated that Airflow does not answer, or answers with
-                an error of its own (HTTP 5xx).
+            retry_s: for how long a request is repeated that Airflow does not answer, or answers
+                with an error of its own (HTTP 5xx), as while it starts.
         """
         self.address = address
         self.password = password
@@ -110,15 +111,13 @@ class Client:
     ) -> Json:
         """Return the answer to a request of the API.
 
-        A GET is repeated for `retry_s`, by default this client's. What changes something is sent
-        once: it may have been done although no answer came.
+        It is repeated for `retry_s`, by default this client's. So a request that was done although
+        no answer came is sent again: what it makes must have a name, of which there can be one.
 
         Raises:
             ApiError: Airflow refused; the message is Airflow's.
-            UnreachableError: there was no answer, or to a GET nothing but errors of the server's.
+            UnreachableError: there was no answer, or nothing but errors of the server's.
         """
-        if method != "GET":
-            return self._send(method, path, json=body)
         retry_s = self._retry_s if retry_s is None else retry_s
         attempts = tenacity.Retrying(
             retry=tenacity.retry_if_exception(_may_pass),
@@ -127,7 +126,7 @@ class Client:
             before_sleep=_warn_once,
         )
         try:
-            return attempts(self._send, method, path)
+            return attempts(self._send, method, path, json=body)
         except tenacity.RetryError as error:
             last = error.last_attempt.exception()
             raise UnreachableError(
@@ -146,13 +145,16 @@ class Client:
 
     def trigger(self, dag_id: str, settings: Mapping[str, Any]) -> str:
         """Start a run and return its id; raise InputError if Airflow refuses the settings."""
-        body = {"logical_date": None, "conf": dict(settings)}
+        run_id = f"manual__{datetime.now(UTC).isoformat()}"
+        body = {"logical_date": None, "conf": dict(settings), "dag_run_id": run_id}
         try:
-            return self.call("POST", f"dags/{quote(dag_id)}/dagRuns", body)["dag_run_id"]
+            self.call("POST", f"dags/{quote(dag_id)}/dagRuns", body)
         except ApiError as error:
-            if error.status != HTTPStatus.BAD_REQUEST:
+            if error.status == HTTPStatus.BAD_REQUEST:
+                raise InputError(str(error)) from None
+            if error.status != HTTPStatus.CONFLICT:  # made, although the answer was an error
                 raise
-            raise InputError(str(error)) from None
+        return run_id
 
     def _send(self, method: str, path: str, **options: Any) -> Json:
         try:

@@ -2,15 +2,14 @@
 
 import os
 import secrets
+import sys
 import sysconfig
 from pathlib import Path
 
 from galaxy_tasks.config import Preset
-from galaxy_tasks.labels.spark_settings import spark_submit_environment
+from galaxy_tasks.labels.spark_settings import SPARK_CONNECTION, spark_submit_environment
 from galaxy_tasks.standalone.loopback import HOST, find_free_port
 from galaxy_tasks.standalone.paths import USER, Paths, read_or_write_secret
-
-SPARK_CONNECTION = "AIRFLOW_CONN_SPARK_DEFAULT"
 
 
 def make_environment(paths: Paths, *, port: int, preset: Preset) -> dict[str, str]:
@@ -23,12 +22,11 @@ def make_environment(paths: Paths, *, port: int, preset: Preset) -> dict[str, st
     inherited = {
         name: value
         for name, value in spark_submit_environment().items()
-        if not name.startswith("AIRFLOW__") and name not in _foreign()
+        if not name.startswith("AIRFLOW__") and name != "AIRFLOW_CONFIG"
     }
     airflow = _airflow_settings(paths, port=port)
     return {
         SPARK_CONNECTION: '{"conn_type": "spark", "host": "local[*]"}',
-        "SPARK_LOCAL_IP": HOST,
         **inherited,
         **{f"AIRFLOW__{name}": str(value) for name, value in airflow.items()},
         "AIRFLOW_HOME": str(paths.home),
@@ -36,18 +34,14 @@ def make_environment(paths: Paths, *, port: int, preset: Preset) -> dict[str, st
             Path(os.environ.get("GALAXY_HOME") or paths.project / "runs").absolute()
         ),
         "GALAXY_PRESET": preset,
+        # Airflow's processes fork, which macOS ends where its libraries have been used before.
+        **({"OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES"} if sys.platform == "darwin" else {}),
         # Clients differ in which of the two they read first.
         **dict.fromkeys(("NO_PROXY", "no_proxy"), _hosts_without_proxy()),
         "PATH": os.pathsep.join([str(paths.home / "bin"), scripts, os.environ.get("PATH", "")]),
         "PYTHONPATH": str(paths.project),
         "PYTHONUNBUFFERED": "1",
     }
-
-
-def _foreign() -> set[str]:
-    """Return the variables that would configure this Airflow and Spark as another's."""
-    # A Spark that the caller names may need the configuration that the caller has for it.
-    return {"AIRFLOW_CONFIG"} | (set() if SPARK_CONNECTION in os.environ else {"SPARK_CONF_DIR"})
 
 
 def _hosts_without_proxy() -> str:

@@ -1,10 +1,15 @@
 """Where this project's own Airflow keeps its files, and the secrets among them."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from galaxy_tasks.errors import InputError
+
 USER = "admin"
+_SPLITTING = re.compile(r"""['"`\\$:;,%#?*\[\]{}\x00-\x1f\x7f]""")
+"""What paths in a PATH, in an SQLite URL or in a configuration file cannot have."""
 
 
 @dataclass(frozen=True)
@@ -17,15 +22,35 @@ class Paths:
 
     @staticmethod
     def of_this_project() -> "Paths":
-        """Return this checkout's paths; GALAXY_AIRFLOW_HOME names another folder for Airflow."""
+        """Return this checkout's paths; GALAXY_AIRFLOW_HOME names another folder for Airflow.
+
+        Raises:
+            InputError: Airflow would take the folder's path apart.
+        """
         project = Path(__file__).parents[2]
-        home = os.environ.get("GALAXY_AIRFLOW_HOME")
-        return Paths(project, Path(home).absolute() if home else project / ".airflow")
+        named = os.environ.get("GALAXY_AIRFLOW_HOME")
+        home = Path(named).expanduser().absolute() if named else project / ".airflow"
+        if _SPLITTING.search(str(home)):
+            raise InputError(
+                "GALAXY_AIRFLOW_HOME must have no quotes, colons, line breaks or any of "
+                f"` \\ $ ; , % # ? * [ ] {{ }} in its path. Received: {str(home)!r}"
+            )
+        return Paths(project, home)
 
     @property
     def log(self) -> Path:
         """What Airflow prints."""
         return self.home / "standalone.log"
+
+    @property
+    def lock(self) -> Path:
+        """Held as long as an Airflow runs; names its process."""
+        return self.home / "lock"
+
+    @property
+    def address(self) -> Path:
+        """The address of the Airflow that runs now."""
+        return self.home / "address"
 
     @property
     def passwords(self) -> Path:

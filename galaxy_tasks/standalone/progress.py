@@ -68,9 +68,9 @@ def list_unfinished_runs(client: Client, dag_id: str) -> list[str]:
     return [run["dag_run_id"] for run in runs]
 
 
-def fail_run(client: Client, dag_id: str, run_id: str) -> None:
+def fail_run(client: Client, dag_id: str, run_id: str, *, retry_s: float | None = None) -> None:
     """End a run: Airflow stops its tasks and starts no other."""
-    client.call("PATCH", run_path(dag_id, run_id), {"state": "failed"})
+    client.call("PATCH", run_path(dag_id, run_id), {"state": "failed"}, retry_s=retry_s)
 
 
 def read_log(client: Client, task_path: str, try_number: int) -> list[Json]:

@@ -6,10 +6,12 @@ its owner alone.
 """
 
 import contextlib
+import getpass
 import json
 import logging
 import secrets
 import shlex
+import sqlite3
 import subprocess
 import sys
 import sysconfig
@@ -42,18 +44,21 @@ def run_server(paths: Paths, *, port: int, preset: Preset) -> Iterator[Client]:
     """Yield a client of a healthy Airflow, and end every one of its processes on leaving.
 
     Raises:
-        InputError: another command already runs an Airflow here.
+        InputError: another command already runs an Airflow here, or its database cannot lie here.
         StartError: it did not become healthy.
     """
     paths.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(hold_lock(paths.home / "lock", timeout_s=0))
-        except ResourceError as error:
-            raise InputError(f"Airflow is already running here; stop it first. {error}") from None
+            stack.enter_context(hold_lock(paths.lock, timeout_s=0))
+        except ResourceError:
+            raise InputError(_describe_running(paths)) from None
+        paths.address.unlink(missing_ok=True)
+        check_disk(paths)
         end_leftovers(paths)
         paths.log.write_bytes(b"")
-        port = find_free_port(port)
+        port = _choose_port(port)
+        paths.address.write_text(f"http://{HOST}:{port}")
         environment = make_environment(paths, port=port, preset=preset)
         client = Client(f"http://{HOST}:{port}", user=USER, password=read_password(paths))
         server = stack.enter_context(_run(_server_command(paths), paths, environment))
@@ -74,6 +79,52 @@ def note_session(paths: Paths, leader: int) -> None:
     """Write down whom the next start has to end, should this command be killed."""
     noted = _read_sessions(paths) | {leader: psutil.Process(leader).create_time()}
     paths.sessions.write_text(json.dumps(noted))
+
+
+def check_disk(paths: Paths) -> None:
+    """Raise InputError unless a database in Airflow's folder can be used by several processes."""
+    file = paths.home / "check.db"
+    try:
+        with (
+            contextlib.closing(sqlite3.connect(file, timeout=5)) as writer,
+            contextlib.closing(sqlite3.connect(file, timeout=5)) as reader,
+        ):
+            writer.execute("PRAGMA journal_mode = WAL")  # as Airflow's database
+            with writer:
+                writer.execute("CREATE TABLE written (number INTEGER)")
+                writer.execute("INSERT INTO written VALUES (1)")
+            reader.execute("SELECT number FROM written").fetchall()
+    except sqlite3.Error as error:
+        raise InputError(
+            f"Airflow's database cannot lie in {paths.home} (SQLite: {error}), as on disks over a "
+            "network and on Windows' disks in WSL2. Name a folder on a disk of this machine, such "
+            f"as: export GALAXY_AIRFLOW_HOME=/var/tmp/galaxy-morphology-{getpass.getuser()}"
+        ) from None
+    finally:
+        for left in paths.home.glob(f"{file.name}*"):
+            with contextlib.suppress(OSError):
+                left.unlink()
+
+
+def _choose_port(wanted: int) -> int:
+    """Return the wanted port, or say that it is taken and return another."""
+    port = find_free_port(wanted)
+    if port != wanted and wanted:
+        _logger.warning("Port %d is in use; the page is at port %d (--port N).", wanted, port)
+    return port
+
+
+def _describe_running(paths: Paths) -> str:
+    """Say where the Airflow is that holds the lock, which may not have an address yet."""
+    holder = paths.lock.read_text().strip() or "another process"
+    try:
+        where = f"at {paths.address.read_text()} (login: {USER} / {read_password(paths)})"
+    except FileNotFoundError:
+        where = "and is only starting"
+    return (
+        f"Airflow of this project is already running {where}, started by {holder}. Trigger your "
+        "run on its page, or end it with Ctrl-C where it was started."
+    )
 
 
 def read_password(paths: Paths) -> str:

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from typing import Any
+from typing import Any, NoReturn
 
 from typer import echo
 
@@ -12,6 +12,9 @@ from galaxy_tasks.standalone.client import ApiError, Client, UnreachableError
 
 DAG_ID = "galaxy_morphology"
 _DAG_TIMEOUT_S = 300
+_TASKS_TIMEOUT_S = 60
+_POLL_S = 3.0
+_LAST_RETRY_S = 5.0
 
 
 class Interrupted(BaseException):
@@ -36,13 +39,28 @@ class Workflow:
     def run(self, settings: dict[str, Any]) -> bool:
         """Run the DAG with these settings, showing progress and result; return its success."""
         self._prepare()
-        self._run_id = self._client.trigger(DAG_ID, settings)
-        echo(f"Run {self._run_id}: {self.page}")
+        return self._follow(self._client.trigger(DAG_ID, settings))
+
+    def follow_others(self) -> NoReturn:
+        """Show, for ever, the progress of the runs that are triggered in the page or by a release.
+
+        Raises:
+            UnreachableError: Airflow has ended.
+        """
+        while True:
+            for run_id in progress.list_unfinished_runs(self._client, DAG_ID):
+                self._follow(run_id)
+            time.sleep(_POLL_S)
+
+    def _follow(self, run_id: str) -> bool:
+        """Show a run's progress and result; return its success."""
+        self._run_id = run_id
+        echo(f"Run {run_id}: {self.page}")
         try:
-            state = progress.follow_run(self._client, DAG_ID, self._run_id, last_task="evaluate")
+            state = progress.follow_run(self._client, DAG_ID, run_id, last_task="evaluate")
         except Interrupted:
             with contextlib.suppress(UnreachableError, ApiError):
-                progress.fail_run(self._client, DAG_ID, self._run_id)
+                progress.fail_run(self._client, DAG_ID, run_id, retry_s=_LAST_RETRY_S)
             raise
         if state != "success":
             echo("The run FAILED; see the lines above and the web page.")
@@ -61,8 +79,16 @@ class Workflow:
             time.sleep(0.5)
         for run_id in progress.list_unfinished_runs(client, DAG_ID):
             progress.fail_run(client, DAG_ID, run_id)
+            self._wait_for_tasks(run_id)
             echo(f"Ended the unfinished run {run_id}; clear it on its page to continue it.")
         client.call("PATCH", f"dags/{DAG_ID}", {"is_paused": False})
+
+    def _wait_for_tasks(self, run_id: str) -> None:
+        """Wait until no task of a run that was ended is at work any more, or for a minute."""
+        path = f"{progress.run_path(DAG_ID, run_id)}/taskInstances?limit=100&state=running"
+        deadline = time.monotonic() + _TASKS_TIMEOUT_S
+        while self._client.get(path)["task_instances"] and time.monotonic() < deadline:
+            time.sleep(0.5)
 
     def _is_dag_there(self) -> bool:
         errors = self._client.get("importErrors")["import_errors"]

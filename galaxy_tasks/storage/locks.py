@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from galaxy_tasks.errors import ResourceError
+from galaxy_tasks.errors import InputError, ResourceError
 
 _logger = logging.getLogger(__name__)
 _POLL_INTERVAL_S = 0.2
@@ -32,6 +32,7 @@ def hold_lock(
         stop: when set, from another thread, the wait ends.
 
     Raises:
+        InputError: the disk knows no locks.
         ResourceError: another held it for `timeout_s` seconds, or `stop` was set meanwhile.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,7 +44,7 @@ def hold_lock(
             if timeout_s and not is_logged:
                 _logger.info("%s: waiting for %s, which holds the lock", path, _read_holder(lock))
                 is_logged = True
-            if time.monotonic() > deadline:
+            if time.monotonic() >= deadline:
                 raise ResourceError(
                     f"{path} stayed locked for {timeout_s:.0f} s by {_read_holder(lock)}. "
                     "Check whether it still makes progress, then run again."
@@ -59,6 +60,12 @@ def _try_lock(lock: IO[str]) -> bool:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:
+        raise InputError(
+            f"{lock.name} cannot be locked ({error.strerror}): its disk, perhaps one over a "
+            "network, has no locks. Put results (GALAXY_HOME) and Airflow's files "
+            "(GALAXY_AIRFLOW_HOME) on one that has."
+        ) from None
     return True
 
 

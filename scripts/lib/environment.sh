@@ -80,3 +80,10 @@ is_usable() {
   "$1" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
     >/dev/null 2>&1
 }
+
+# has_gpu: succeeds if this machine has an NVIDIA GPU. WSL2 has no device files for it.
+has_gpu() {
+  [[ -e /dev/nvidiactl ]] ||
+    { [[ -e /dev/dxg ]] &&
+      PATH=$PATH:/usr/lib/wsl/lib nvidia-smi --list-gpus 2>/dev/null | grep -q '^GPU'; }
+}

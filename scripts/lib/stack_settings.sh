@@ -129,6 +129,26 @@ check_readable() {
       "user (GALAXY_UID in .env). Run: chmod -R o+rX ${folders[*]}"
 }
 
+# check_ports: fails if another program has a port of the stack, which Docker would tell without
+# saying what to do.
+check_ports() {
+  local name service
+  for name in WEB_PORT SPARK_WEB_PORT FLOWER_PORT; do
+    case $name in
+      WEB_PORT) service=api-server ;;
+      SPARK_WEB_PORT) service=spark-master ;;
+      FLOWER_PORT)
+        service=flower
+        [[ ,$(value_of COMPOSE_PROFILES), == *,flower,* ]] || continue
+        ;;
+    esac
+    [[ -z $(docker compose ps --quiet --status running "$service" 2>/dev/null) ]] || continue
+    ! (exec 3<>"/dev/tcp/127.0.0.1/$(value_of "$name")") 2>/dev/null ||
+      fail "$name in .env is $(value_of "$name"), which another program uses on this machine. Choose" \
+        "another port there, or end that program."
+  done
+}
+
 database_volume() { echo "${COMPOSE_PROJECT_NAME:-galaxy-morphology}_postgres"; }
 has_database() { docker volume inspect "$(database_volume)" >/dev/null 2>&1; }
 value_of() { sed -n "s/^$1=//p" "$ENV_FILE" | tail -n 1; }
@@ -142,6 +162,7 @@ generate() {
     GPU_SLOTS) if trains_on_gpu && (($(count_gpus))); then count_gpus; else echo 1; fi ;;
     GALAXY_UID) if (($(id -u))); then id -u; else echo 50000; fi ;; # containers never run as root
     TRAINER_MEMORY) trainer_memory ;;
+    NO_PROXY_HOSTS) hosts_without_proxy ;;
     ADMIN_PASSWORD | POSTGRES_PASSWORD | REDIS_PASSWORD | API_SECRET_KEY | SPARK_SECRET)
       random_bytes 24 | tr '+/' '-_' ;;
     JWT_SECRET) random_bytes 48 | tr '+/' '-_' ;; # HMAC with SHA-512: 64 characters
@@ -160,6 +181,15 @@ trainer_memory() {
   machine=$(docker info --format '{{.MemTotal}}' 2>/dev/null || true)
   machine=$((${machine:-0} >> 30))
   echo "$((machine >= 1 && machine < wanted ? machine : wanted))g"
+}
+
+# hosts_without_proxy: prints those that this shell and Docker's configuration name.
+hosts_without_proxy() {
+  local docker=${DOCKER_CONFIG:-${HOME:-}/.docker}/config.json
+  {
+    printf '%s\n' "${NO_PROXY:-}" "${no_proxy:-}"
+    sed -n 's/.*"noProxy"[[:space:]]*:[[:space:]]*"\([^"]*\)".*/\1/p' "$docker" 2>/dev/null || true
+  } | tr ', ' '\n\n' | awk 'NF && !seen[$0]++' | paste -s -d , -
 }
 
 trains_on_gpu() { [[ ,$(value_of COMPOSE_PROFILES), == *,gpu,* ]]; }

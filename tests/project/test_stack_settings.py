@@ -1,9 +1,13 @@
 """The container stack's settings: made, completed and checked by `scripts/up` before it starts."""
 
+import re
+import shutil
+import socket
 import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2]
 NO_ENGINE = "docker() { return 1; }"
@@ -134,6 +138,98 @@ def test_a_variable_of_the_shell_does_not_override_the_file(tmp_path):
     )
     assert done.stdout == "none\n"
     assert "WEB_PORT: the value in .env is used" in done.stderr
+
+
+def test_hosts_without_a_proxy_come_from_the_shell_and_from_docker(tmp_path):
+    docker = tmp_path / ".docker" / "config.json"
+    docker.parent.mkdir()
+    docker.write_text('{"proxies": {"default": {"noProxy": "localhost,*.uni.example"}}}')
+    (tmp_path / ".env").write_text("")
+    done = run_bash(tmp_path, "write_env && check_env", HOME=str(tmp_path), no_proxy="a.example")
+    assert done.returncode == 0, done.stderr
+    assert read_settings(tmp_path)["NO_PROXY_HOSTS"] == "a.example,localhost,*.uni.example"
+
+
+def load_services():
+    return yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+
+
+def test_services_reach_each_other_without_a_proxy():
+    services = load_services()
+    for service in services.values():
+        if "image" in service and str(service["image"]).startswith("galaxy-morphology"):
+            environment = service["environment"]
+            if "GALAXY_ROLE" in environment or "FERNET" in str(environment):
+                for name in ("NO_PROXY", "no_proxy"):
+                    hosts = environment[name].partition("$")[0].split(",")
+                    assert {*services, "trainer", "localhost", "127.0.0.1"} <= set(hosts)
+
+
+def test_folders_of_this_machine_are_labelled_for_containers_where_selinux_asks_for_it():
+    mounts = [mount for s in load_services().values() for mount in s.get("volumes", [])]
+    folders = [mount for mount in mounts if mount.startswith((".", "$"))]
+    assert len(folders) > 10
+    assert [mount for mount in folders if not re.search(r":(ro,)?z$", mount)] == []
+
+
+@pytest.mark.parametrize("answer", ['["name=seccomp","name=rootless"]', '["name=userns"]'])
+def test_an_engine_that_maps_users_is_refused_before_anything_is_made(tmp_path, answer):
+    """Its containers would leave results that belong to nobody."""
+    docker = tmp_path / "bin" / "docker"
+    docker.parent.mkdir()
+    docker.write_text(
+        "#!/bin/sh\n"
+        f"case \"$*\" in *SecurityOptions*) echo '{answer}' ;; *--short*) echo 2.30 ;; esac\n"
+    )
+    docker.chmod(0o700)
+    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
+    done = subprocess.run(
+        ["bash", tmp_path / "scripts" / "up"],
+        env={"PATH": f"{docker.parent}:/usr/bin:/bin"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "This Docker engine maps users" in done.stderr
+    assert not (tmp_path / ".env").exists()
+
+
+@pytest.mark.parametrize(
+    ("can_write", "told"), [(True, "could not be changed"), (False, "cannot be written by user")]
+)
+def test_a_disk_that_lets_nobody_change_an_owner_is_enough_if_it_can_be_written(
+    tmp_path, can_write, told
+):
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, program in {
+        "find": "exit 1",
+        "id": "echo 1000",
+        "mkdir": "exit 0",
+        "airflow": "exit 0",
+        "test": f"exit {0 if can_write else 1}",
+        "setpriv": 'shift 5; exec "$@"',
+    }.items():
+        (programs / name).write_text(f"#!/bin/sh\n{program}\n")
+        (programs / name).chmod(0o700)
+    names = dict.fromkeys(("ADMIN_USER", "ADMIN_PASSWORD", "GPU_SLOTS"), "x")
+    done = subprocess.run(
+        ["bash", ROOT / "docker" / "init.sh"],
+        env={"PATH": f"{programs}:/usr/bin:/bin", "COMPOSE_PROFILES": "cpu", **names},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode == 0) == can_write, done.stderr
+    assert told in done.stderr
+
+
+def test_a_taken_port_is_told_by_the_setting_that_changes_it(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        make_env(tmp_path, f"SPARK_WEB_PORT={port}\nWEB_PORT=1\n")
+        done = run_bash(tmp_path, "check_ports")
+        assert f"SPARK_WEB_PORT in .env is {port}, which another program uses" in done.stderr
+        # The stack's own service holds it.
+        mine = run_bash(tmp_path, 'docker() { echo "container"; }; check_ports')
+        assert mine.returncode == 0, mine.stderr
+    assert run_bash(tmp_path, "check_ports").returncode == 0
 
 
 def test_files_that_containers_could_not_read_are_told(tmp_path):

@@ -81,7 +81,8 @@ def test_a_port_in_use_is_not_taken():
     assert find_free_port(port) == port
 
 
-def test_a_second_start_in_the_same_folder_is_refused(tmp_path):
+def test_a_second_start_in_the_same_folder_is_refused_and_told_where_the_first_is(tmp_path):
+    (tmp_path / "address").write_text("http://127.0.0.1:8099")
     holder = (
         "import fcntl, sys, time; file = open(sys.argv[1], 'w'); "
         "fcntl.flock(file, fcntl.LOCK_EX); print('held', flush=True); time.sleep(600)"
@@ -93,12 +94,64 @@ def test_a_second_start_in_the_same_folder_is_refused(tmp_path):
         other.stdout.readline()
         try:
             with (
-                pytest.raises(InputError, match="already running"),
+                pytest.raises(
+                    InputError, match=r"already running at http://127.0.0.1:8099.*login: admin"
+                ),
                 server.run_server(Paths(ROOT, tmp_path), port=0, preset="quick"),
             ):
                 pass
         finally:
             other.kill()
+
+
+def test_a_folder_in_which_sqlite_cannot_work_is_told_with_the_way_out(tmp_path):
+    paths = Paths(ROOT, tmp_path)
+    server.check_disk(paths)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "check.db").mkdir()  # SQLite cannot open it, as on a disk without locks
+    with pytest.raises(InputError, match="export GALAXY_AIRFLOW_HOME=/var/tmp/"):
+        server.check_disk(paths)
+
+
+@pytest.mark.parametrize("name", ["what?", "a:b", "it's", "50%"])
+def test_a_folder_that_airflow_would_take_apart_is_refused(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("GALAXY_AIRFLOW_HOME", str(tmp_path / name))
+    with pytest.raises(InputError, match="GALAXY_AIRFLOW_HOME must have no quotes"):
+        Paths.of_this_project()
+
+
+def test_a_taken_port_is_said(tmp_path):
+    """Up to where Airflow would start, which a file in place of its folder of programs prevents."""
+    (tmp_path / "bin").touch()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        program = (
+            "import sys; from pathlib import Path; from galaxy_tasks.logs import set_up_logging; "
+            "from galaxy_tasks.standalone import server; from galaxy_tasks.standalone.paths import "
+            "Paths; set_up_logging(); "
+            f"server.run_server(Paths(Path({str(ROOT)!r}), Path({str(tmp_path)!r})), port={port}, "
+            "preset='quick').__enter__()"
+        )
+        answer = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=ROOT
+        )
+    assert f"WARNING: Port {port} is in use; the page is at port" in answer.stdout, answer.stderr
+
+
+def test_a_run_under_nohup_outlives_its_terminal(tmp_path):
+    """The command sets its handlers up, then refuses; a hang-up that is ignored stays ignored."""
+    program = (
+        "import os, signal, sys; sys.argv[1:] = ['--preset', 'none']\n"
+        "from galaxy_tasks.standalone import __main__ as command\n"
+        "try:\n    command.main()\nexcept SystemExit:\n    os.kill(os.getpid(), signal.SIGHUP)\n"
+        "print('alive')"
+    )
+    for before in ("nohup ", ""):
+        shown = subprocess.run(
+            ["bash", "-c", f'{before}"$0" -c "$1"', sys.executable, program],
+            cwd=ROOT, capture_output=True, text=True, check=False,
+        ).stdout  # fmt: skip
+        assert ("alive" in shown) == bool(before)
 
 
 def test_airflow_gets_settings_of_its_own_and_none_of_the_callers(tmp_path, monkeypatch):
@@ -173,7 +226,7 @@ def test_a_wrong_number_of_networks_is_refused(wrong, monkeypatch):
 @pytest.mark.parametrize(
     ("preset", "defaults"),
     [
-        ("quick", ["Default with preset quick: 72.", "alexnet,resnet18,densenet121."]),
+        ("quick", ["Default with preset quick: 72.", "alexnet, resnet18, densenet121."]),
         ("full", ["Default with preset full: 224."]),
         ("fast", ["Default with preset full: 224."]),
     ],
@@ -190,6 +243,8 @@ def test_help_shows_the_defaults_of_the_preset_that_is_taken(preset, defaults, t
         (["--image-size-px", "16"], {}, "image_size_px"),
         (["--image-size", "64"], {}, "--image-size"),
         (["--release", "galaxy_zoo_desi"], {}, "source"),
+        (["--release", "class_table", "--source", "/no/such"], {}, "There is none at: /no/such"),
+        ([], {"GALAXY_AIRFLOW_HOME": "/tmp/a:b"}, "GALAXY_AIRFLOW_HOME"),
         ([], {"GALAXY_GPU_SLOTS": "0"}, "GALAXY_GPU_SLOTS"),
     ],
 )
@@ -212,3 +267,14 @@ def run_command(*options, home, **environment):
         text=True,
         check=False,
     )
+
+
+def test_no_name_of_an_option_is_cut_in_a_terminal_of_80_columns(tmp_path):
+    for module in (["galaxy_tasks.standalone"], ["galaxy_tasks.cli.main", "run"]):
+        answer = subprocess.run(
+            [sys.executable, "-m", *module, "--help"],
+            cwd=ROOT, env={**os.environ, "COLUMNS": "80"}, capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+        assert "--early-stopping-patience-epochs" in answer.stdout
+        assert "…" not in answer.stdout

@@ -6,11 +6,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from galaxy_tasks.errors import GalaxyMorphologyError
+from galaxy_tasks.errors import GalaxyMorphologyError, InputError
 from galaxy_tasks.standalone import progress
 from galaxy_tasks.standalone.client import ApiError, Client, UnreachableError
 from galaxy_tasks.standalone.loopback import find_free_port
-from galaxy_tasks.standalone.workflow import DAG_ID
+from galaxy_tasks.standalone.workflow import DAG_ID, Workflow
 
 RUN = f"/api/v2/{progress.run_path(DAG_ID, 'run_1')}"
 
@@ -102,14 +102,62 @@ def test_a_server_that_is_not_there_is_named():
     assert not client.is_healthy()
 
 
-def test_a_refusal_is_final_and_a_change_is_sent_once(serve):
-    api = serve({"/api/v2/dags": [404], "/api/v2/pools": [500]})
-    client = api.client()
+def test_a_refusal_is_final(serve):
+    api = serve({"/api/v2/dags": [404]})
     with pytest.raises(ApiError, match="HTTP 404: no"):
-        client.get("dags")
-    with pytest.raises(ApiError, match="HTTP 500: no"):
-        client.call("POST", "pools", {"name": "gpu"})
-    assert (api.asked["/api/v2/dags"], api.asked["/api/v2/pools"]) == (1, 1)
+        api.client().get("dags")
+    assert api.asked["/api/v2/dags"] == 1
+
+
+def test_a_change_that_meets_an_error_of_the_servers_is_sent_again_and_counts_once(serve):
+    """As while Airflow starts: its database is locked, or the answer to what was done is lost."""
+    pools, runs = "/api/v2/pools", f"/api/v2/dags/{DAG_ID}/dagRuns"
+    api = serve({pools: [500, "hang up", 409], f"{pools}/gpu": [500, {}], runs: [500, 409]})
+    client = api.client()
+    client.set_pool("gpu", slots=1, description="")
+    assert client.trigger(DAG_ID, {}).startswith("manual__")
+    assert api.asked[f"{pools}/gpu"] >= 2
+    assert api.asked[runs] == 2
+
+
+def test_the_run_of_a_start_that_was_killed_is_over_before_the_next_begins(serve, capsys):
+    runs = f"/api/v2/dags/{DAG_ID}/dagRuns"
+    at_work = {"task_instances": [task("train_resnet", "running", try_number=1)]}
+    api = serve(
+        {
+            "/api/v2/pools": [{}],
+            "/api/v2/importErrors": [{"import_errors": []}],
+            f"/api/v2/dags/{DAG_ID}/details": [500, {}],
+            f"/api/v2/dags/{DAG_ID}": [500, {}],
+            runs: [{"dag_runs": [{"dag_run_id": "run_1"}]}, 400],
+            RUN: [500, 500, {}],
+            f"{RUN}/taskInstances": [at_work, at_work, {"task_instances": []}],
+        }
+    )
+    with pytest.raises(InputError):  # the 400 ends the test where the new run would begin
+        Workflow(api.client(), gpu_slots=1).run({})
+    assert api.asked[RUN] == 3
+    assert api.asked[f"{RUN}/taskInstances"] == 3
+    assert "Ended the unfinished run run_1" in capsys.readouterr().out
+
+
+def test_runs_that_others_trigger_are_shown_until_the_user_has_enough(serve, capsys):
+    runs = f"/api/v2/dags/{DAG_ID}/dagRuns"
+    path = f"/api/v2/{progress.run_path(DAG_ID, 'run_2')}"
+    api = serve(
+        {
+            runs: [{"dag_runs": []}, {"dag_runs": [{"dag_run_id": "run_2"}]}, 404],
+            path: [{"state": "success"}],
+            f"{path}/taskInstances": [{"task_instances": []}],
+            f"{path}/taskInstances/evaluate": [task("evaluate", "success", try_number=1)],
+            f"{path}/taskInstances/evaluate/logs/1": [logged("Winner: resnet18")],
+        }
+    )
+    with pytest.raises(ApiError):
+        Workflow(api.client(), gpu_slots=1).follow_others()
+    shown = capsys.readouterr().out
+    assert "Run run_2: http" in shown
+    assert "Winner: resnet18" in shown
 
 
 def task(name, state, *, try_number):
