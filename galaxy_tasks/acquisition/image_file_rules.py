@@ -1,6 +1,7 @@
 """Which files are images, by their names: one rule for folders, zips and other archives."""
 
 from pathlib import PurePosixPath
+from unicodedata import normalize
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp")
 
@@ -31,6 +32,14 @@ _OTHER_NAMES = frozenset(
     )
 )
 """Files that often have no suffix, in lower case."""
+
+
+def unify_name(name: str) -> str:
+    """Return what names share that are one file on a disk that tells neither case nor form.
+
+    Macs have such disks, and so has Windows.
+    """
+    return normalize("NFC", normalize("NFC", name).casefold())
 
 
 def is_hidden(name: str) -> bool:

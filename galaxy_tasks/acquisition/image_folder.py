@@ -19,17 +19,20 @@ from galaxy_tasks.acquisition.image_file_rules import (
     is_hidden,
     judge_name,
     judge_path,
+    unify_name,
 )
 from galaxy_tasks.acquisition.zip_reader import ZipEntry, is_zip, list_entries
-from galaxy_tasks.errors import InputError
+from galaxy_tasks.errors import InputError, show
 from galaxy_tasks.formatting import shorten
 from galaxy_tasks.storage import artifacts
+from galaxy_tasks.storage.atomic_io import read_json
 
 _logger = logging.getLogger(__name__)
 
 ImagePlace = str | ZipEntry
 """Where an image is: its path below the folder, or its entry in the zip."""
 
+LINK_TO_NOTHING = "a link to nothing"
 _FOLDER = "folder"
 
 
@@ -74,9 +77,11 @@ class ImageListing:
         """Return the counts as one line, with the names of what is not an image."""
         parts = [f"{len(self.images):,} images"]
         if self.ignored:
-            parts.append(f"{len(self.ignored):,} ignored ({shorten(sorted(self.ignored))})")
+            parts.append(
+                f"{len(self.ignored):,} ignored ({shorten(map(show, sorted(self.ignored)))})"
+            )
         if self.refused:
-            each = (f"{path}: {reason}" for path, reason in sorted(self.refused.items()))
+            each = (f"{show(path)}: {reason}" for path, reason in sorted(self.refused.items()))
             parts.append(f"{len(self.refused):,} refused ({shorten(each)})")
         return f"{self.root}: {', '.join(parts)}"
 
@@ -117,12 +122,14 @@ def _sort_files(
     root: Path, files: Iterable[tuple[str, str]], entries: Mapping[str, ZipEntry]
 ) -> ImageListing:
     paths: dict[str, str] = {}
+    first: dict[str, str] = {}
     ignored, refused, repeated = [], {}, []
     for path, kind in files:
         if kind == IMAGE:
             name = path.rpartition("/")[2]
-            if paths.setdefault(name, path) != path:
-                repeated.append(sorted((path, paths[name])))
+            if (other := first.setdefault(unify_name(name), path)) != path:
+                repeated.append(sorted((path, other)))
+            paths[name] = path
         elif kind == OTHER:
             ignored.append(path)
         else:
@@ -137,9 +144,9 @@ def _refuse_repeated(root: Path, repeated: list[list[str]]) -> None:
     first, second = min(repeated)
     more = f" and {len(repeated) - 1:,} more such images" if len(repeated) > 1 else ""
     raise InputError(
-        f"{root} holds two images of one name: {first} and {second}{more}. An image is known by "
-        "its name without folders. Rename or remove one of them, or name the folder that is meant "
-        "('images_folder' in training)."
+        f"{root} holds two images of one name: {show(first)} and {show(second)}{more}. An image is "
+        "known by its name without folders, in which case and Unicode form do not count. Rename or "
+        "remove one of them, or name the folder that is meant ('images_folder' in training)."
     )
 
 
@@ -165,6 +172,9 @@ def _walk(root: Path) -> Iterator[tuple[str, str]]:
                 raise InputError(f"{root} is no readable folder or zip: {error.strerror}") from None
             yield below, f"the folder cannot be read: {error.strerror}"
             continue
+        if below and _is_artifact(folder, entries):
+            yield below, OTHER
+            continue
         folders = []
         for entry in entries:
             kind = _judge_entry(entry)
@@ -175,6 +185,17 @@ def _walk(root: Path) -> Iterator[tuple[str, str]]:
             else:
                 folders.append(f"{below}{entry.name}/")
         pending += sorted(folders, reverse=True)
+
+
+def _is_artifact(folder: Path, entries: Iterable[os.DirEntry[str]]) -> bool:
+    """Return whether this project published the folder, in whatever home."""
+    if not any(entry.name == artifacts.MANIFEST for entry in entries):
+        return False
+    try:
+        manifest = read_json(folder / artifacts.MANIFEST)
+    except (OSError, ValueError):
+        return False
+    return isinstance(manifest, dict) and {"made_from", "kind", "key"} <= set(manifest)
 
 
 def _identify(folder: Path) -> tuple[int, int] | None:
@@ -192,7 +213,7 @@ def _judge_entry(entry: os.DirEntry[str]) -> str:
             return _FOLDER
         kind = judge_name(entry.name)
         if kind == IMAGE and not entry.is_file():
-            return "a link to nothing" if entry.is_symlink() else "not a regular file"
+            return LINK_TO_NOTHING if entry.is_symlink() else "not a regular file"
     except OSError as error:  # links that lead to each other
         return f"cannot be read: {error.strerror}"
     return kind

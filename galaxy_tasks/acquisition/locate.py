@@ -1,5 +1,6 @@
 """Find a release's files in a folder: its tables, its images, and the hash of their content."""
 
+import logging
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,14 +10,17 @@ from galaxy_tasks.acquisition.catalogue import adapt_release, plan_catalogue, re
 from galaxy_tasks.acquisition.checksums import hash_content
 from galaxy_tasks.acquisition.image_file_rules import is_hidden
 from galaxy_tasks.acquisition.image_folder import find_image_folders, has_images, list_images
+from galaxy_tasks.acquisition.prediction_table import is_prediction_table
 from galaxy_tasks.acquisition.table_rows import require_rows
-from galaxy_tasks.acquisition.tables import TABLE_SUFFIXES, find_table, is_table
+from galaxy_tasks.acquisition.tables import TABLE_SUFFIXES, find_table, is_table, read_table_header
 from galaxy_tasks.acquisition.zip_reader import is_zip
 from galaxy_tasks.config import RunConfig
-from galaxy_tasks.errors import InputError
+from galaxy_tasks.errors import InputError, show
 from galaxy_tasks.formatting import shorten
 from galaxy_tasks.releases.schema import ImageKey, ImageMapping, PublishedFile, Release
 from galaxy_tasks.storage.cache_keys import ReleaseFiles
+
+_logger = logging.getLogger(__name__)
 
 INCOMPLETE = ".images.incomplete"
 """Exists beside an image folder while archives are unpacked into it."""
@@ -131,6 +135,11 @@ def _locate_catalogue(config: RunConfig, release: Release, folder: Path) -> Path
     if release.catalogue_names:
         return _first_table(folder, release.catalogue_names, "the catalogue")
     tables = sorted(p for p in folder.iterdir() if is_table(p) and not p.name.startswith("."))
+    own = [path for path in tables if _is_prediction_table(path)]
+    if own:
+        names = shorten(show(path.name) for path in own)
+        _logger.info("Passed over, as `galaxy-morphology predict` wrote it: %s", names)
+        tables = [path for path in tables if path not in own]
     fitting = [path for path in tables if _has_columns(config, path)] if tables else []
     if len(fitting) == 1:
         return fitting[0]
@@ -141,6 +150,13 @@ def _locate_catalogue(config: RunConfig, release: Release, folder: Path) -> Path
         f"{folder} holds {found} with the id and class columns. Set 'catalogue_file' "
         f"(and 'id_column', 'class_column'). Found: {shorten(p.name for p in fitting or tables)}"
     )
+
+
+def _is_prediction_table(path: Path) -> bool:
+    try:
+        return is_prediction_table(read_table_header(path).columns)
+    except InputError:
+        return False
 
 
 def _has_columns(config: RunConfig, path: Path) -> bool:

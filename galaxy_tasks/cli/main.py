@@ -95,15 +95,25 @@ def predict(
     """Classify images with a trained model; write a CSV of ids, classes and probabilities."""
     from galaxy_tasks.prediction.images import predict_to_csv
 
-    if not output.absolute().parent.is_dir():
+    _require_output(output, paths)
+    count = predict_to_csv(paths, model_folder=model, output=output)
+    typer.echo(f"Wrote {output}: {count.classified:,} classified, {count.rejected:,} rejected.")
+
+
+def _require_output(output: Path, inputs: list[Path]) -> None:
+    """Raise InputError unless a file can be written there that is none of the inputs."""
+    folder = output.absolute().parent
+    if not folder.is_dir():
         raise InputError(f"--output is in a folder that does not exist. Received: {output}")
     if output.is_dir():
         raise InputError(
             f"--output must be a file. Received a folder: {output}. Name a file in it, such as "
             f"{output / 'classes.csv'}."
         )
-    count = predict_to_csv(paths, model_folder=model, output=output)
-    typer.echo(f"Wrote {output}: {count.classified:,} classified, {count.rejected:,} rejected.")
+    if any(output.resolve() == path.resolve() for path in inputs):
+        raise InputError(f"--output would replace one of the images or zips: {output}")
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"--output is in a folder that cannot be written to: {folder}")
 
 
 def clean_labels(

@@ -22,7 +22,7 @@ from galaxy_tasks.acquisition.image_folder import list_images
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.images import prepare
 from galaxy_tasks.images.galaxies import FOLDER, find_label_splits, hash_galaxies, order_galaxies
-from galaxy_tasks.images.progress import PreparationProgress
+from galaxy_tasks.images.progress import ImageProgress
 from galaxy_tasks.images.resume import HEADER_BYTES, Journal, SlotFile
 from galaxy_tasks.images.settings import ImageSettings
 from galaxy_tasks.images.summary import PreparationSummary, describe_rejections
@@ -180,7 +180,7 @@ def _prepare_missing(
     if done_before:
         _logger.info("%s images were prepared before the interruption", f"{done_before:,}")
     _logger.info("Preparing %s images in %d process(es)", f"{num_missing:,}", processes)
-    progress = PreparationProgress(slots.count, done_before=done_before)
+    progress = ImageProgress(slots.count, done_before=done_before)
     for outcomes in prepare_chunks(missing, order=order, workers=processes):
         if outcomes:
             slots.flush()

@@ -1,4 +1,4 @@
-"""How far the preparation of images has come, in the log."""
+"""How far a task has come with its images, in the log."""
 
 import logging
 import time
@@ -10,7 +10,7 @@ _EVERY_S = 5.0
 _logger = logging.getLogger(__name__)
 
 
-class PreparationProgress:
+class ImageProgress:
     """Logs a line every few seconds, and one at the end."""
 
     def __init__(self, total: int, *, done_before: int) -> None:

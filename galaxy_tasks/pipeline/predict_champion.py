@@ -25,12 +25,12 @@ from galaxy_tasks.evaluation.champion import (
 )
 from galaxy_tasks.images.batch import prepare_cutouts
 from galaxy_tasks.images.settings import ImageSettings
+from galaxy_tasks.prediction.predictor import Predictor
 from galaxy_tasks.storage import artifacts, cache_keys
 from galaxy_tasks.storage.artifacts import Artifact
 from galaxy_tasks.storage.cache_keys import ReleaseFiles
 from galaxy_tasks.training.device import set_up_device
 from galaxy_tasks.training.saved_model import load_classifier
-from galaxy_tasks.training.test_time_augmentation import average_orientations
 
 _BATCH = 64
 _logger = logging.getLogger(__name__)
@@ -156,10 +156,6 @@ def _prepare(
 
 
 def _predict(champion: Champion, pixels: np.ndarray) -> np.ndarray:
-    from galaxy_tasks.networks.classifier import predict_probabilities
-
-    model = load_classifier(champion.model.path)
-    batches = (pixels[start : start + _BATCH] for start in range(0, len(pixels), _BATCH))
     orientations = min(champion.test_time_augmentation, champion.record.orientations)
-    probabilities = predict_probabilities(model, batches, orientations=orientations)
-    return average_orientations(probabilities, orientations)
+    model = load_classifier(champion.model.path)
+    return Predictor(model, orientations, batch_size=_BATCH).predict(pixels)

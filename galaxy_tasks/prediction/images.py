@@ -4,40 +4,65 @@ import csv
 import io
 import itertools
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
+from unicodedata import normalize
 
 import numpy as np
-from numpy.typing import NDArray
 
-from galaxy_tasks.acquisition.image_folder import ImageListing, list_images
+from galaxy_tasks.acquisition.image_folder import LINK_TO_NOTHING, ImageListing, list_images
+from galaxy_tasks.acquisition.prediction_table import name_columns
 from galaxy_tasks.acquisition.zip_reader import is_zip
-from galaxy_tasks.errors import InputError
+from galaxy_tasks.errors import InputError, show
+from galaxy_tasks.formatting import shorten
+from galaxy_tasks.images.headers import read_header
 from galaxy_tasks.images.prepare import prepare_image
+from galaxy_tasks.images.progress import ImageProgress
 from galaxy_tasks.images.rejected import RejectedImage
 from galaxy_tasks.images.settings import ImageSettings
 from galaxy_tasks.images.source import open_images
+from galaxy_tasks.images.summary import count_converted, log_converted
+from galaxy_tasks.prediction.predictor import Predictor
 from galaxy_tasks.storage import artifacts
 from galaxy_tasks.storage.atomic_io import write_durably
-from galaxy_tasks.training.model_record import ModelRecord, read_record
-from galaxy_tasks.training.saved_model import load_classifier
-from galaxy_tasks.training.test_time_augmentation import average_orientations
-
-Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""From images (n, size, size, 3) to probabilities (n, classes)."""
+from galaxy_tasks.training.device import set_up_device
+from galaxy_tasks.training.model_record import ModelRecord
+from galaxy_tasks.training.saved_model import load_classifier, require_model
 
 _GROUP = 256
+_EXAMPLES = 3
 _logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass
 class PredictionCount:
     """How many images were classified, and how many refused."""
 
-    classified: int
-    rejected: int
+    classified: int = 0
+    rejected: int = 0
+    examples: list[str] = field(default_factory=list)
+    """Path and reason of the first that were refused."""
+
+    def add(self, path: str, reason: str) -> None:
+        """Count an image; `reason` is why it is refused, or empty."""
+        if not reason:
+            self.classified += 1
+            return
+        self.rejected += 1
+        if self.rejected <= _EXAMPLES:
+            self.examples.append(f"{show(path)}: {reason}")
+
+    def require_one(self) -> None:
+        """Raise InputError if no image was classified."""
+        if not self.classified:
+            more = f" and {self.rejected - _EXAMPLES:,} more" * (self.rejected > _EXAMPLES)
+            raise InputError(
+                f"No image can be classified. {'; '.join(self.examples)}{more}. Nothing is "
+                "written. docs/images.md says what is read."
+            )
 
 
 @dataclass(frozen=True)
@@ -47,13 +72,25 @@ class _Input:
     path: Path
     prepared: np.ndarray | str
     """uint8 (size, size, 3), or why there is none."""
+    colours: str | None = None
+
+    @property
+    def refusal(self) -> str:
+        """Why there is no input, or an empty text."""
+        return self.prepared if isinstance(self.prepared, str) else ""
+
+    @property
+    def id(self) -> str:
+        """The name without its suffix, in Unicode's form NFC, as ids of tables are compared."""
+        return normalize("NFC", self.path.stem)
 
 
 def predict_to_csv(paths: Sequence[Path], *, model_folder: Path, output: Path) -> PredictionCount:
-    """Write a row for each image: id, path, class, probability of each class, reason if refused.
+    """Write a row for each image; see `prediction_table` for the columns.
 
-    The id is the file's name without its suffix. Images are prepared as the model's were. The file
-    appears when it is complete.
+    The id is the file's name without its suffix. A refused image has its reason in the last column,
+    and no class. Images are prepared as the model's were. The file appears when it is complete.
+    TensorFlow is loaded once there is an image to classify.
 
     Args:
         paths: images, taken as such whatever their names; folders and zips, of which the images
@@ -64,44 +101,56 @@ def predict_to_csv(paths: Sequence[Path], *, model_folder: Path, output: Path) -
     Raises:
         InputError: a path does not exist, two images of a folder have one name, the model's folder
             holds no whole model, or no image could be read.
+        ResourceError: the device's memory is too small for a single image.
     """
-    from galaxy_tasks.training.device import set_up_device
-
+    record = require_model(model_folder)
     listings = _list_all(paths)
-    record = read_record(model_folder)
-    set_up_device(record.config)
-    predict = _make_predict(model_folder, record)
-    counts = {"classified": 0, "rejected": 0}
+    trained_on = _name_releases(record)
+    count = PredictionCount()
 
     def write(file: IO[bytes]) -> None:
-        text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+        # Names may have any bytes; the table is UTF-8.
+        text = io.TextIOWrapper(
+            file, encoding="utf-8", errors="backslashreplace", newline="", write_through=True
+        )
         writer = csv.writer(text)
-        columns = [f"p_{name}" for name in record.classes]
-        writer.writerow(["id", "path", "class", *columns, "rejected"])
-        for row in _classify(listings, predict=predict, record=record):
-            counts["rejected" if row[-1] else "classified"] += 1
-            writer.writerow(row)
+        writer.writerow(name_columns(record.classes))
+        for each, found in _classify(listings, record, load=lambda: _load(model_folder, record)):
+            count.add(str(each.path), each.refusal)
+            values = _describe(found, record.classes)
+            writer.writerow([each.id, str(each.path), *values, trained_on, each.refusal])
         text.detach()
-        if not counts["classified"]:
-            raise InputError(
-                f"None of the {counts['rejected']} images could be read. Nothing is written."
-            )
+        count.require_one()
 
     write_durably(output, write)
-    return PredictionCount(**counts)
+    return count
 
 
-def _make_predict(model_folder: Path, record: ModelRecord) -> Predict:
-    from galaxy_tasks.networks.classifier import predict_probabilities
+def _describe(probabilities: np.ndarray | None, classes: Sequence[str]) -> list[str]:
+    """Return the class and the probability of each class, as the table has them."""
+    if probabilities is None:
+        return [""] * (1 + len(classes))
+    return [classes[int(probabilities.argmax())], *(f"{p:.6f}" for p in probabilities)]
 
-    model = load_classifier(model_folder)
+
+def _name_releases(record: ModelRecord) -> str:
+    """Return the releases that a model was trained on; warn if they are simulated."""
+    releases = [part.release for part in record.config.parts()]
+    if "simulated" in releases:
+        _logger.warning(
+            "This model was trained on SIMULATED galaxies. It shows how predictions are made; what "
+            "it says of real galaxies means nothing."
+        )
+    return " + ".join(releases)
+
+
+def _load(model_folder: Path, record: ModelRecord) -> Predictor:
+    _logger.info("Loading %s from %s", record.architecture, model_folder)
+    device = set_up_device(record.config)
     orientations = min(_find_augmentation(model_folder.name, record), record.orientations)
-
-    def predict(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        found = predict_probabilities(model, [images], orientations=orientations)
-        return average_orientations(found, orientations)
-
-    return predict
+    predictor = Predictor(load_classifier(model_folder), orientations)
+    _logger.info("Classifying on %s, averaged over %d orientations", device.name, orientations)
+    return predictor
 
 
 def _find_augmentation(model_key: str, record: ModelRecord) -> int:
@@ -120,38 +169,56 @@ def _list_all(paths: Sequence[Path]) -> list[ImageListing]:
     for path in paths:
         if path.is_file() and not is_zip(path):
             listings.append(ImageListing(root=path.parent, images={path.name: path.name}))
-            continue
-        listings.append(list_images(path))
-        listings[-1].log()
+        elif path.is_symlink() and not path.exists():
+            refused = {path.name: LINK_TO_NOTHING}
+            listings.append(ImageListing(root=path.parent, images={}, refused=refused))
+        else:
+            listings.append(list_images(path))
+            listings[-1].log()
     if not any(listing.images for listing in listings):
         found = "; ".join(listing.describe() for listing in listings)
         raise InputError(f"There is no image to classify: {found}.")
+    _warn_of_repeated_ids(listings)
     return listings
 
 
+def _warn_of_repeated_ids(listings: Iterable[ImageListing]) -> None:
+    counts = Counter(
+        normalize("NFC", Path(name).stem) for listing in listings for name in listing.images
+    )
+    if repeated := [galaxy_id for galaxy_id, times in counts.items() if times > 1]:
+        _logger.warning(
+            "%s ids occur more than once (%s): the column 'path' tells their rows apart.",
+            f"{len(repeated):,}",
+            shorten(map(show, sorted(repeated))),
+        )
+
+
 def _classify(
-    listings: Sequence[ImageListing], *, predict: Predict, record: ModelRecord
-) -> Iterator[list[str]]:
-    """Yield the row of each image, in order."""
-    total, done = sum(len(listing.images) for listing in listings), 0
+    listings: Sequence[ImageListing], record: ModelRecord, *, load: Callable[[], Predictor]
+) -> Iterator[tuple[_Input, np.ndarray | None]]:
+    """Yield each image with its probabilities, None where it is refused, in order."""
+    total = sum(len(listing.images) + len(listing.refused) for listing in listings)
     inputs = _prepare_all(listings, ImageSettings.from_config(record.config))
+    predictor = progress = None
+    converted: Counter[str] = Counter()
+    done = 0
     while group := list(itertools.islice(inputs, _GROUP)):
         good = [each.prepared for each in group if isinstance(each.prepared, np.ndarray)]
-        found = iter(predict(np.stack(good)) if good else ())
+        if good and predictor is None:
+            predictor, progress = load(), ImageProgress(total, done_before=done)
+        found = iter(predictor.predict(np.stack(good)) if good and predictor else ())
         for each in group:
-            path = each.path
-            if isinstance(each.prepared, str):
-                yield [path.stem, str(path), "", *([""] * len(record.classes)), each.prepared]
-                continue
-            probabilities = next(found)
-            name = record.classes[int(probabilities.argmax())]
-            yield [path.stem, str(path), name, *(f"{p:.6f}" for p in probabilities), ""]
+            yield each, next(found) if isinstance(each.prepared, np.ndarray) else None
         done += len(group)
-        _logger.info("Classified %s / %s images", f"{done:,}", f"{total:,}")
+        if progress:
+            progress.add(len(group))
+        converted.update(count_converted(each.colours for each in group if each.colours))
+    log_converted(dict(converted))
 
 
 def _prepare_all(listings: Iterable[ImageListing], settings: ImageSettings) -> Iterator[_Input]:
-    """Yield the images of each folder or zip in the order of their paths."""
+    """Yield the images of each folder or zip in the order of their paths, then what is refused."""
     for listing in listings:
         paths = {name: listing.root / path for name, path in listing.paths().items()}
         with open_images(
@@ -159,6 +226,11 @@ def _prepare_all(listings: Iterable[ImageListing], settings: ImageSettings) -> I
         ) as read:
             for name in sorted(paths, key=lambda name: paths[name]):
                 try:
-                    yield _Input(paths[name], prepare_image(read(name), settings))
+                    data = read(name)
+                    prepared = prepare_image(data, settings)
+                    header = read_header(data, max_side_px=settings.max_source_side_px)
+                    yield _Input(paths[name], prepared, header.colours)
                 except RejectedImage as problem:
                     yield _Input(paths[name], str(problem))
+        for path, reason in sorted(listing.refused.items()):
+            yield _Input(listing.root / path, reason)

@@ -193,6 +193,20 @@ def is_out_of_memory(error: Exception) -> bool:
     return any(sign in text for sign in _SIGNS_OF_FULL_MEMORY)
 
 
+def halve_batch(batch_size: int, error: Exception) -> int:
+    """Return half the batch if the error is that memory ran out, and raise otherwise."""
+    if not is_out_of_memory(error):
+        raise error
+    if batch_size == 1:
+        raise ResourceError(
+            "The device has too little memory for a batch of one galaxy. "
+            "Choose a smaller image_size_px or a smaller network."
+        ) from error
+    halved = batch_size // 2
+    _logger.warning("Out of memory with batches of %d: continuing with %d.", batch_size, halved)
+    return halved
+
+
 def _processor() -> str:
     path = Path("/proc/cpuinfo")
     lines = path.read_text().splitlines() if path.is_file() else []

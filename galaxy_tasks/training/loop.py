@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galaxy_tasks.config import Architecture, RunConfig
-from galaxy_tasks.errors import ResourceError
 from galaxy_tasks.formatting import format_duration
 from galaxy_tasks.networks.classifier import build_classifier, predict_probabilities
 from galaxy_tasks.releases.morphology import is_handed
@@ -29,7 +28,7 @@ from galaxy_tasks.training.checkpoints import (
     save_checkpoint,
 )
 from galaxy_tasks.training.dataset import Galaxies, open_galaxies
-from galaxy_tasks.training.device import Device, is_out_of_memory
+from galaxy_tasks.training.device import Device, halve_batch
 from galaxy_tasks.training.epoch import (
     check_finite,
     compile_model,
@@ -189,7 +188,7 @@ class Fitting:
                 validation=self.validation,
             )
         except Exception as error:
-            halved = replace(state, batch_size=_halve(state.batch_size, error))
+            halved = replace(state, batch_size=halve_batch(state.batch_size, error))
             self.restore()
             self._start_from(halved)
             return self._run_epoch(halved)
@@ -211,21 +210,7 @@ def predict_test(
             batches = test.image_batches(batch_size)
             return predict_probabilities(model, batches, orientations=orientations)
         except Exception as error:
-            batch_size = _halve(batch_size, error)
-
-
-def _halve(batch_size: int, error: Exception) -> int:
-    """Return half the batch if the error is that memory ran out, and raise otherwise."""
-    if not is_out_of_memory(error):
-        raise error
-    if batch_size == 1:
-        raise ResourceError(
-            "The device has too little memory for a batch of one galaxy. "
-            "Choose a smaller image_size_px or a smaller network."
-        ) from error
-    halved = batch_size // 2
-    _logger.warning("Out of memory with batches of %d: continuing with %d.", batch_size, halved)
-    return halved
+            batch_size = halve_batch(batch_size, error)
 
 
 def describe_epoch(state: TrainingState, *, epochs: int) -> str:

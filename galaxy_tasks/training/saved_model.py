@@ -68,12 +68,22 @@ def write_model(
     return asdict(record)
 
 
-def load_classifier(folder: Path) -> "keras.Model":
-    """Return the model in a folder, its files checked against the manifest's SHA-256 first."""
+def require_model(folder: Path) -> ModelRecord:
+    """Return the record of a published model whose files are as its manifest's SHA-256 says.
+
+    Raises:
+        InputError: the folder holds no published model, or a file of it was changed.
+    """
     record = read_record(folder)
     if not (folder / MANIFEST).is_file():
         raise InputError(f"{folder} holds no published model: {MANIFEST} is missing.")
     verify(Artifact("models", folder.name, folder))
+    return record
+
+
+def load_classifier(folder: Path) -> "keras.Model":
+    """Return the model in a folder; see `require_model`."""
+    record = require_model(folder)
     from galaxy_tasks.networks.classifier import build_classifier
 
     model = build_classifier(

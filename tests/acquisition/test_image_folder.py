@@ -9,7 +9,9 @@ from fixtures.class_table_inputs import class_table, write_release
 
 from galaxy_tasks.acquisition.image_folder import list_images
 from galaxy_tasks.acquisition.locate import locate_release
+from galaxy_tasks.acquisition.prediction_table import name_columns
 from galaxy_tasks.errors import InputError
+from galaxy_tasks.storage import artifacts
 
 IMAGES = ("1.jpg", "2.JPEG", "J000/3.png", "J001/deep/4.jpg")
 OTHERS = (
@@ -61,6 +63,33 @@ def test_two_images_of_one_name_are_refused_by_naming_both(tmp_path, kind):
         list_images(folder if kind == "folder" else pack(folder))
 
 
+ALIKE = [("A1.jpg", "low/a1.jpg"), ("1.jpg", "low/1.JPG"), ("a/\u00e9.jpg", "b/e\u0301.jpg")]
+
+
+@pytest.mark.parametrize("names", ALIKE)
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_names_that_a_mac_takes_for_one_are_two_images_of_one_name(tmp_path, kind, names):
+    folder = write_files(tmp_path / "cutouts", names)
+    with pytest.raises(InputError, match=f"one name: {names[0]} and {names[1]}"):
+        list_images(folder if kind == "folder" else pack(folder))
+
+
+def test_names_in_a_zip_are_read_as_macs_and_old_programs_write_them(tmp_path):
+    archive = tmp_path / "mac.zip"
+    with zipfile.ZipFile(archive, "w") as opened:
+        opened.writestr("e\u0301toile.jpg", b"x")
+        opened.writestr("b\u00fche.jpg", b"x")
+    data = archive.read_bytes()
+    for place in (6, 8):  # the flag for UTF-8, in each file's own header and in the directory
+        start = b"PK\3\4" if place == 6 else b"PK\1\2"
+        for part in data.split(start)[1:]:
+            assert part[place - 3] & 8
+            data = data.replace(part, part[: place - 3] + b"\0" + part[place - 2 :])
+    data = data.replace("b\u00fche".encode(), b"b\x81he.")  # of one length: cp437, and a dot
+    archive.write_bytes(data)
+    assert sorted(list_images(archive).find_by_id()) == ["b\u00fche.", "\u00e9toile"]
+
+
 def test_linked_folders_and_files_are_followed_and_loops_are_not(tmp_path):
     elsewhere = write_files(tmp_path / "disk2", ("7.jpg", "deep/8.jpg"))
     folder = write_files(tmp_path / "images", ("near/1.jpg",))
@@ -85,6 +114,30 @@ def test_results_of_this_project_are_no_images_of_a_release(tmp_path, monkeypatc
     listing = list_images(source)
     assert (list(listing.images), listing.ignored) == (["1.jpg"], ("runs/",))
     assert list(list_images(source / "runs").images) == ["2.jpg"]
+
+
+def test_what_another_home_published_is_no_part_of_a_source(tmp_path, monkeypatch):
+    source = write_files(tmp_path / "source", ("1.jpg", "mine/2.jpg", "mine/manifest.json"))
+    monkeypatch.setenv("GALAXY_HOME", str(source / "old"))
+    with artifacts.open_draft("releases", {"seed": 1}) as draft:
+        write_files(draft.path, ("images/1.jpg",))
+        published = draft.publish({}).path
+    monkeypatch.setenv("GALAXY_HOME", str(tmp_path / "runs"))
+    listing = list_images(source)
+    assert sorted(listing.images) == ["1.jpg", "2.jpg"]
+    assert f"{published.relative_to(source)}/" in listing.ignored
+
+
+def test_the_table_that_predict_wrote_is_no_catalogue(tmp_path, caplog):
+    source = write_release(tmp_path / "source")
+    catalogue = locate_release(class_table(source)).catalogue
+    for name in ("classes.csv", "classes2.csv"):
+        header = ",".join(name_columns(["spiral", "round"]))
+        (source / name).write_text(f"{header}\n1,1.jpg,spiral,0.9,0.1,class_table,\n")
+    assert locate_release(class_table(source)).catalogue == catalogue
+    assert any("predict` wrote it: classes.csv, classes2.csv" in m for m in caplog.messages)
+    named = locate_release(class_table(source, catalogue_file="classes.csv"))
+    assert named.catalogue == str(source / "classes.csv")
 
 
 def test_a_folder_that_is_not_there_is_an_error(tmp_path):

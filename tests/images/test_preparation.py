@@ -22,7 +22,7 @@ from fixtures.preparation_inputs import (
 )
 
 from galaxy_tasks.images.prepare import prepare_image
-from galaxy_tasks.images.progress import PreparationProgress
+from galaxy_tasks.images.progress import ImageProgress
 
 REAL = ROOT.parent / "shared" / "data" / "galaxy_zoo_challenge"
 
@@ -93,7 +93,7 @@ def test_the_log_shows_progress_and_the_sizes_of_the_sources(tmp_path, caplog):
 
 
 def test_a_progress_line_counts_only_this_attempt_in_its_speed():
-    progress = PreparationProgress(60_000, done_before=345)
+    progress = ImageProgress(60_000, done_before=345)
     progress.done = 12_345
     line = progress.describe(6.0)
     assert line == "images 12,345 / 60,000 (20.6 %), 2,000 images/s, 24 s left"

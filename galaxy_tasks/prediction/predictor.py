@@ -1,0 +1,42 @@
+"""A model's probabilities of any number of images, in batches that the device has memory for."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from galaxy_tasks.training.device import halve_batch
+from galaxy_tasks.training.test_time_augmentation import average_orientations
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass
+class Predictor:
+    """A model, and how it predicts."""
+
+    model: "keras.Model"
+    orientations: int
+    """How many the probabilities are averaged over."""
+    batch_size: int = 256
+    """Halved, for all that follows, while the device's memory is too small."""
+
+    def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the probabilities, (n, classes), of images (n, size, size, 3).
+
+        Raises:
+            ResourceError: a batch of one image is still too much for the device's memory.
+        """
+        from galaxy_tasks.networks.classifier import predict_probabilities
+
+        while True:
+            size = self.batch_size
+            batches = (images[start : start + size] for start in range(0, len(images), size))
+            try:
+                found = predict_probabilities(self.model, batches, orientations=self.orientations)
+            except Exception as error:
+                self.batch_size = halve_batch(size, error)
+            else:
+                return average_orientations(found, self.orientations)
