@@ -5,16 +5,21 @@ and the task that started them logs each line again, at the level that stands in
 processes of Airflow have handlers of their own: `set_up_logging` is not for them.
 """
 
+import contextlib
 import logging
+import os
 import re
 import sys
+import threading
+from collections.abc import Iterator
 
 # What TensorFlow and Java print while they load, before any log level applies. It would begin the
 # log of every training, and of every label job.
 _NOISE = re.compile(
     r"I0000 \S+ +\d+ \S+\.cc:\d+\] |WARNING: All log messages before absl::"
-    r"|WARNING: Using incubator modules:"
+    r"|WARNING: Using incubator modules:|To enable the following instructions: "
 )
+_STANDARD_ERROR = 2
 _LEVEL_IN_FRONT = re.compile(r"(DEBUG|WARNING|ERROR|CRITICAL): ")
 
 
@@ -50,3 +55,28 @@ def relog(line: str, logger: logging.Logger) -> None:
         logger.log(logging.getLevelNamesMapping()[found[1]], "%s", line[found.end() :])
     else:
         logger.info("%s", line)
+
+
+@contextlib.contextmanager
+def without_noise() -> Iterator[None]:
+    """Leave out of the standard error what libraries print while they load."""
+    reading, writing = os.pipe()
+    usual = os.dup(_STANDARD_ERROR)
+    os.dup2(writing, _STANDARD_ERROR)
+    os.close(writing)
+
+    def pass_on() -> None:
+        with os.fdopen(reading, "rb") as lines:
+            for line in lines:
+                if not _NOISE.match(line.decode(errors="replace")):
+                    os.write(usual, line)
+
+    thread = threading.Thread(target=pass_on, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(usual, _STANDARD_ERROR)  # the last that writes into the pipe: it ends
+        thread.join()
+        os.close(usual)

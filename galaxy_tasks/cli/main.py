@@ -16,7 +16,7 @@ from galaxy_tasks.cli.releases import releases_app
 from galaxy_tasks.config import FAMILIES, Preset, default_preset, keras_backend, parse_config
 from galaxy_tasks.errors import GalaxyMorphologyError, InputError
 from galaxy_tasks.labels.spark_settings import spark_submit_conf, spark_submit_environment
-from galaxy_tasks.logs import set_up_logging
+from galaxy_tasks.logs import set_up_logging, without_noise
 from galaxy_tasks.pipeline.process import read_result, relog_output, run_step
 from galaxy_tasks.pipeline.steps import CLEAN_LABELS
 from galaxy_tasks.pipeline.train import train_networks
@@ -96,7 +96,8 @@ def predict(
     from galaxy_tasks.prediction.images import predict_to_csv
 
     _require_output(output, paths)
-    count = predict_to_csv(paths, model_folder=model, output=output)
+    with without_noise():
+        count = predict_to_csv(paths, model_folder=model, output=output)
     typer.echo(f"Wrote {output}: {count.classified:,} classified, {count.rejected:,} rejected.")
 
 

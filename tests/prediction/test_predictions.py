@@ -95,6 +95,8 @@ def test_every_file_has_a_row_and_the_log_says_what_to_heed(model, tmp_path):
         "5 classified, 5 rejected",
     ):
         assert line in result.stdout
+    assert "I0000" not in result.stderr
+    assert "absl::" not in result.stderr
 
 
 def test_what_is_wrong_is_said_before_tensorflow_is_loaded(model, tmp_path):
