@@ -9,11 +9,22 @@ Between processes an error travels as an exit code (EX_DATAERR and EX_TEMPFAIL o
 
 from typing import ClassVar
 
+_MOST_CHARACTERS, _LAST_CHARACTERS = 4000, 1000
+
 
 class GalaxyMorphologyError(Exception):
-    """Base of the errors that this package raises on purpose."""
+    """Base of the errors that this package raises on purpose; a long message loses its middle."""
 
     exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: object = "", *others: object) -> None:
+        """Keep the message, without its middle where it is longer than anybody would read."""
+        text = str(message)
+        if len(text) > _MOST_CHARACTERS:
+            first = text[: _MOST_CHARACTERS - _LAST_CHARACTERS]
+            left_out = len(text) - _MOST_CHARACTERS
+            text = f"{first} […{left_out:,} characters…] {text[-_LAST_CHARACTERS:]}"
+        super().__init__(text, *others)
 
 
 class InputError(GalaxyMorphologyError, ValueError):

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from galaxy_tasks.acquisition.image_folder import ImageListing
-from galaxy_tasks.acquisition.tables import open_unpacked
+from galaxy_tasks.acquisition.tables import list_parts, open_unpacked
 from galaxy_tasks.acquisition.zip_reader import ZipEntry
 from galaxy_tasks.errors import ResourceError
 from galaxy_tasks.storage.atomic_io import write_durably
@@ -79,9 +79,10 @@ def hash_content(
 def _hash_table(path: Path) -> bytes:
     """Hash the unpacked bytes, so that a damaged gzip file is found before Spark reads it."""
     digest = hashlib.sha256()
-    with open_unpacked(path) as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
+    for part in list_parts(path):
+        with open_unpacked(part) as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                digest.update(chunk)
     return digest.digest()
 
 

@@ -6,8 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from galaxy_tasks.acquisition.catalogue import adapt_release, plan_catalogue, require_image_names
+from galaxy_tasks.acquisition.catalogue import (
+    ID,
+    adapt_release,
+    plan_catalogue,
+    require_image_names,
+)
 from galaxy_tasks.acquisition.checksums import hash_content
+from galaxy_tasks.acquisition.id_matching import find_images, require_meeting
 from galaxy_tasks.acquisition.image_file_rules import is_hidden
 from galaxy_tasks.acquisition.image_folder import find_image_folders, has_images, list_images
 from galaxy_tasks.acquisition.prediction_table import is_prediction_table
@@ -54,7 +60,8 @@ def locate_release(
     plan = plan_catalogue(config, catalogue)
     listing = list_images(images)
     listing.log()
-    if not listing.find_by_id(release.image_name_pattern):
+    found = find_images(listing, release.image_name_pattern)
+    if not found:
         raise InputError(
             f"No image is named like '{release.image_name_pattern or '{id}.jpg'}'. "
             f"{listing.describe()}. Images: {shorten(sorted(listing.images))}"
@@ -62,6 +69,8 @@ def locate_release(
     tables = [catalogue, mapping] if mapping else [catalogue]
     content = hash_content(tables, images=listing, checksums=checksums)
     require_rows(plan.table)
+    if release.mapping is None:
+        require_meeting(plan.table, plan.columns[ID], found)
     return ReleaseFiles(
         catalogue=str(catalogue), images=str(images), mapping=str(mapping or ""), content=content
     )

@@ -14,7 +14,8 @@ import pyarrow.compute
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from galaxy_tasks.acquisition.tables import Table, open_unpacked
+from galaxy_tasks.acquisition.image_file_rules import IMAGE_SUFFIXES
+from galaxy_tasks.acquisition.tables import UTF_8, Table, list_parts, open_unpacked
 from galaxy_tasks.errors import InputError
 
 IS_BROKEN = "is_broken"
@@ -28,12 +29,24 @@ _ABSENT_NUMBERS = (
     *("NA", "N/A", "n/a", "<NA>", "\\N", "-", "--", "---", "..."),
 )
 """What pandas, R, databases, astropy and people write where a number is missing."""
+_SUFFIXES = "|".join(suffix[1:] for suffix in IMAGE_SUFFIXES)
+_AROUND_IDS = (
+    (r'^="([^"]+)"$', r"\1"),
+    (r"^'([^']+)'?$", r"\1"),
+    (rf"^(?:.*[/\\])?([^/\\]+)\.(?i:{_SUFFIXES})$", r"\1"),
+    (r"^(\d{1,15})\.0+$", r"\1"),
+)
 _MINUS_SIGNS = "[\u2010\u2011\u2012\u2013\u2212]"
 _compute: Any = pyarrow.compute  # its stubs lack most functions
 
 
 def copy_columns(
-    table: Table, columns: Mapping[str, str], target: Path, *, numbers: Collection[str] = ()
+    table: Table,
+    columns: Mapping[str, str],
+    target: Path,
+    *,
+    numbers: Collection[str] = (),
+    ids: Collection[str] = (),
 ) -> int:
     """Write some columns of a table as Parquet, as `iterate_rows` yields them; return the rows."""
     rows = 0
@@ -41,14 +54,18 @@ def copy_columns(
     with pq.ParquetWriter(
         target, _describe_rows(table, columns), compression="lz4", use_dictionary=False
     ) as writer:
-        for batch in iterate_rows(table, columns, numbers=numbers):
+        for batch in iterate_rows(table, columns, numbers=numbers, ids=ids):
             writer.write_batch(batch)
             rows += batch.num_rows
     return rows
 
 
 def iterate_rows(
-    table: Table, columns: Mapping[str, str], *, numbers: Collection[str] = ()
+    table: Table,
+    columns: Mapping[str, str],
+    *,
+    numbers: Collection[str] = (),
+    ids: Collection[str] = (),
 ) -> Iterator[pa.RecordBatch]:
     """Yield some columns of a table's rows, in batches.
 
@@ -62,6 +79,7 @@ def iterate_rows(
         columns: for each column of the result the table's own.
         numbers: columns of the result that hold numbers: a lone comma in them is a decimal point,
             and typeset minus signs are minus signs.
+        ids: columns of the result that hold ids, which become as `tidy_ids` returns them.
 
     Yields:
         Batches with these columns and IS_BROKEN. Broken rows come after those of their batch.
@@ -77,8 +95,23 @@ def iterate_rows(
             _tidy(table, name, values[name], is_number=column in numbers)
             for column, name in columns.items()
         ]
+        tidied = [
+            tidy_ids(array) if column in ids and array.type == pa.string() else array
+            for column, array in zip(columns, tidied, strict=True)
+        ]
         flags = pa.repeat(is_broken, len(tidied[0]))
         yield pa.RecordBatch.from_arrays([*tidied, flags], schema=schema)
+
+
+def tidy_ids(ids: pa.Array) -> pa.Array:
+    """Return ids without what spreadsheets and programs put around them, and nothing lost.
+
+    That is: ="…" and an apostrophe before it, which keep a spreadsheet from making it a number; the
+    folder and the suffix of an image's file name; and '.0' after at most 15 digits.
+    """
+    for pattern, kept in _AROUND_IDS:
+        ids = _compute.replace_substring_regex(ids, pattern, kept)
+    return ids
 
 
 def _describe_rows(table: Table, columns: Mapping[str, str]) -> pa.Schema:
@@ -127,10 +160,11 @@ def _tidy_number(text: pa.Array) -> pa.Array:
 
 def _iterate_parquet(table: Table, names: Sequence[str]) -> Iterator[tuple[list[pa.Array], bool]]:
     try:
-        with pq.ParquetFile(table.path) as file:
-            for batch in file.iter_batches(_ROWS_OF_BATCH, columns=list(names)):
-                found = batch.schema.names
-                yield [batch.column(found.index(name)) for name in names], False
+        for part in list_parts(table.path):
+            with pq.ParquetFile(part) as file:
+                for batch in file.iter_batches(_ROWS_OF_BATCH, columns=list(names)):
+                    found = batch.schema.names
+                    yield [batch.column(found.index(name)) for name in names], False
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(f"{table.path} is damaged: {error}. Fetch it again.") from error
 
@@ -179,7 +213,9 @@ def _read_csv(
     parse.invalid_row_handler = set_aside
     convert = pa_csv.ConvertOptions(include_columns=list(chosen), column_types=chosen)
     convert.strings_can_be_null, convert.null_values = True, [""]
-    _require_utf8(table.path)
+    read.encoding = table.encoding
+    if table.encoding == UTF_8:
+        _require_utf8(table.path)
     try:
         packing = "gzip" if table.path.suffix.lower() == ".gz" else None
         with pa.input_stream(table.path, compression=packing) as file:

@@ -4,6 +4,7 @@
 names.
 """
 
+import codecs
 import csv
 import difflib
 import gzip
@@ -24,7 +25,8 @@ from galaxy_tasks.formatting import shorten
 from galaxy_tasks.releases.schema import Release
 
 FITS_SUFFIXES = (".fits", ".fit", ".fits.gz", ".fit.gz")
-TABLE_SUFFIXES = (".csv", ".csv.gz", ".parquet", *FITS_SUFFIXES)
+TABLE_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", *FITS_SUFFIXES)
+UTF_8, UTF_16 = "utf-8", "utf-16"
 DELIMITERS = (",", ";", "\t", "|")
 MOST_HEADER_CHARACTERS = 1_000_000
 """The widest release, with 231 columns, has a header of 8,000."""
@@ -45,6 +47,8 @@ class Table:
     """What separates the cells of a CSV."""
     header_lines: int = 1
     """Lines of a CSV up to and with that of the names."""
+    encoding: str = UTF_8
+    """Encoding of a CSV: UTF-16 where it begins with its mark, as a spreadsheet's Unicode text."""
 
     def find(self, names: Iterable[str]) -> str | None:
         """Return the first of these columns that the table has, in the table's own spelling.
@@ -85,7 +89,16 @@ def find_table(folder: Path, names: Iterable[str]) -> Path | None:
     names = list(names)
     stems = dict.fromkeys(re.sub(r"(\.csv|\.csv\.gz|\.parquet)$", "", name) for name in names)
     as_fits = [stem + suffix for stem in stems for suffix in FITS_SUFFIXES]
-    return next((folder / n for n in (*names, *as_fits) if (folder / n).is_file()), None)
+    paths = [folder / name for name in (*names, *as_fits)]
+    return next((path for path in paths if path.is_file() or list_parts(path)), None)
+
+
+def list_parts(path: Path) -> list[Path]:
+    """Return the file, or the Parquet files of a folder in the order of their names."""
+    if not path.is_dir():
+        return [path] if path.exists() else []
+    parts = path.glob("*.parquet") if path.name.lower().endswith(".parquet") else ()
+    return sorted(part for part in parts if part.is_file() and not part.name.startswith((".", "_")))
 
 
 def read_table_header(path: Path) -> Table:
@@ -96,10 +109,10 @@ def read_table_header(path: Path) -> Table:
     """
     if not is_table(path):
         raise InputError(f"{path} must end in one of {', '.join(TABLE_SUFFIXES)}.")
-    if path.is_dir():
+    if path.is_dir() and not list_parts(path):
         raise InputError(
-            f"{path} is a folder. A table must be one file: write its parts into one, with pandas: "
-            "pandas.read_parquet(folder).to_parquet(file)."
+            f"{path} is a folder. A table must be one file, or a folder NAME.parquet of Parquet "
+            "files, without folders below it."
         )
     if is_fits(path):
         return _read_fits_header(path)
@@ -108,11 +121,20 @@ def read_table_header(path: Path) -> Table:
 
 
 def _read_parquet_header(path: Path) -> Table:
-    try:
-        with pq.ParquetFile(path) as file:
-            schema, rows = file.schema_arrow, file.metadata.num_rows
-    except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{path} is no readable Parquet file: {error}") from error
+    parts, rows = list_parts(path), 0
+    schemas: dict[Path, pa.Schema] = {}
+    for part in parts:
+        try:
+            with pq.ParquetFile(part) as file:
+                schemas[part], rows = file.schema_arrow, rows + file.metadata.num_rows
+        except (pa.ArrowInvalid, OSError) as error:
+            raise InputError(f"{part} is no readable Parquet file: {error}") from error
+    schema = schemas[parts[0]]
+    if other := next((part for part in parts if not schemas[part].equals(schema)), None):
+        raise InputError(
+            f"{path}: {parts[0].name} and {other.name} have other columns, or hold other types in "
+            "them. Write the parts alike, or into one file."
+        )
     floating = frozenset(field.name for field in schema if pa.types.is_floating(field.type))
     columns = tuple(schema.names)
     return Table(path=path, format="parquet", columns=columns, rows=rows, floating_columns=floating)
@@ -140,7 +162,10 @@ def _read_csv_header(path: Path) -> Table:
     """
     with open_unpacked(path) as file:
         # What is not UTF-8 is no name that is looked for; whoever reads the rows refuses it.
-        text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace")  # pyright: ignore[reportArgumentType]
+        is_utf_16 = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        file.seek(0)
+        encoding = UTF_16 if is_utf_16 else "utf-8-sig"
+        text = io.TextIOWrapper(file, encoding=encoding, errors="replace")  # pyright: ignore[reportArgumentType]
         header_lines, header = 0, ""
         while line := text.readline(MOST_HEADER_CHARACTERS + 1):
             header_lines, header = header_lines + 1, line.strip("\n")
@@ -148,6 +173,7 @@ def _read_csv_header(path: Path) -> Table:
             if header.strip() and not is_comment:
                 break
             header = ""
+        first_row = text.readline(MOST_HEADER_CHARACTERS).strip("\n")
     if not header:
         raise InputError(f"{path} is empty: it must begin with the names of its columns.")
     if len(header) > MOST_HEADER_CHARACTERS:
@@ -161,10 +187,25 @@ def _read_csv_header(path: Path) -> Table:
         names = next(csv.reader([header], delimiter=delimiter))
     except csv.Error as error:
         raise InputError(f"{path} must begin with the names of its columns: {error}") from error
-    columns = tuple(name.strip() for name in names)
+    names[0] = re.sub(r"^#\s*", "", names[0].strip())
     return Table(
-        path=path, format="csv", columns=columns, delimiter=delimiter, header_lines=header_lines
+        path=path,
+        format="csv",
+        columns=_fit_trailing_delimiter([name.strip() for name in names], first_row, delimiter),
+        delimiter=delimiter,
+        header_lines=header_lines,
+        encoding=UTF_16 if is_utf_16 else UTF_8,
     )
+
+
+def _fit_trailing_delimiter(names: list[str], first_row: str, delimiter: str) -> tuple[str, ...]:
+    """Return as many names as the first row has cells, where they differ by an empty last one."""
+    cells = first_row.split(delimiter) if '"' not in first_row else []
+    if len(cells) == len(names) + 1 and not cells[-1].strip():
+        return (*names, "")
+    if len(cells) == len(names) - 1 and not names[-1]:
+        return tuple(names[:-1])
+    return tuple(names)
 
 
 @contextmanager

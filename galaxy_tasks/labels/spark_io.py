@@ -16,6 +16,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, DoubleType, StringType, StructField, StructType
 
+from galaxy_tasks.acquisition.id_matching import find_images
 from galaxy_tasks.acquisition.image_folder import list_images
 from galaxy_tasks.acquisition.table_rows import copy_columns
 from galaxy_tasks.acquisition.tables import Table, match_columns, read_table_header
@@ -38,6 +39,7 @@ def read_rows(
     *,
     copy: Path,
     numbers: Collection[str] = (),
+    ids: Collection[str] = (),
 ) -> DataFrame:
     """Return some columns of a table's rows, and whether the row is broken.
 
@@ -49,8 +51,9 @@ def read_rows(
         columns: for each column of the result the table's own.
         copy: Parquet file to write, where Spark's executors can read it.
         numbers: columns of the result that hold numbers.
+        ids: columns of the result that hold ids.
     """
-    rows = copy_columns(table, columns, copy, numbers=numbers)
+    rows = copy_columns(table, columns, copy, numbers=numbers, ids=ids)
     _logger.info("Read %s: %s rows, %s columns.", table.path, f"{rows:,}", len(columns))
     fields = [StructField(each.name, _TYPES[each.type]) for each in pq.read_schema(copy)]
     return spark.read.schema(StructType(fields)).parquet(spark_path(copy))
@@ -76,7 +79,7 @@ def read_images(
         copy: as for `read_rows`, of the table that leads from ids to images, where there is one.
     """
     listing = list_images(Path(release_files.images))
-    names = listing.find_by_id(release.image_name_pattern)
+    names = find_images(listing, release.image_name_pattern)
     image_names = pa.array(names.values(), pa.string())
     ids = pa.array(names.keys(), pa.string())
     if release.mapping is None:
@@ -100,7 +103,9 @@ def _look_up_image_ids(
     """Return galaxy_id and image_id as a table beside the catalogue has them."""
     table = read_table_header(Path(release_files.mapping))
     wanted = {"galaxy_id": (mapping.id_column,), "image_id": (mapping.image_column,)}
-    return read_rows(spark, table, match_columns(table, wanted), copy=copy).select(*wanted)
+    return read_rows(spark, table, match_columns(table, wanted), copy=copy, ids=wanted).select(
+        *wanted
+    )
 
 
 def _join_image_ids(
@@ -109,7 +114,7 @@ def _join_image_ids(
     """Return galaxy_id and the image_id that columns of the catalogue make up."""
     table = read_table_header(Path(release_files.catalogue))
     wanted = {"galaxy_id": release.id_columns, **{name: (name,) for name in key.columns}}
-    rows = read_rows(spark, table, match_columns(table, wanted), copy=copy)
+    rows = read_rows(spark, table, match_columns(table, wanted), copy=copy, ids={"galaxy_id"})
     parts = [F.replace(name, F.lit("-"), F.lit(key.minus)) for name in key.columns]
     return rows.select("galaxy_id", F.concat_ws(key.separator, *parts).alias("image_id"))
 

@@ -27,7 +27,7 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from galaxy_tasks.acquisition.catalogue import DEC, RA, CataloguePlan, plan_catalogue
+from galaxy_tasks.acquisition.catalogue import DEC, ID, RA, CataloguePlan, plan_catalogue
 from galaxy_tasks.config import RunConfig, parse_config
 from galaxy_tasks.errors import InputError, show
 from galaxy_tasks.labels import cells, split, table, vote_rules
@@ -183,7 +183,7 @@ def _read_catalogues(
     for index, (part, files) in enumerate(zip(config.parts(), parts, strict=True)):
         plan = plan_catalogue(part, Path(files.catalogue))
         copy = copies / f"catalogue_{index}.parquet"
-        rows = read_rows(spark, plan.table, plan.columns, copy=copy, numbers=plan.numbers)
+        rows = read_rows(spark, plan.table, plan.columns, copy=copy, numbers=plan.numbers, ids={ID})
         for position in {RA, DEC} - plan.columns.keys():
             rows = rows.withColumn(position, F.lit(None).cast("string"))
         catalogues.append(_Catalogue(plan, rows, pq.read_metadata(copy).num_rows))

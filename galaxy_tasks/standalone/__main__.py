@@ -45,8 +45,10 @@ def run(
 
     The web page stays up until Ctrl-C, which ends every process.
     """
-    if settings.get("source"):
-        settings["source"] = str(_find_folder(settings["source"]))
+    combined = settings.get("combine") or ()
+    for part in (settings, *(each for each in combined if isinstance(each, dict))):
+        if part.get("source"):
+            part["source"] = str(_find_folder(part["source"]))
     chosen = preset or default_preset()
     values = complete_settings(settings, chosen)
     paths, gpu_slots = Paths.of_this_project(), count_gpu_slots()

@@ -48,7 +48,7 @@ def test_csv_cells_survive_marks_blank_lines_and_quotes_and_broken_rows_are_kept
 @pytest.mark.parametrize("before", ["", "\n \n", "#Table1\n", "# from SkyServer\n#Table1\n\n"])
 def test_line_ends_and_comments_of_any_kind_are_read(tmp_path, end, before):
     text = f"{before}#id;class\n1;a\n2;b\n".replace("\n", end)
-    assert read(write(tmp_path / "t.csv", text), "#id", "class") == [
+    assert read(write(tmp_path / "t.csv", text), "id", "class") == [
         ("1", "a", False),
         ("2", "b", False),
     ]
@@ -177,3 +177,47 @@ def test_a_damaged_table_is_refused(tmp_path, name):
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"damaged.*Fetch it again"):
         count_rows(read_table_header(path))
+
+
+@pytest.mark.parametrize("order", ["utf-16-le", "utf-16-be"])
+def test_a_spreadsheets_unicode_text_is_read(tmp_path, order):
+    path = tmp_path / "t.tsv"
+    path.write_bytes("\ufeffid\tclass\r\n007\tspirale à barre\r\n".encode(order))
+    assert read(path, "id", "class") == [("007", "spirale à barre", False)]
+
+
+@pytest.mark.parametrize(
+    "text", ["id,class,\n1,a,\n2,b,\n", "id,class\n1,a,\n2,b,\n", "id,class,\n1,a\n2,b\n"]
+)
+def test_a_delimiter_at_the_end_is_no_cell(tmp_path, text):
+    path = write(tmp_path / "t.csv", text)
+    assert read(path, "id", "class") == [("1", "a", False), ("2", "b", False)]
+
+
+def test_a_folder_of_parquet_parts_is_one_table(tmp_path):
+    folder = tmp_path / "t.parquet"
+    folder.mkdir()
+    for number in (1, 0):
+        pq.write_table(pa.table({"id": [number]}), folder / f"part.{number}.parquet")
+    (folder / "_SUCCESS").touch()
+    assert read(folder, "id") == [("0", False), ("1", False)]
+    assert count_rows(read_table_header(folder)) == 2
+    pq.write_table(pa.table({"id": ["x"]}), folder / "part.2.parquet")
+    with pytest.raises(InputError, match=r"part\.0\.parquet and part\.2\.parquet have other"):
+        read_table_header(folder)
+
+
+def test_ids_lose_what_is_around_them_and_nothing_else(tmp_path):
+    ids = {
+        '"=""587722981741363294"""': "587722981741363294",
+        "'007": "007",
+        "images/12.JPG": "12",
+        "J1.5+2.png": "J1.5+2",
+        "123.0": "123",
+        "587722981741363294.0": "587722981741363294.0",
+        "5.8E+17": "5.8E+17",
+        "3.10": "3.10",
+    }
+    path = write(tmp_path / "t.csv", "id,class\n" + "".join(f"{each},a\n" for each in ids))
+    batches = iterate_rows(read_table_header(path), {"id": "id"}, ids={"id"})
+    assert [each for batch in batches for each in batch["id"].to_pylist()] == list(ids.values())

@@ -66,8 +66,8 @@ def test_a_line_without_end_is_refused_and_never_held_whole(tmp_path, name, star
         tracemalloc.stop()
 
 
-def test_a_folder_of_parquet_files_is_refused_as_what_it_is(tmp_path):
-    (tmp_path / "t.parquet").mkdir()
+def test_a_folder_of_folders_is_refused_as_what_it_is(tmp_path):
+    (tmp_path / "t.parquet" / "part.parquet").mkdir(parents=True)
     with pytest.raises(InputError, match=r"t\.parquet is a folder\. A table must be one file"):
         read_table_header(tmp_path / "t.parquet")
 

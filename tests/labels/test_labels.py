@@ -121,11 +121,11 @@ def test_galaxy_zoo_2_images_are_found_through_the_mapping(spark, tmp_path, monk
 
 def test_labels_without_a_galaxy_left_say_where_all_rows_went(spark, tmp_path, monkeypatch):
     monkeypatch.setenv("GALAXY_HOME", str(tmp_path / "runs"))
-    lines = ["900,spiral", "901,edge_on", "902,"]
+    lines = ["900,spiral", "901,edge_on", "5,"]
     config = class_table(write_source(tmp_path / "source", lines))
     with pytest.raises(
         InputError,
-        match=r"left of 3 rows.*2 as no_image \(90\d: .*1 as missing_value \(902: class is empty",
+        match=r"left of 3 rows.*2 as no_image \(90\d: .*1 as missing_value \(5: class is empty",
     ):
         clean(spark, config)
     assert not list((tmp_path / "runs" / "labels").glob("*/manifest.json"))

@@ -1,0 +1,54 @@
+"""Ids meet their images, or the error says why none does."""
+
+import pytest
+from fixtures.class_table_inputs import class_table
+
+from galaxy_tasks.acquisition.locate import locate_release
+from galaxy_tasks.errors import InputError
+
+FIRST = 587722981741363294
+IDS = [str(FIRST + number) for number in range(3)]
+
+
+def write_source(folder, *, images, rows, header="id,class"):
+    (folder / "images").mkdir()
+    for name in images:
+        (folder / "images" / f"{name}.jpg").write_bytes(name.encode())
+    (folder / "t.csv").write_text("\n".join([header, *(f"{row},spiral" for row in rows)]))
+    return class_table(folder)
+
+
+@pytest.mark.parametrize(
+    ("images", "rows", "reason"),
+    [
+        (IDS, [f"{float(each):.5E}" for each in IDS], "been through floating point"),
+        (IDS, [each[:15] + "000" for each in IDS], "had kept their first 15 digits"),
+        (["000123", "000124"], ["123", "124"], "differ in leading zeros"),
+        (["NGC7", "NGC8"], ["ngc7", "ngc8"], "upper and lower case"),
+        (["J12+34", "J12+35"], ["J12_34", "J12_35"], "punctuation"),
+        (["gz_123_r", "gz_124_r"], ["123", "124"], r"'image_name_pattern' to 'gz_\{id\}_r\.jpg'"),
+        (["123", "124"], ["x", "y"], "ids and the images of one release"),
+    ],
+)
+def test_ids_that_meet_no_image_are_shown_beside_images_with_the_reason(
+    tmp_path, images, rows, reason
+):
+    config = write_source(tmp_path, images=images, rows=rows)
+    with pytest.raises(InputError, match=reason) as caught:
+        locate_release(config)
+    message = str(caught.value)
+    assert all(repr(each) in message for each in rows[:3])
+    assert all(f"{each}.jpg" in message for each in images[:3])
+
+
+def test_the_column_that_names_images_is_named_where_another_was_read(tmp_path):
+    rows = [f"{number},{each}" for number, each in enumerate(IDS)]
+    config = write_source(tmp_path, images=IDS, rows=rows, header="id,objid,class")
+    with pytest.raises(InputError, match="Column 'objid' has names of images: set 'id_column'"):
+        locate_release(config)
+
+
+@pytest.mark.parametrize("form", ["{}.jpg", "images/{}.jpg", "'{}", "{}.0"])
+def test_what_is_certainly_no_part_of_an_id_is_left_out(tmp_path, form):
+    config = write_source(tmp_path, images=["123", "124"], rows=[form.format(n) for n in (123, 9)])
+    assert locate_release(config).images == str(tmp_path / "images")
