@@ -1,5 +1,6 @@
 """One epoch of a training: fit, then the scores of the validation galaxies."""
 
+import logging
 import math
 import time
 from typing import Any
@@ -11,6 +12,7 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss
 
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
+from galaxy_tasks.formatting import format_duration
 from galaxy_tasks.networks.classifier import predict_probabilities
 from galaxy_tasks.training.checkpoints import TrainingState
 from galaxy_tasks.training.dataset import (
@@ -22,6 +24,28 @@ from galaxy_tasks.training.dataset import (
 )
 from galaxy_tasks.training.device import Device
 from galaxy_tasks.training.schedule import WarmupCosine
+
+PROGRESS_EVERY_S = 60.0
+_logger = logging.getLogger(__name__)
+
+
+class _ProgressLog(keras.callbacks.Callback):
+    """Logs once a minute how far an epoch is, so that a long one does not look like a dead one."""
+
+    async_safe = True  # it asks for no score, for which the device would have to be waited for
+
+    def __init__(self, name: str, *, num_batches: int) -> None:
+        super().__init__()
+        self._name, self._num_batches = name, num_batches
+        self._started = self._logged = time.monotonic()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        now, done = time.monotonic(), batch + 1
+        if now - self._logged < PROGRESS_EVERY_S or done >= self._num_batches:
+            return
+        self._logged = now
+        left = format_duration((now - self._started) / done * (self._num_batches - done))
+        _logger.info("%s  %d of %d batches, %s left", self._name, done, self._num_batches, left)
 
 
 def compile_model(model: keras.Model, *, config: RunConfig, device: Device) -> None:
@@ -92,8 +116,9 @@ def _fit(
         training, state=state, config=config, num_classes=model.output_shape[-1]
     )
     # Keras would shuffle the batches with a random state that no checkpoint holds.
-    scores = model.fit(batches, shuffle=False, verbose=0).history  # pyright: ignore[reportArgumentType]
     epoch = state.epoch + 1
+    progress = _ProgressLog(f"epoch {epoch:3d}/{config.epochs}", num_batches=len(batches))
+    scores = model.fit(batches, shuffle=False, verbose=0, callbacks=[progress]).history  # pyright: ignore[reportArgumentType]
     record = {name: float(scores[name][0]) for name in ("loss", "accuracy", "macro_f1")}
     check_finite(record["loss"], what="The loss", epoch=epoch, config=config)
     # The last update may have gone wrong after a finite mean loss.

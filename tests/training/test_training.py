@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -222,6 +223,23 @@ def test_memory_that_runs_out_halves_the_batch(images_folder, tmp_path, caplog):
     assert "Out of memory with batches of 48: continuing with 24." in caplog.text
     assert (state.epoch, state.batch_size) == (1, 24)
     assert fitting.restore() == state
+
+
+def test_a_long_epoch_tells_how_far_it_is(images_folder, tmp_path, caplog, monkeypatch):
+    import keras
+
+    from galaxy_tasks.training import epoch
+
+    images = keras.Input((32, 32, 3), dtype="uint8")
+    features = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(images))
+    model = keras.Model(images, keras.layers.Dense(2)(features))
+    monkeypatch.setattr(epoch, "PROGRESS_EVERY_S", 0.0)
+
+    prepare_fitting(model, RunConfig(batch_size=16, epochs=1), images_folder, tmp_path).run()
+
+    told = [line for line in caplog.messages if line.endswith(" s left")]
+    assert told
+    assert re.fullmatch(r"epoch   1/1  1 of \d+ batches, [\d.]+ s left", told[0])
 
 
 def rate_at(step: int, **counts: int) -> float:
