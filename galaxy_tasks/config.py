@@ -342,6 +342,19 @@ ResNet-50; DenseNet-121 is the smallest DenseNet of its paper already.
 """
 
 
+def find_changes(config: "RunConfig") -> tuple[Preset, dict[str, Any]]:
+    """Return the preset that a run is nearest to, and its settings that differ from that."""
+    changes: dict[Preset, dict[str, Any]] = {}
+    for preset, values in PRESETS.items():
+        start = RunConfig(**values)
+        changes[preset] = {
+            name: getattr(config, name)
+            for name in RunConfig.model_fields
+            if getattr(config, name) != getattr(start, name)
+        }
+    return min(changes.items(), key=lambda one: len(one[1]))
+
+
 def default_preset() -> Preset:
     """Return GALAXY_PRESET if set, else 'full' with an NVIDIA GPU, else 'quick'."""
     named = os.environ.get("GALAXY_PRESET", "")

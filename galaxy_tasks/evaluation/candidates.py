@@ -1,7 +1,7 @@
 """Candidates, the models of a run that may win: read from their artifacts, checked and scored."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,12 +52,11 @@ def describe_tested(candidate: Candidate, labels: Artifact) -> dict[str, Any]:
     return {**described, "from_holdout": held}
 
 
-def read_candidate(reference: Mapping[str, str], config: RunConfig) -> Candidate:
-    """Return the model of an artifact's reference, its files checked against the manifest.
+def read_candidate(artifact: Artifact, config: RunConfig) -> Candidate:
+    """Return a model, its files checked against the manifest.
 
     Its probabilities are averaged over the orientations that the settings ask for.
     """
-    artifact = Artifact.from_reference(reference)
     artifacts.verify(artifact)
     probabilities, galaxies = read_test_predictions(
         artifact.path, test_time_augmentation=config.test_time_augmentation

@@ -19,6 +19,7 @@ from galaxy_tasks.evaluation.champion import (
     PROBABILITIES,
     Champion,
     Doubt,
+    find_champion,
     open_champion,
 )
 from galaxy_tasks.evaluation.drift import ReleaseDrift, measure_drift
@@ -77,11 +78,13 @@ class ChampionComparison:
     """None without a champion, or where it could not be run."""
     drift: ReleaseDrift | None
     """None without a champion, or where it had the same images."""
+    missing: str = ""
+    """Why there is no challenge; empty where there is one."""
 
     def describe(self) -> str:
         """Return a line or two for the task log."""
         if self.challenge is None:
-            return "Champion: none to compare with (see the log of predict_champion)."
+            return f"Champion: {self.missing}"
         lines = [f"Champion: {self.challenge.verdict}"]
         if self.drift:
             lines.append(
@@ -112,11 +115,22 @@ def compare_with_champion(
 ) -> ChampionComparison:
     """Return this run beside the champion's; `predictions` are the champion's, None without one."""
     if predictions is None:
-        return ChampionComparison(None, None)
+        return ChampionComparison(None, None, _explain_missing(config, images))
     champion = open_champion(predictions.manifest["summary"]["evaluation"])
     return ChampionComparison(
         challenge_champion(config, champion=champion, predictions=predictions, winner=winner),
         measure_drift(config, champion=champion, labels=labels, images=images),
+    )
+
+
+def _explain_missing(config: RunConfig, images: Artifact) -> str:
+    champion = find_champion(config, images.key)
+    if champion is None:
+        kind = "simulated" if config.release == "simulated" else "observed"
+        return f"There is no champion yet: no other run on {kind} galaxies has a winner."
+    return (
+        f"The champion, {champion.record.architecture} of {champion.published[:10]}, could not be "
+        "compared with: the task predict_champion failed, and its log says why."
     )
 
 

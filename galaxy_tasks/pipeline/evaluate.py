@@ -30,10 +30,13 @@ from galaxy_tasks.report.contents import MissingModel, gather_report
 from galaxy_tasks.report.leaderboard import render_leaderboard
 from galaxy_tasks.report.page import render_report
 from galaxy_tasks.storage import artifacts, cache_keys
-from galaxy_tasks.storage.artifacts import Artifact
-from galaxy_tasks.storage.atomic_io import write_json
+from galaxy_tasks.storage.artifacts import Artifact, Draft
+from galaxy_tasks.storage.atomic_io import read_json, write_json
 
 _logger = logging.getLogger(__name__)
+
+REPORT, RESULTS, LEADERBOARD = "report.html", "results.json", "leaderboard.txt"
+"""Names of an evaluation's files."""
 
 
 def evaluate(
@@ -55,81 +58,68 @@ def evaluate(
         InputError: no model was trained, or the models' test galaxies differ.
     """
     config, prepared = parse_config(settings), Artifact.from_reference(images)
-    candidates = [read_candidate(r, config) for r in _find_models(config, prepared, trainings)]
-    missing = _list_missing(config, trainings, [c.architecture for c in candidates])
-    if not candidates:
+    models = _find_models(config, prepared, trainings)
+    trained = [model.manifest["made_from"]["architecture"] for model in models]
+    missing = _list_missing(config, trainings, trained)
+    if not models:
         reasons = "\n".join(f"  {m.architecture}: {m.status} ({m.reason})" for m in missing)
         raise InputError(f"No model was trained, so there is no winner:\n{reasons}")
-    check_same_galaxies(candidates)
-    scored = tuple(score_candidate(candidate, config) for candidate in candidates)
-    selection = choose_winner(scored, compare=_make_compare(candidates, config))
-    _logger.info("%s", render_leaderboard(selection, scored, missing))
-    evaluation = _publish(
+    predictions = Artifact.from_reference(champion) if champion else None
+    made_from = cache_keys.evaluation_made_from(
         config,
-        labels=Artifact.from_reference(labels),
-        images=prepared,
-        predictions=Artifact.from_reference(champion) if champion else None,
-        candidates=candidates,
-        scored=scored,
-        selection=selection,
-        missing=missing,
+        [model.key for model in models],
+        missing=[f"{m.architecture} {m.status}" for m in missing],
+        predictions_key=predictions.key if predictions else None,
     )
-    return _describe_outcome(evaluation, scored, selection)
+    with artifacts.open_draft("evaluations", made_from) as draft:
+        evaluation = draft.published or _publish(
+            draft,
+            config,
+            labels=Artifact.from_reference(labels),
+            images=prepared,
+            predictions=predictions,
+            candidates=[read_candidate(model, config) for model in models],
+            missing=missing,
+        )
+    return _describe_outcome(evaluation)
 
 
 def _publish(
+    draft: Draft,
     config: RunConfig,
     *,
     labels: Artifact,
     images: Artifact,
     predictions: Artifact | None,
     candidates: Sequence[Candidate],
-    scored: tuple[ScoredCandidate, ...],
-    selection: Selection,
     missing: tuple[MissingModel, ...],
 ) -> Artifact:
-    """Compare with the champion and publish results.json and report.html."""
+    """Choose the winner, compare it with the champion, and publish results and report."""
+    draft.clear()
+    check_same_galaxies(candidates)
+    scored = tuple(score_candidate(candidate, config) for candidate in candidates)
+    selection = choose_winner(scored, compare=_make_compare(candidates, config))
     winner = next(c for c in candidates if c.architecture == selection.winner)
     comparison = compare_with_champion(
         config, labels=labels, images=images, predictions=predictions, winner=winner
     )
-    _logger.info("%s", comparison.describe())
-    made_from = _name_origin(config, candidates, missing, predictions)
-    with artifacts.open_draft("evaluations", made_from) as draft:
-        if draft.published:
-            return draft.published
-        draft.clear()
-        inputs = gather_report(
-            config,
-            labels=labels,
-            images=images,
-            candidates=candidates,
-            scored=scored,
-            selection=selection,
-            missing=missing,
-            winner=winner,
-            champion=comparison,
-        )
-        (draft.path / "report.html").write_text(render_report(inputs), encoding="utf-8")
-        results = _describe_results(scored, selection, missing, comparison)
-        tested = describe_tested(winner, labels)
-        write_json(draft.path / "results.json", {"test_set": tested, **results})
-        return draft.publish({"winner": selection.winner, "model": winner.artifact.key})
-
-
-def _name_origin(
-    config: RunConfig,
-    candidates: Sequence[Candidate],
-    missing: Sequence[MissingModel],
-    predictions: Artifact | None,
-) -> dict[str, Any]:
-    """Return what determines the evaluation."""
-    return cache_keys.evaluation_made_from(
+    inputs = gather_report(
         config,
-        sorted(candidate.artifact.key for candidate in candidates),
-        missing=[f"{m.architecture} {m.status}" for m in missing],
-        predictions_key=predictions.key if predictions else None,
+        labels=labels,
+        images=images,
+        candidates=candidates,
+        scored=scored,
+        selection=selection,
+        missing=missing,
+        winner=winner,
+        champion=comparison,
     )
+    (draft.path / REPORT).write_text(render_report(inputs), encoding="utf-8")
+    leaderboard = [render_leaderboard(selection, scored, missing), comparison.describe()]
+    (draft.path / LEADERBOARD).write_text("\n".join(leaderboard), encoding="utf-8")
+    results = _describe_results(scored, selection, missing, comparison)
+    write_json(draft.path / RESULTS, {"test_set": describe_tested(winner, labels), **results})
+    return draft.publish({"winner": selection.winner, "model": winner.artifact.key})
 
 
 def _make_compare(candidates: Sequence[Candidate], config: RunConfig) -> Compare:
@@ -153,19 +143,19 @@ def _make_compare(candidates: Sequence[Candidate], config: RunConfig) -> Compare
 
 def _find_models(
     config: RunConfig, images: Artifact, trainings: Sequence[Mapping[str, Any] | None]
-) -> list[Mapping[str, str]]:
-    """Return the references of all models that this run's trainings have published.
+) -> list[Artifact]:
+    """Return all models that this run's trainings have published.
 
     A train task that failed returned nothing, though some of its networks may be finished.
     """
-    references = {r["key"]: r for t in trainings if t for r in t["models"]}
+    models = {r["key"]: Artifact.from_reference(r) for t in trainings if t for r in t["models"]}
     for architecture in config.architectures:
         found = artifacts.find(
             "models", cache_keys.model_made_from(config, images.key, architecture)
         )
         if found:
-            references.setdefault(found.key, found.as_reference())
-    return list(references.values())
+            models.setdefault(found.key, found)
+    return list(models.values())
 
 
 def _list_missing(
@@ -201,29 +191,33 @@ def _describe_results(
     }
 
 
-def _describe_outcome(
-    artifact: Artifact, candidates: Sequence[ScoredCandidate], selection: Selection
-) -> dict[str, Any]:
-    """Return what travels through the XCom, and log where the report is."""
-    winner = next(c for c in candidates if c.architecture == selection.winner)
-    report = artifact.path / "report.html"
-    _logger.info("Report: %s\nWinning model: %s", report, winner.path)
+def _describe_outcome(evaluation: Artifact) -> dict[str, Any]:
+    """Return what travels through the XCom; log the leaderboard and where the report is."""
+    results = read_json(evaluation.path / RESULTS)
+    winner = results["selection"]["winner"]
+    (folder,) = (m["path"] for m in results["models"] if m["evaluation"]["architecture"] == winner)
+    report = evaluation.path / REPORT
+    leaderboard = (evaluation.path / LEADERBOARD).read_text(encoding="utf-8")
+    _logger.info("%s\nReport: %s\nWinning model: %s", leaderboard, report, folder)
     return {
-        "winner": selection.winner,
-        "model": winner.path,
+        "winner": winner,
+        "model": folder,
         "report": str(report),
-        "results": str(artifact.path / "results.json"),
-        "leaderboard": [
-            {
-                "model": c.architecture,
-                "macro_f1": c.macro_f1,
-                "interval": [c.evaluation.macro_f1.low, c.evaluation.macro_f1.high],
-                "accuracy": c.evaluation.accuracy.value,
-                "loss": c.evaluation.loss.value,
-                "weighted_f1": c.evaluation.weighted_f1.value,
-                "parameters": c.num_parameters,
-                "training_s": round(c.training_s, 1),
-            }
-            for c in rank(candidates)
-        ],
+        "results": str(evaluation.path / RESULTS),
+        "leaderboard": [_describe_row(model) for model in results["models"]],
+    }
+
+
+def _describe_row(model: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a model of results.json as the leaderboard has it."""
+    scores = model["evaluation"]
+    return {
+        "model": scores["architecture"],
+        "macro_f1": scores["macro_f1"]["value"],
+        "interval": [scores["macro_f1"]["low"], scores["macro_f1"]["high"]],
+        "accuracy": scores["accuracy"]["value"],
+        "loss": scores["loss"]["value"],
+        "weighted_f1": scores["weighted_f1"]["value"],
+        "parameters": model["num_parameters"],
+        "training_s": round(model["training_s"], 1),
     }

@@ -72,7 +72,9 @@ class ReportInputs:
     times_s: Mapping[str, float]
     """Seconds that each training took, over all its attempts."""
     challenge: Challenge | None
-    """None where there is no champion."""
+    """None where there is no champion, or no predictions of it."""
+    no_challenge: str
+    """Why there is no challenge; empty where there is one."""
     drift: ReleaseDrift | None
     """None without a champion, or where it had the same images."""
     code_version: str
@@ -114,6 +116,7 @@ def gather_report(
         hardware=_describe_hardware(candidates),
         times_s={f"training {c.architecture}": c.record.training_s for c in candidates},
         challenge=champion.challenge,
+        no_challenge=champion.missing,
         drift=champion.drift,
         code_version=code_version(),
         written=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),

@@ -10,6 +10,7 @@ from typing import Any
 
 import jinja2
 
+from galaxy_tasks.config import find_changes
 from galaxy_tasks.evaluation.metrics import Estimate
 from galaxy_tasks.evaluation.selection import rank
 from galaxy_tasks.formatting import format_duration, format_millions, format_name
@@ -63,6 +64,7 @@ def render_report(inputs: ReportInputs) -> str:
             "wrong": [example for example in inputs.examples if not example.is_right],
         },
         settings=list_settings(inputs.config),
+        preset=find_changes(inputs.config)[0],
         light=LIGHT,
         dark=DARK,
         is_simulated=inputs.config.release == "simulated",

@@ -1,10 +1,10 @@
-"""The settings of a run as the report lists them: each beside its default and its meaning."""
+"""The settings of a run as the report lists them: each beside its preset and its meaning."""
 
 import json
 from dataclasses import dataclass
 from typing import Any
 
-from galaxy_tasks.config import ReleaseSettings, RunConfig
+from galaxy_tasks.config import PRESETS, ReleaseSettings, RunConfig, find_changes
 
 
 @dataclass(frozen=True)
@@ -15,13 +15,15 @@ class Setting:
     section: str
     value: str
     default: str
+    """Of the preset that the run is nearest to."""
     meaning: str
     is_changed: bool
 
 
 def list_settings(config: RunConfig) -> list[Setting]:
-    """Return the settings of a run in the order of the trigger form."""
-    listed = []
+    """Return the settings of a run, section by section, in the order of the trigger form."""
+    preset, changed = find_changes(config)
+    start, listed = RunConfig(**PRESETS[preset]), []
     for name, field in RunConfig.model_fields.items():
         value, extra = getattr(config, name), field.json_schema_extra
         section = extra.get("section") if isinstance(extra, dict) else None
@@ -30,12 +32,13 @@ def list_settings(config: RunConfig) -> list[Setting]:
                 name=name,
                 section=str(section or "Main"),
                 value=_format_value(value),
-                default=_format_value(field.default),
+                default=_format_value(getattr(start, name)),
                 meaning=field.description or "",
-                is_changed=value != field.default,
+                is_changed=name in changed,
             )
         )
-    return listed
+    sections = list(dict.fromkeys(one.section for one in listed))
+    return sorted(listed, key=lambda one: sections.index(one.section))
 
 
 def _format_value(value: Any) -> str:

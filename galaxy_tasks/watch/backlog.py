@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from galaxy_tasks.config import parse_config
+from galaxy_tasks.config import find_changes, parse_config
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.watch.inbox import SUFFIX, Inbox
 from galaxy_tasks.watch.release_event import ReleaseEvent
@@ -126,13 +126,13 @@ def choose(
 
 
 def describe_settings(settings: Mapping[str, Any]) -> str:
-    """Return for the log the settings that differ from the defaults, or why they are refused."""
+    """Return for the log the settings that differ from the preset, or why they are refused."""
     try:
-        changed = parse_config(dict(settings)).model_dump(exclude_defaults=True)
+        preset, changed = find_changes(parse_config(dict(settings)))
     except InputError as error:
         return str(error)
     values = "".join(f"\n  {name} = {value!r}" for name, value in changed.items())
-    return f"Settings of this run that differ from the defaults:{values or ' none'}"
+    return f"Settings of this run that differ from the preset {preset}:{values or ' none'}"
 
 
 def look(watch: WatchSettings) -> tuple[list[ReleaseEvent], list[str]]:

@@ -123,7 +123,9 @@ def test_the_first_run_has_nothing_to_compare_with_and_again_neither(runs):
         assert one["champion"] is None
         assert one["results"]["challenge"] is None
     assert runs[0]["report"] == runs[1]["report"]
-    assert "No comparison: there is no winner" in Path(runs[0]["report"]).read_text()
+    assert (
+        "There is no champion yet: no other run on observed" in Path(runs[0]["report"]).read_text()
+    )
 
 
 def test_the_next_release_is_compared_on_galaxies_that_neither_has_learned_from(runs):

@@ -201,6 +201,18 @@ def test_one_failed_family_does_not_spoil_the_others(home, results):
     assert [m["architecture"] for m in missing if m["status"] == "failed"] == ["resnet34"]
 
 
+def test_a_published_evaluation_is_returned_without_reading_a_model(home, results, caplog):
+    arguments = (home, [None, None], ["alexnet", "resnet18"])
+    first = evaluate_models(*arguments)
+    path = Path(first["model"], "test_probabilities.npy")
+    hidden = path.rename(path.with_suffix(".hidden"))
+    caplog.clear()
+    with caplog.at_level("INFO"):
+        assert evaluate_models(*arguments) == first
+    hidden.rename(path)
+    assert "Leaderboard on" in caplog.text
+
+
 def test_a_network_that_finished_before_its_task_failed_is_compared(home, results):
     outcome = evaluate_models(home, [None, None], ["alexnet", "resnet18", "resnet34"])
     assert {row["model"] for row in outcome["leaderboard"]} == {"alexnet", "resnet18"}

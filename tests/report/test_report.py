@@ -1,4 +1,5 @@
 import html
+import itertools
 import re
 from dataclasses import replace
 
@@ -7,7 +8,7 @@ import pytest
 from fixtures.chromium import needs_browser, open_browser
 from fixtures.report_inputs import CLASSES, SKILL, draw_galaxy, make_inputs
 
-from galaxy_tasks.config import RunConfig, parse_config
+from galaxy_tasks.config import PRESETS, RunConfig, parse_config
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.evaluation.challenge import Challenge
 from galaxy_tasks.evaluation.selection import choose_winner
@@ -90,10 +91,18 @@ def test_names_from_user_tables_cannot_inject_markup(inputs):
 
 def test_changed_settings_are_told_from_defaults(inputs):
     settings = {setting.name: setting for setting in list_settings(inputs.config)}
-    assert list(settings) == list(RunConfig.model_fields)
+    assert set(settings) == set(RunConfig.model_fields)
     changed = {name for name, setting in settings.items() if setting.is_changed}
     assert changed == {"epochs", "image_size_px"}
     assert (settings["epochs"].value, settings["epochs"].default) == ("30", "60")
+
+
+def test_each_group_of_settings_stands_once_and_a_preset_is_no_change():
+    quick = list_settings(parse_config({**PRESETS["quick"], "epochs": 3}))
+    changed = [(one.name, one.value, one.default) for one in quick if one.is_changed]
+    assert changed == [("epochs", "3", "8")]
+    sections = [name for name, _ in itertools.groupby(quick, key=lambda one: one.section)]
+    assert len(sections) == len(set(sections)) > 3
 
 
 def test_a_run_with_one_model_and_nothing_else_makes_a_page(inputs):
@@ -217,3 +226,36 @@ def test_the_page_follows_the_readers_dark_scheme(browser, page, tmp_path):
     light = open_page(browser, page, tmp_path, width=390, scheme="light")[1]
     dark = open_page(browser, page, tmp_path, width=390, scheme="dark")[1]
     assert (light, dark) == ("rgb(255, 255, 255)", "rgb(17, 21, 28)")
+
+
+@needs_browser
+@pytest.mark.parametrize(("num_networks", "num_classes"), [(3, 5), (9, 12)])
+def test_printed_on_a4_no_column_is_lost(browser, inputs, tmp_path, num_networks, num_classes):
+    classes = tuple(f"{CLASSES[n % 5]}_{n}" for n in range(num_classes))
+    one = inputs.candidates[0]
+    scores = tuple(
+        replace(one.evaluation.class_scores[n % 5], morphology=classes[n])
+        for n in range(num_classes)
+    )
+    evaluation = replace(
+        one.evaluation,
+        classes=classes,
+        class_scores=scores,
+        confusion_matrix=((1234,) * num_classes,) * num_classes,
+    )
+    names = [one.architecture, *(f"densenet20{n}" for n in range(1, num_networks))]
+    candidates = tuple(
+        replace(one, evaluation=replace(evaluation, architecture=name)) for name in names
+    )
+    selection = replace(inputs.selection, winner=one.architecture)
+    page = render_report(replace(inputs, candidates=candidates, selection=selection))
+    (tmp_path / "report.html").write_text(page)
+    tab = browser.new_page(viewport={"width": 703, "height": 1032})  # A4 without its margins
+    tab.emulate_media(media="print")
+    tab.goto((tmp_path / "report.html").as_uri())
+    rights = tab.evaluate(
+        "[...document.querySelectorAll('table')].map(t => t.getBoundingClientRect().right)"
+    )
+    tab.close()
+    assert len(rights) >= 4 + num_networks
+    assert max(rights) <= 703

@@ -84,7 +84,7 @@ def test_page_shows_the_log_of_every_task(page, stack, run_id, task_id, words):
 
 def test_the_first_task_tells_the_settings(stack, run_id):
     log = stack.log("choose_release", run_id)
-    assert "Settings of this run that differ from the defaults:" in log
+    assert "Settings of this run that differ from the preset" in log
     assert f"simulated_galaxies = {RUN_SETTINGS['simulated_galaxies']}" in log
 
 
