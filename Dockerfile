@@ -51,7 +51,7 @@ USER galaxy
 WORKDIR /opt/airflow
 HEALTHCHECK --interval=15s --timeout=20s --start-period=240s --retries=4 \
     CMD ["python", "/opt/galaxy/docker/healthcheck.py"]
-CMD ["airflow", "celery", "worker", "--queues", "gpu", "--skip-serve-logs"]
+CMD ["airflow", "celery", "worker", "--queues", "gpu"]
 
 FROM dependencies AS airflow
 COPY --chmod=0755 docker/*.py docker/*.sh /opt/galaxy/docker/

@@ -19,7 +19,7 @@ from typing import Any
 
 from airflow.sdk import DAG, TaskGroup, TriggerRule, chain, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
-from galaxy_releases import IDLE, choose_release, make_schedule
+from galaxy_releases import IDLE, choose_release, log_release, make_schedule
 from galaxy_settings import DEFAULT_ARGS, make_params
 from galaxy_spark import StepSubmitOperator
 
@@ -98,7 +98,7 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     params=make_params(default_preset()),
-    default_args=DEFAULT_ARGS,
+    default_args={**DEFAULT_ARGS, "pre_execute": log_release},
 ) as dag:
     clean_labels = StepSubmitOperator(
         task_id="clean_labels",

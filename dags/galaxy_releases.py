@@ -52,6 +52,15 @@ def make_schedule() -> Any:
 IDLE = "idle"
 """Key of the XCom that tells a run without work from one whose first task has failed."""
 
+RELEASE = "release"
+"""Key of the XCom with the title of the release event; empty for a run with the form's settings."""
+
+
+def log_release(context: Any) -> None:
+    """Begin the log of a task with the release event that its run works on."""
+    if title := context["ti"].xcom_pull("choose_release", key=RELEASE):
+        _logger.info("Release: %s", title)
+
 
 @task(inlets=[galaxy_zoo_release], outlets=[waiting_releases])
 def choose_release(
@@ -82,8 +91,9 @@ def choose_release(
         ti.xcom_push(key=IDLE, value=True)
         raise AirflowSkipException(choice.reason)
     if choice.are_more_waiting:
-        outlet_events[waiting_releases].add(galaxy_zoo_release)
+        outlet_events[waiting_releases].add(galaxy_zoo_release, extra={"behind": choice.title})
     holdout = find_latest_holdout()
     ti.xcom_push(key="holdout", value=holdout.as_reference() if holdout else None)
+    ti.xcom_push(key=RELEASE, value=choice.title)
     _logger.info("%s", describe_settings(choice.settings))
     return choice.settings

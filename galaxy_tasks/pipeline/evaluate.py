@@ -51,19 +51,16 @@ def evaluate(
     `trainings` are the results of the train tasks, None for one that failed or was skipped;
     `champion` refers to the champion's predictions, None where there is none.
 
-    The result's keys: winner (architecture), model (its folder), report, results (paths),
-    leaderboard (a record for each model, best first).
+    The result has winner, model (its folder), report, results (paths) and leaderboard (records).
 
     Raises:
         InputError: no model was trained, or the models' test galaxies differ.
     """
     config, prepared = parse_config(settings), Artifact.from_reference(images)
     models = _find_models(config, prepared, trainings)
-    trained = [model.manifest["made_from"]["architecture"] for model in models]
-    missing = _list_missing(config, trainings, trained)
+    missing = _list_missing(config, trainings, models)
     if not models:
-        reasons = "\n".join(f"  {m.architecture}: {m.status} ({m.reason})" for m in missing)
-        raise InputError(f"No model was trained, so there is no winner:\n{reasons}")
+        raise InputError(_explain_no_model(missing))
     predictions = Artifact.from_reference(champion) if champion else None
     made_from = cache_keys.evaluation_made_from(
         config,
@@ -158,10 +155,16 @@ def _find_models(
     return list(models.values())
 
 
+def _explain_no_model(missing: Sequence[MissingModel]) -> str:
+    reasons = "\n".join(f"  {m.architecture}: {m.status} ({m.reason})" for m in missing)
+    return f"No model was trained, so there is no winner:\n{reasons}"
+
+
 def _list_missing(
-    config: RunConfig, trainings: Sequence[Mapping[str, Any] | None], trained: Sequence[str]
+    config: RunConfig, trainings: Sequence[Mapping[str, Any] | None], models: Sequence[Artifact]
 ) -> tuple[MissingModel, ...]:
     """Return the chosen architectures without a model, and the families that were not chosen."""
+    trained = [model.manifest["made_from"]["architecture"] for model in models]
     reasons = {name: why for t in trainings if t for name, why in t["failed"].items()}
     failed = [
         MissingModel(name, "failed", reasons.get(name, "its training task failed; see its log"))

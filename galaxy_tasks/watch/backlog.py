@@ -87,6 +87,8 @@ class Choice:
     """None: there is nothing to do."""
     reason: str = ""
     """Why there is nothing to do."""
+    title: str = ""
+    """Of the release event; empty where the settings are the form's."""
     are_more_waiting: bool = False
 
 
@@ -122,7 +124,7 @@ def choose(
     else:
         return Choice(dict(form))
     _logger.info("Release: %s", event.describe(backlog.events))
-    return Choice({**form, **event.settings}, are_more_waiting=len(waiting) > 1)
+    return Choice({**form, **event.settings}, title=event.title, are_more_waiting=len(waiting) > 1)
 
 
 def describe_settings(settings: Mapping[str, Any]) -> str:

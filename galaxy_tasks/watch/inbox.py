@@ -14,6 +14,7 @@ stands for every version that Zenodo publishes of that concept record; `source` 
 with what the record lacks, such as the images.
 """
 
+import contextlib
 import re
 import tomllib
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from galaxy_tasks.config import parse_config
 from galaxy_tasks.errors import InputError, show
 from galaxy_tasks.watch.release_event import ReleaseEvent
 
-SUFFIX = ".toml"
+SUFFIX, REFUSED = ".toml", ".refused.txt"
 _MOST_BYTES = 64 * 1024
 _LONGEST_NAME = 200
 
@@ -55,7 +56,8 @@ class Inbox:
         """Return the manifests in the order of the files' names, and new problems.
 
         A file counts once it has not changed between two calls: a copy may be under way. A problem
-        with a file is returned once, and again when the file has changed.
+        with a file is returned once, and again when the file has changed. It also stands beside the
+        file, in NAME.toml.refused.txt, until the file is mended or removed.
         """
         found, problems = [], []
         sizes = {path: _measure(path) for path in sorted(self.path.glob(f"*{SUFFIX}"))}
@@ -65,12 +67,30 @@ class Inbox:
                 continue
             try:
                 found.append(read_manifest(path))
+                note_refusal(path, "")
             except InputError as error:
                 if self._reported.get(path) != str(error):
                     problems.append(f"A manifest was refused. {error}")
                 self._reported[path] = str(error)
+                note_refusal(path, str(error))
+        for note in self.path.glob(f"*{SUFFIX}{REFUSED}"):
+            if note.with_name(note.name.removesuffix(REFUSED)) not in sizes:
+                note_refusal(note.with_name(note.name.removesuffix(REFUSED)), "")
         self._sizes = sizes
         return found, problems
+
+
+def note_refusal(path: Path, reason: str) -> None:
+    """Write beside a manifest why it was refused; without a reason, remove what stands there.
+
+    Nothing happens where the inbox cannot be written to: the reason is in the log as well.
+    """
+    note = path.with_name(path.name + REFUSED)
+    with contextlib.suppress(OSError):
+        if not reason:
+            note.unlink(missing_ok=True)
+        elif not note.is_file() or note.read_text(encoding="utf-8") != f"{reason}\n":
+            note.write_text(f"{reason}\n", encoding="utf-8")
 
 
 def read_manifest(path: Path) -> Manifest:

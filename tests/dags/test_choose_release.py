@@ -29,13 +29,17 @@ def run(tmp_path, monkeypatch):
 
     def make(run_type, *, events=None):
         make.pushed, make.handed_on = {}, []
+
+        def hand_on(asset, extra):
+            make.handed_on.append((asset.name, extra))
+
         return galaxy_releases.choose_release.function(
             params={"epochs": 9},
             ti=SimpleNamespace(xcom_push=lambda key, value: make.pushed.update({key: value})),
             dag_run=SimpleNamespace(run_type=run_type, run_id=f"{run_type}-1"),
             triggering_asset_events=events,
             asset_state_store={galaxy_zoo_release: store},
-            outlet_events={waiting_releases: SimpleNamespace(add=make.handed_on.append)},
+            outlet_events={waiting_releases: SimpleNamespace(add=hand_on)},
         )
 
     make.folder = tmp_path / "inbox"
@@ -45,21 +49,21 @@ def run(tmp_path, monkeypatch):
 
 def test_a_run_by_hand_has_the_form(run):
     assert run("manual") == {"epochs": 9}
-    assert run.pushed == {"holdout": None}
+    assert run.pushed == {"holdout": None, "release": ""}
 
 
 def test_a_run_has_the_holdout_of_its_beginning(run):
     with artifacts.open_draft("holdouts", {"content": "c"}) as draft:
         holdout = draft.publish({"galaxies": 3})
     run("manual")
-    assert run.pushed == {"holdout": holdout.as_reference()}
+    assert run.pushed["holdout"] == holdout.as_reference()
 
 
 def test_a_scheduled_run_takes_what_is_in_the_inbox_and_starts_the_next(run):
     write_manifest(run.folder, "one")
     write_manifest(run.folder, "two")
     assert run("scheduled") == {"epochs": 3}
-    assert [asset.name for asset in run.handed_on] == ["galaxy_zoo_release"]
+    assert run.handed_on == [("galaxy_zoo_release", {"behind": "one"})]
     assert run("asset_triggered", events={"asset": ["event"]}) == {"epochs": 3}
     assert run.handed_on == []
 
@@ -71,3 +75,15 @@ def test_a_run_without_work_is_skipped_and_says_so(run, run_type, events):
     with pytest.raises(AirflowSkipException, match=r"There is no new release|Other runs"):
         run(run_type, events=events)
     assert run.pushed == {"idle": True}
+
+
+def test_the_log_of_a_task_begins_with_the_release_event(run, caplog):
+    import galaxy_releases
+
+    write_manifest(run.folder, "one")
+    run("scheduled")
+    caplog.clear()
+    pulled = SimpleNamespace(xcom_pull=lambda task_id, key: run.pushed[key])
+    with caplog.at_level("INFO"):
+        galaxy_releases.log_release({"ti": pulled})
+    assert caplog.messages == ["Release: one"]

@@ -245,3 +245,12 @@ def test_files_that_containers_could_not_read_are_told(tmp_path):
     assert "chmod -R o+rX dags plugins spark" in done.stderr
     hidden.chmod(0o644)
     assert run_bash(tmp_path, "check_readable").returncode == 0
+
+
+def test_workers_serve_the_logs_of_running_tasks_under_names_that_the_page_can_resolve():
+    stack = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    trainer = stack["x-trainer"]
+    assert trainer["networks"]["default"]["aliases"] == [trainer["hostname"]]
+    commands = [str(stack["services"]["worker"]["command"])]
+    commands += [(ROOT / name).read_text() for name in ("Dockerfile", "Dockerfile.gpu")]
+    assert [text for text in commands if "celery" not in text or "--skip-serve-logs" in text] == []

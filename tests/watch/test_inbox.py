@@ -137,6 +137,22 @@ def test_a_problem_is_reported_once_and_again_after_a_change(tmp_path):
     assert len(read_twice(inbox)[1]) == 1
 
 
+@pytest.mark.parametrize("is_removed", [False, True])
+def test_why_a_manifest_is_refused_stands_beside_it_until_it_is_mended(tmp_path, is_removed):
+    inbox, path = Inbox(tmp_path), tmp_path / "wrong.toml"
+    path.write_text('name = "x"\n[settings]\nepoch = 3')
+    (problem,) = read_twice(inbox)[1]
+    note = tmp_path / "wrong.toml.refused.txt"
+    assert note.read_text().strip() in problem
+    assert "epoch" in note.read_text()
+    if is_removed:
+        path.unlink()
+    else:
+        path.write_text(MANIFEST)
+    read_twice(inbox)
+    assert not note.exists()
+
+
 def test_a_wrong_manifest_does_not_keep_others_from_being_read(tmp_path):
     (tmp_path / "a.toml").write_text("name = ")
     (tmp_path / "b.toml").write_text(MANIFEST)
