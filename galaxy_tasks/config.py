@@ -147,7 +147,8 @@ class RunConfig(ReleaseSettings):
     epochs: int = setting(60, "Maximum number of passes over the training galaxies.", ge=1, le=1000)
     seed: int = setting(
         2026,
-        "Seed of everything random except the test split, which never changes.",
+        "Seed of everything random except the test split, which never changes, and the drawing of "
+        "simulated galaxies.",
         ge=0,
         le=2**31 - 1,
     )
@@ -164,9 +165,11 @@ class RunConfig(ReleaseSettings):
         ge=0.1,
         le=60,
     )
-    holdout: Literal["keep", "ignore"] = labels_setting(
-        "keep",
-        "Galaxies that earlier runs tested on: 'keep' them in the test, or 'ignore' those runs.",
+    holdout: Literal["join", "respect", "ignore"] = labels_setting(
+        "join",
+        "The galaxies that are in the test for good: 'join' keeps them there and adds this run's "
+        "test, 'respect' keeps them there and adds nothing, as suits a trial, and 'ignore' does "
+        "neither: such a run never gives a champion.",
     )
     test_fraction: float = labels_setting(
         0.2, "Fraction of the galaxies held out for the test.", ge=0.02, le=0.5
@@ -275,6 +278,12 @@ class RunConfig(ReleaseSettings):
     simulated_galaxies: int = simulation_setting(
         2400, "Number of galaxies drawn for the simulated release.", ge=60, le=1_000_000
     )
+    simulation_seed: int = simulation_setting(
+        2026,
+        "Seed of the simulated release; another draws other galaxies, with other ids.",
+        ge=0,
+        le=2**31 - 1,
+    )
 
     @model_validator(mode="after")
     def _check_architectures(self) -> "RunConfig":
@@ -332,9 +341,11 @@ PRESETS: dict[Preset, dict[str, Any]] = {
         "image_size_px": 72,
         "epochs": 8,
         "warmup_epochs": 1.0,
+        "holdout": "respect",
     },
 }
-"""Settings that differ from the defaults. 'full' suits a GPU; 'quick' suits a CPU.
+"""Settings that differ from the defaults. 'full' suits a GPU, and its test joins the holdout;
+'quick' suits a CPU and is a trial, which leaves no trace there.
 
 At 72 px AlexNet has 29 million parameters, half of those at 224 px, and its first convolution a
 stride of 2; smaller inputs down to 64 px would need larger dense layers. ResNet-18 stands in for

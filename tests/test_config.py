@@ -104,7 +104,7 @@ def test_every_setting_determines_an_artifact_or_is_known_not_to():
     # rest belongs to other keys.
     elsewhere = {
         *("source", "zenodo_record", "catalogue_file", "images_folder", "image_workers"),
-        "max_rejected_fraction",
+        *("max_rejected_fraction", "simulation_seed"),
         *("architectures", "bootstrap_samples", "simulated_galaxies", "test_time_augmentation"),
     }
     assert set(RunConfig.model_fields) - used == elsewhere

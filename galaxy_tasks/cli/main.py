@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from galaxy_tasks.cli.holdout import holdout_app
 from galaxy_tasks.cli.options import complete_settings, with_setting_options
 from galaxy_tasks.cli.releases import releases_app
 from galaxy_tasks.config import FAMILIES, Preset, default_preset, keras_backend, parse_config
@@ -30,6 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(releases_app, name="releases")
+app.add_typer(holdout_app, name="holdout")
 
 
 def main() -> None:

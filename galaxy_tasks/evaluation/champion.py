@@ -101,7 +101,8 @@ def _list_evaluations() -> list[tuple[Artifact, dict[str, Any]]]:
         try:
             manifest = artifact.manifest
             _ = (manifest["published"], manifest["made_from"]["models"])
-            if "model" in manifest["summary"]:
+            # What ignored the holdout may have learned from the test of others.
+            if "model" in manifest["summary"] and manifest["made_from"]["holdout"] != "ignore":
                 found.append((artifact, manifest))
         except (ValueError, KeyError, TypeError) as error:
             _logger.warning("%s is passed over, its manifest is damaged: %r", artifact.path, error)

@@ -1,14 +1,18 @@
-"""The holdout: the galaxies that are in the test for good. It only grows.
+"""The holdout: the galaxies that are in the test for good. It grows, unless a run is forgotten.
 
 By itself a galaxy's split follows from its position, or its id where that is unknown. A position
 that is published only later, or that crosses the border of a cell, would move the galaxy: into the
 training of a network that is compared with another that was tested on it. So the labels of a run
-are made with the holdout as it was when the run began, and their test galaxies enter the next one.
+are made with the holdout as it was when the run began, and their test galaxies enter the next one
+where 'holdout' is 'join'.
 """
 
 import logging
+import shutil
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +21,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from galaxy_tasks.config import ReleaseSettings, RunConfig
+from galaxy_tasks.errors import InputError
 from galaxy_tasks.labels import split
 from galaxy_tasks.labels.crossmatch import chain_places, group_linked, link_equals
 from galaxy_tasks.labels.neighbours import Sides
@@ -36,7 +41,7 @@ table of somebody's own, whose ids mean nothing in another."""
 _GALAXIES = "galaxies.parquet"
 _OWN_TABLES = ("class_table", "simulated")
 _SCHEMA = pa.schema(
-    [(name, pa.float64() if name.endswith("_degrees") else pa.string()) for name in COLUMNS]
+    [(n, pa.float64() if n.endswith("_degrees") else pa.string()) for n in (*COLUMNS, "entry")]
 )
 _LOCK_TIMEOUT_S = 3600
 
@@ -52,8 +57,59 @@ class ChosenTest:
 
 def read_holdout(holdout: Artifact | None) -> pd.DataFrame:
     """Return COLUMNS of the galaxies of a holdout: positions NaN, other values '' if unknown."""
+    return _read(holdout)[list(COLUMNS)]
+
+
+def _read(holdout: Artifact | None) -> pd.DataFrame:
     table = pq.read_table(holdout.path / _GALAXIES) if holdout else _SCHEMA.empty_table()
     return table.to_pandas()
+
+
+def list_entries() -> dict[str, dict[str, Any]]:
+    """Return what each run added to the latest holdout: galaxies, release, test_fraction, joined.
+
+    The names are those that `forget_entry` takes.
+    """
+    latest = find_latest_holdout()
+    return latest.manifest["summary"]["entries"] if latest else {}
+
+
+def forget_entry(name: str) -> int:
+    """Take the galaxies that a run added out of the holdout, and return how many these are.
+
+    Older holdouts that have them are removed, too.
+
+    Raises:
+        InputError: no entry has this name.
+    """
+    with hold_lock(artifacts.home() / "holdouts" / ".lock", timeout_s=_LOCK_TIMEOUT_S):
+        entries = list_entries()
+        if name not in entries:
+            known = ", ".join(entries) or "none: the holdout is empty"
+            raise InputError(f"The holdout has no entry {name!r}. Its entries: {known}")
+        rows = _read(find_latest_holdout())
+        left = rows[rows["entry"] != name]
+        if len(left):
+            _publish(left, {other: entries[other] for other in entries if other != name})
+        for holdout in artifacts.list_published("holdouts"):
+            if name in holdout.manifest["summary"]["entries"]:
+                hidden = holdout.path.with_name(f".forgotten-{holdout.key}")
+                holdout.path.rename(hidden)  # a reader sees all of it or nothing
+                shutil.rmtree(hidden)
+    return len(rows) - len(left)
+
+
+def _publish(rows: pd.DataFrame, entries: dict[str, dict[str, Any]]) -> Artifact:
+    table = pa.Table.from_pandas(
+        rows.sort_values([*COLUMNS, "entry"]), schema=_SCHEMA, preserve_index=False
+    )
+    counts = rows["entry"].value_counts()
+    entries = {name: {**entry, "galaxies": int(counts[name])} for name, entry in entries.items()}
+    with artifacts.open_draft("holdouts", cache_keys.holdout_made_from(hash_rows(table))) as draft:
+        if draft.published:
+            return draft.published
+        pq.write_table(table, draft.path / _GALAXIES)
+        return draft.publish({"galaxies": len(table), "entries": entries})
 
 
 def extend_holdout(labels: Artifact, config: RunConfig) -> Artifact | None:
@@ -66,18 +122,23 @@ def extend_holdout(labels: Artifact, config: RunConfig) -> Artifact | None:
     test = _read_test(labels, config.parts())
     with hold_lock(artifacts.home() / "holdouts" / ".lock", timeout_s=_LOCK_TIMEOUT_S):
         latest = find_latest_holdout()
-        known = read_holdout(latest)
-        both = pd.concat([known, test], ignore_index=True).drop_duplicates()
+        known, name = _read(latest), f"{config.release}-{labels.key[:8]}"
+        both = pd.concat([known, test.assign(entry=name)], ignore_index=True)
+        both = both.drop_duplicates(list(COLUMNS))  # the first run that had a galaxy keeps it
         if len(both) == len(known):
             return latest
-        rows = pa.Table.from_pandas(
-            both.sort_values(list(COLUMNS)), schema=_SCHEMA, preserve_index=False
+        entry = {
+            "release": config.release_title,
+            "test_fraction": config.test_fraction,
+            "joined": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+        }
+        _logger.info(
+            "%s galaxies of this run's test joined the holdout as %s. To take them out again: "
+            "galaxy-morphology holdout forget %s",
+            f"{len(both) - len(known):,}",
+            *(name, name),
         )
-        with artifacts.open_draft(
-            "holdouts", cache_keys.holdout_made_from(hash_rows(rows))
-        ) as draft:
-            pq.write_table(rows, draft.path / _GALAXIES)
-            return draft.publish({"galaxies": len(rows), "new": len(rows) - len(known)})
+        return _publish(both, list_entries() | {name: entry})
 
 
 def name_published_ids(

@@ -79,13 +79,34 @@ def clean_labels(
         InputError: a file is unreadable, a column is missing, no galaxy is left, or a class has
             too few.
     """
-    is_held_out = config.holdout == "keep" and config.release != "simulated"
-    held = holdout if is_held_out else None
+    held = None if config.holdout == "ignore" or config.release == "simulated" else holdout
+    if config.release != "simulated":
+        _log_holdout(config, held)
     made_from = labels_made_from(config, release_files, holdout_key=held.key if held else None)
     with artifacts.open_draft("labels", made_from) as draft:
         labels = draft.published or _publish(draft, config, release_files, held, spark)
-    extend_holdout(labels, config)
+    if config.holdout == "join":
+        extend_holdout(labels, config)
     return labels
+
+
+def _log_holdout(config: RunConfig, held: Artifact | None) -> None:
+    """Log whether the run is bound by the holdout, and whether it adds to it."""
+    if config.holdout == "ignore":
+        _logger.warning(
+            "The holdout is ignored: this run may learn from galaxies that others are tested on, "
+            "and gives no champion (setting 'holdout')."
+        )
+        return
+    summary = held.manifest["summary"] if held else {"galaxies": 0, "entries": {}}
+    _logger.info(
+        "Bound by the holdout: %s galaxies of %s earlier runs stay in the test where they occur. "
+        "This run's test %s ('holdout' is '%s'; see 'galaxy-morphology holdout list').",
+        f"{summary['galaxies']:,}",
+        len(summary["entries"]),
+        "joins them" if config.holdout == "join" else "adds none",
+        config.holdout,
+    )
 
 
 def _publish(

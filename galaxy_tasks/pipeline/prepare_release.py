@@ -36,12 +36,12 @@ def _draw_simulation(config: RunConfig) -> Artifact:
         _logger.info(
             "Drawing %s SIMULATED galaxies (seed %s).",
             f"{config.simulated_galaxies:,}",
-            config.seed,
+            config.simulation_seed,
         )
         draw_release(
             draft.path,
             num_galaxies=config.simulated_galaxies,
-            seed=config.seed,
+            seed=config.simulation_seed,
             workers=config.image_workers,
         )
         return draft.publish({"galaxies": config.simulated_galaxies, "simulated": True})

@@ -28,6 +28,8 @@ IMAGES_FOLDER = "images_training_rev1"
 TRUTH_FILE = "truth.csv"
 FIRST_ID = 9_000_000
 """Above the challenge's ids of six digits, so that no simulated galaxy has the id of a real one."""
+IDS_OF_A_SEED = 1_000_000
+"""Each seed has ids of its own: other galaxies are never taken for these."""
 GALAXIES_IN_A_CHUNK = 16
 PROGRESS_INTERVAL_S = 5.0
 TRUTH_COLUMNS = tuple(field.name for field in fields(Galaxy))
@@ -123,7 +125,7 @@ def draw_one(*, seed: int, index: int) -> DrawnGalaxy:
     light = render_galaxy(galaxy, random=random)
     add_field(light, galaxy=galaxy, random=random)
     jpeg = encode_cutout(photograph(light, galaxy=galaxy, random=random))
-    return DrawnGalaxy(FIRST_ID + index, tuple(votes.tolist()), galaxy, jpeg)
+    return DrawnGalaxy(FIRST_ID + seed * IDS_OF_A_SEED + index, tuple(votes.tolist()), galaxy, jpeg)
 
 
 def _check(folder: Path, *, num_galaxies: int, seed: int, workers: int) -> None:

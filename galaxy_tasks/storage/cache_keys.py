@@ -26,8 +26,8 @@ from galaxy_tasks.releases.schema import (
     ShorthandScheme,
 )
 
-RELEASE_FORMAT = 2
-HOLDOUT_FORMAT = 1
+RELEASE_FORMAT = 3
+HOLDOUT_FORMAT = 2
 LABELS_FORMAT = 5
 IMAGES_FORMAT = 3
 MODEL_FORMAT = 4
@@ -263,10 +263,11 @@ def evaluation_made_from(
         "models": sorted(model_keys),
         "missing": missing,
         "predictions": predictions_key,
+        "holdout": config.holdout,
         **_pick(config, ["bootstrap_samples", "seed", "test_time_augmentation"]),
     }
 
 
 def simulation_made_from(config: RunConfig) -> dict[str, Any]:
     """Return what determines a simulated release."""
-    return {"format": RELEASE_FORMAT, **_pick(config, ["simulated_galaxies", "seed"])}
+    return {"format": RELEASE_FORMAT, **_pick(config, ["simulated_galaxies", "simulation_seed"])}

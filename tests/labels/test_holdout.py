@@ -4,14 +4,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from fixtures.combining_inputs import ARCSEC, draw_galaxies, write_release
+from typer.testing import CliRunner
 
 from galaxy_tasks.acquisition.locate import locate_release
+from galaxy_tasks.cli.holdout import holdout_app
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.labels.holdout import (
     COLUMNS,
     extend_holdout,
     find_held,
+    forget_entry,
+    list_entries,
     name_published_ids,
     read_holdout,
 )
@@ -128,6 +132,37 @@ def test_the_next_step_takes_the_labels_that_it_is_given(runs):
         preprocess_images(
             config.model_dump(mode="json"), files, labels=made["second"].as_reference()
         )
+
+
+def test_a_run_leaves_a_trace_only_where_it_joins(spark, runs, tmp_path, monkeypatch, caplog):
+    source = runs[0]["first"].source
+    monkeypatch.setenv("GALAXY_HOME", str(tmp_path))
+    for holdout, says in (("ignore", "The holdout is ignored"), ("respect", "Bound by the")):
+        clean(spark, class_table(source, holdout=holdout), None)
+        assert says in caplog.text
+        assert find_latest_holdout() is None
+        assert list_entries() == {}
+
+
+def test_what_a_run_added_can_be_forgotten(spark, runs, tmp_path, monkeypatch):
+    """A trial with half of all galaxies after a usual run: forgetting it restores the holdout."""
+    source = runs[0]["first"].source
+    monkeypatch.setenv("GALAXY_HOME", str(tmp_path))
+    clean(spark, class_table(source), None)
+    before = find_latest_holdout()
+    clean(spark, class_table(source, test_fraction=0.5), before)
+    first, trial = list_entries()
+    assert len(read_holdout(find_latest_holdout())) > 1.5 * len(read_holdout(before))
+    asked = CliRunner().invoke(holdout_app, ["forget", trial], input="n\n")
+    assert asked.exit_code == 1
+    assert list(list_entries()) == [first, trial]
+    assert trial in CliRunner().invoke(holdout_app, ["list"]).stdout
+    assert CliRunner().invoke(holdout_app, ["forget", trial, "--yes"]).exit_code == 0
+    assert find_latest_holdout() == before
+    with pytest.raises(InputError, match=f"no entry '{trial}'. Its entries: {first}"):
+        forget_entry(trial)
+    forget_entry(first)
+    assert find_latest_holdout() is None
 
 
 def test_simulated_galaxies_are_never_held_out(runs):
