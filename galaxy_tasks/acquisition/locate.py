@@ -48,11 +48,7 @@ def locate_release(
         InputError: a file, folder or column is missing or unreadable; the message says what was
             looked for and what is there.
     """
-    if not (source or config.source):
-        raise InputError("No source folder: draw the simulated release first, or set 'source'.")
-    folder = Path(source or config.source).expanduser().absolute()
-    if not folder.is_dir():
-        raise InputError(f"The source folder {folder} does not exist or is not a folder.")
+    folder = _require_folder(source or config.source)
     release = adapt_release(config)
     catalogue = _locate_catalogue(config, release, folder)
     images = locate_images(config, release, folder)
@@ -74,6 +70,15 @@ def locate_release(
     return ReleaseFiles(
         catalogue=str(catalogue), images=str(images), mapping=str(mapping or ""), content=content
     )
+
+
+def _require_folder(source: str | Path) -> Path:
+    if not source:
+        raise InputError("No source folder: draw the simulated release first, or set 'source'.")
+    folder = Path(source).expanduser().absolute()
+    if not folder.is_dir():
+        raise InputError(f"The source folder {folder} does not exist or is not a folder.")
+    return folder
 
 
 def locate_images(config: RunConfig, release: Release, folder: Path) -> Path:

@@ -91,14 +91,11 @@ def iterate_rows(
     own = list(dict.fromkeys(columns.values()))
     for arrays, is_broken in _READERS[table.format](table, own):
         values = dict(zip(own, arrays, strict=True))
-        tidied = [
-            _tidy(table, name, values[name], is_number=column in numbers)
-            for column, name in columns.items()
-        ]
-        tidied = [
-            tidy_ids(array) if column in ids and array.type == pa.string() else array
-            for column, array in zip(columns, tidied, strict=True)
-        ]
+        tidied = []
+        for column, name in columns.items():
+            array = _tidy(table, name, values[name], is_number=column in numbers)
+            is_text_id = column in ids and array.type == pa.string()
+            tidied.append(tidy_ids(array) if is_text_id else array)
         flags = pa.repeat(is_broken, len(tidied[0]))
         yield pa.RecordBatch.from_arrays([*tidied, flags], schema=schema)
 

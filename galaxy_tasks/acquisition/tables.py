@@ -183,19 +183,24 @@ def _read_csv_header(path: Path) -> Table:
             f"{header[:40]!r}. Is it a table with a row a line? See how it was published or copied."
         )
     delimiter = max(DELIMITERS, key=header.count)
-    try:
-        names = next(csv.reader([header], delimiter=delimiter))
-    except csv.Error as error:
-        raise InputError(f"{path} must begin with the names of its columns: {error}") from error
-    names[0] = re.sub(r"^#\s*", "", names[0].strip())
+    names = _split_header(path, header, delimiter)
     return Table(
         path=path,
         format="csv",
-        columns=_fit_trailing_delimiter([name.strip() for name in names], first_row, delimiter),
+        columns=_fit_trailing_delimiter(names, first_row, delimiter),
         delimiter=delimiter,
         header_lines=header_lines,
         encoding=UTF_16 if is_utf_16 else UTF_8,
     )
+
+
+def _split_header(path: Path, header: str, delimiter: str) -> list[str]:
+    """Return the names in a CSV's header, without the '#' that may stand before the first."""
+    try:
+        names = next(csv.reader([header], delimiter=delimiter))
+    except csv.Error as error:
+        raise InputError(f"{path} must begin with the names of its columns: {error}") from error
+    return [re.sub(r"^#\s*", "", names[0].strip()), *(name.strip() for name in names[1:])]
 
 
 def _fit_trailing_delimiter(names: list[str], first_row: str, delimiter: str) -> tuple[str, ...]:
