@@ -172,7 +172,7 @@ def test_predict_refuses_what_it_cannot_trust(results, tmp_path):
     for arguments, message in [
         ([image, "--model", model], "was changed"),
         ([image, "--model", tmp_path], "holds no trained model"),
-        ([tmp_path / "none", "--model", model], "No such file"),
+        ([tmp_path / "none", "--model", results["models"][0]["path"]], "No such file"),
     ]:
         result = galaxy_morphology("predict", *arguments, "-o", output)
         assert result.returncode == 65, result.stdout + result.stderr
