@@ -31,6 +31,10 @@ def read_table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def ids_of(folder: Path) -> set[str]:
+    return {row["GalaxyID"] for row in read_table(folder / "training_solutions_rev1.csv")}
+
+
 def digest_files(folder: Path) -> dict[str, str]:
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -123,6 +127,7 @@ def test_repeating_a_release_gives_the_same_bytes_and_another_seed_others(releas
         draw_release(folder, num_galaxies=24, seed=seed, workers=1)
     assert digest_files(again) == digest_files(release)
     assert not set(digest_files(other).values()) & set(digest_files(release).values())
+    assert not ids_of(other) & ids_of(release)
 
 
 def test_clean_labels_agree_with_the_truth_and_a_fair_part_is_contested():
