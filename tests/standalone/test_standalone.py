@@ -237,6 +237,9 @@ def test_help_shows_the_defaults_of_the_preset_that_is_taken(preset, defaults, t
     assert [words for words in defaults if words not in answer.stdout] == []
 
 
+OF_NO_FOLDER = '[{"release": "class_table", "source": "no/such"}]'
+
+
 @pytest.mark.parametrize(
     ("options", "variables", "message"),
     [
@@ -244,6 +247,7 @@ def test_help_shows_the_defaults_of_the_preset_that_is_taken(preset, defaults, t
         (["--image-size", "64"], {}, "--image-size"),
         (["--release", "galaxy_zoo_desi"], {}, "source"),
         (["--release", "class_table", "--source", "/no/such"], {}, "There is none at: /no/such"),
+        (["--combine", OF_NO_FOLDER], {}, f"There is none at: {ROOT / 'no/such'}"),
         ([], {"GALAXY_AIRFLOW_HOME": "/tmp/a:b"}, "GALAXY_AIRFLOW_HOME"),
         ([], {"GALAXY_GPU_SLOTS": "0"}, "GALAXY_GPU_SLOTS"),
     ],
