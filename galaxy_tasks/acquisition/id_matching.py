@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -13,7 +14,7 @@ from galaxy_tasks.acquisition.tables import Table
 from galaxy_tasks.errors import InputError
 
 _EXAMPLES, _SHOWN_CHARACTERS = 3, 60
-_MOST_COMPARED, _MOST_COLUMNS = 1000, 100
+_MOST_COMPARED, _MOST_COLUMNS, _MOST_NAMES = 1000, 100, 20
 _compute: Any = pyarrow.compute  # its stubs lack most functions
 
 
@@ -82,13 +83,13 @@ def _explain_form(ids: Sequence[str], images: Mapping[str, str]) -> str:
 
 def _explain_pattern(ids: Sequence[str], names: Collection[str]) -> str:
     """Return which 'image_name_pattern' would lead from ids to names that hold more than an id."""
+    known = set(names)
     for each in [each for each in ids if len(each) > 1][:20]:
-        for name in names:
-            if each not in name:
-                continue
+        # Running numbers are in most names, as parts of longer ones.
+        for name in islice((name for name in names if each in name), _MOST_NAMES):
             before, _, after = name.partition(each)
-            more = {f"{before}{other}{after}" for other in ids} & set(names)
-            if len(more) > 1 or len(ids) == 1:
+            more = known.intersection(f"{before}{other}{after}" for other in ids)
+            if 2 * len(more) > len(ids):  # else it is chance
                 return (
                     "The images' names hold more than the id. Set 'image_name_pattern' to "
                     f"'{before}{{id}}{after}'."

@@ -74,8 +74,8 @@ class Inbox:
                 self._reported[path] = str(error)
                 note_refusal(path, str(error))
         for note in self.path.glob(f"*{SUFFIX}{REFUSED}"):
-            if note.with_name(note.name.removesuffix(REFUSED)) not in sizes:
-                note_refusal(note.with_name(note.name.removesuffix(REFUSED)), "")
+            if (path := note.with_name(note.name.removesuffix(REFUSED))) not in sizes:
+                note_refusal(path, "")
         self._sizes = sizes
         return found, problems
 

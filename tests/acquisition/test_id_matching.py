@@ -28,6 +28,8 @@ def write_source(folder, *, images, rows, header="id,class"):
         (["J12+34", "J12+35"], ["J12_34", "J12_35"], "punctuation"),
         (["gz_123_r", "gz_124_r"], ["123", "124"], r"'image_name_pattern' to 'gz_\{id\}_r\.jpg'"),
         (["123", "124"], ["x", "y"], "ids and the images of one release"),
+        # Parts of long ids by chance: '12{id}67' is no pattern.
+        (["123467", "124567", "129967"], [*"abc", "34", "45"], "ids and the images of one"),
     ],
 )
 def test_ids_that_meet_no_image_are_shown_beside_images_with_the_reason(

@@ -15,5 +15,5 @@ CLASS_TABLE = Release(
     },
     schemes={"as_given": GivenScheme(column="class")},
     citation="the table's own",
-    image_source="{id}.jpg, .jpeg or .png in a folder that you have.",
+    image_source="{id}.jpg, .png, .tif or .webp in a folder that you have.",
 )
