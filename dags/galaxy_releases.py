@@ -17,14 +17,14 @@ from airflow.sdk.exceptions import AirflowSkipException
 from galaxy_watch import ReleaseManifestTrigger
 
 from galaxy_tasks.acquisition.zenodo import PUBLIC_URL
-from galaxy_tasks.storage.artifacts import home
 from galaxy_tasks.storage.latest_holdout import find_latest_holdout
 from galaxy_tasks.watch.backlog import WatchSettings, choose, describe_settings
+from galaxy_tasks.watch.inbox import inbox_folder
 
 _logger = logging.getLogger(__name__)
 
 WATCH = WatchSettings(
-    folder=os.environ.get("GALAXY_RELEASES_FOLDER") or str(home() / "inbox"),
+    folder=str(inbox_folder()),
     poll_interval_s=float(os.environ.get("GALAXY_RELEASES_POLL_S") or 10),
     zenodo_url=os.environ.get("GALAXY_ZENODO_URL") or PUBLIC_URL,
     zenodo_poll_interval_s=float(os.environ.get("GALAXY_ZENODO_POLL_S") or 3600),

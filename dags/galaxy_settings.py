@@ -21,7 +21,11 @@ def make_params(preset: Preset) -> ParamsDict:
 
 
 def _make_field(schema: dict[str, Any]) -> dict[str, Any]:
-    field = {name: value for name, value in schema.items() if name != "title"}
+    # What is inside an object the form refuses without a reason; the first task gives one.
+    left_out = ("title", "additionalProperties", "patternProperties")
+    field = {name: value for name, value in schema.items() if name not in left_out}
+    if schema.get("items", {}).get("type") == "object":
+        field["items"] = {"type": "object"}
     if not field["section"]:
         del field["section"]
     if field["default"] in ("", [], {}):  # the form demands an entry unless null is allowed too

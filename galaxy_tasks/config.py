@@ -5,7 +5,9 @@ the trigger form (no section: at the top). Hosts and secrets are never settings;
 environment and to Airflow's connections.
 """
 
+import difflib
 import os
+import re
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -432,7 +434,21 @@ def _describe(problem: dict[str, Any]) -> str:
     if not problem["loc"]:
         return problem["msg"].removeprefix("Value error, ")
     name = ".".join(show(part) for part in problem["loc"])
-    return f"{name}: {problem['msg']}. Received: {problem['input']!r}"
+    meant = _find_meant(problem)
+    return f"{name}: {problem['msg']}. Received: {problem['input']!r}" + (
+        f". Did you mean {meant!r}?" if meant else ""
+    )
+
+
+def _find_meant(problem: dict[str, Any]) -> str:
+    """Return the setting, or the choice of one, that resembles the one received; '' without one."""
+    if problem["type"] == "extra_forbidden":
+        received, known = problem["loc"][-1], list(RunConfig.model_fields)
+    elif problem["type"] == "literal_error":
+        received, known = problem["input"], re.findall("'([^']+)'", problem["ctx"]["expected"])
+    else:
+        return ""
+    return next(iter(difflib.get_close_matches(str(received), known, n=1)), "")
 
 
 def _describe_bounds(schema: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from galaxy_tasks.acquisition.zenodo import PUBLIC_URL
+from galaxy_tasks.watch.announced import write_announced
 from galaxy_tasks.watch.backlog import RUN_EVENTS, TAKEN, WATCHER_EVENTS, Backlog
 from galaxy_tasks.watch.inbox import Inbox
 from galaxy_tasks.watch.release_event import ReleaseEvent
@@ -73,8 +74,9 @@ class ReleaseManifestTrigger(BaseEventTrigger):
 
     async def _store(self, event: ReleaseEvent, backlog: Backlog) -> None:
         store: Any = self.asset_state_store
-        events = {each.key: each for each in (*backlog.events, event)}
-        await store.aset(WATCHER_EVENTS, [each.as_payload() for each in events.values()])
+        events = list({each.key: each for each in (*backlog.events, event)}.values())
+        await store.aset(WATCHER_EVENTS, [each.as_payload() for each in events])
+        await asyncio.to_thread(write_announced, Path(self.folder), events, backlog.taken)
 
     async def _watch(self) -> AsyncIterator[ReleaseEvent]:
         """Yield what there is to see, over and over.

@@ -119,3 +119,23 @@ def test_imagenet_weights_are_refused_before_anything_runs():
 def test_a_source_needs_its_release_named():
     with pytest.raises(InputError, match="release 'simulated' is drawn"):
         parse_config({"source": "somewhere"})
+
+
+@pytest.mark.parametrize(
+    ("settings", "meant"),
+    [
+        ({"release": "galaxy_zoo2"}, "galaxy_zoo_2"),
+        ({"architectures": ["resnet_18"]}, "resnet18"),
+        ({"epoch": 3}, "epochs"),
+        ({"combine": [{"release": "galaxy_zoo_1", "sorce": "/data"}]}, "source"),
+    ],
+)
+def test_a_misspelt_setting_is_refused_with_the_one_that_was_meant(settings, meant):
+    with pytest.raises(InputError, match=rf"Did you mean '{meant}'\?"):
+        parse_config(settings)
+
+
+def test_what_resembles_nothing_is_refused_without_a_guess():
+    with pytest.raises(InputError) as refused:
+        parse_config({"release": "photometry"})
+    assert "Did you mean" not in str(refused.value)

@@ -13,6 +13,7 @@ import typer
 
 from galaxy_tasks.cli.holdout import holdout_app
 from galaxy_tasks.cli.options import complete_settings, with_setting_options
+from galaxy_tasks.cli.prune import prune
 from galaxy_tasks.cli.releases import releases_app
 from galaxy_tasks.config import FAMILIES, Preset, default_preset, keras_backend, parse_config
 from galaxy_tasks.errors import GalaxyMorphologyError, InputError
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 app.add_typer(releases_app, name="releases")
 app.add_typer(holdout_app, name="holdout")
+app.command("prune")(prune)
 
 
 def main() -> None:

@@ -21,6 +21,8 @@ from galaxy_tasks.releases.schema import (
     Scheme,
     VoteScheme,
 )
+from galaxy_tasks.watch.announced import list_announced
+from galaxy_tasks.watch.inbox import inbox_folder
 
 releases_app = typer.Typer(
     help="The Galaxy Zoo releases, and what of them is on disk.",
@@ -145,6 +147,25 @@ def check(name: str, *, folder: Target) -> None:
         print(f"{file.name}: {file.finding}")
     if not all(file.is_right for file in checked):
         raise typer.Exit(1)
+
+
+@releases_app.command("announced")
+def announced() -> None:
+    """List the releases that manifests announced: waiting, taken by a run, or refused and why.
+
+    Manifests are read from the inbox: GALAXY_RELEASES_FOLDER, else 'inbox' in GALAXY_HOME.
+    """
+    inbox = inbox_folder()
+    found = list_announced(inbox)
+    if not found:
+        print(f"Nothing was announced in {inbox.absolute()}.")
+    for release in found:
+        if release.refusal:
+            print(f"refused  {release.title}: {release.refusal}")
+        elif release.run_id:
+            print(f"taken    {release.title}, by run {release.run_id}")
+        else:
+            print(f"waiting  {release.title}")
 
 
 def _find_release(name: str) -> Release:

@@ -32,6 +32,7 @@ from galaxy_tasks.storage.locks import hold_lock
 Kind = Literal["releases", "holdouts", "labels", "images", "models", "predictions", "evaluations"]
 
 MANIFEST = "manifest.json"
+DRAFT_PREFIX = ".draft-"
 
 _logger = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ class Artifact:
                 f"{artifact.path} is not a published artifact (no {MANIFEST}). "
                 "Clear the task that makes it and run again."
             )
+        _mark_used(artifact.path)
         return artifact
 
     @property
@@ -85,6 +87,17 @@ def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file's content, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def lock_path(folder: Path, key: str) -> Path:
+    """Return the lock of whoever writes or removes the artifact `key` in the folder of its kind."""
+    return folder / f".lock-{key}"
+
+
+def _mark_used(path: Path) -> None:
+    """Let the manifest's time say when the artifact was last used; pruning goes by it."""
+    with contextlib.suppress(OSError):  # somebody else's, or on a disk that is read only
+        os.utime(path / MANIFEST)
 
 
 def find(kind: Kind, made_from: Mapping[str, Any]) -> Artifact | None:
@@ -131,7 +144,7 @@ class Draft:
         self.kind: Kind = kind
         self.key = key_of(made_from)
         self.made_from = dict(made_from)
-        self.path = home() / kind / f".draft-{self.key}"
+        self.path = home() / kind / f"{DRAFT_PREFIX}{self.key}"
 
     @property
     def published(self) -> Artifact | None:
@@ -196,8 +209,9 @@ def open_draft(
         ResourceError: another process held the draft for `timeout_s` seconds.
     """
     draft = Draft(kind, made_from)
-    with hold_lock(draft.path.parent / f".lock-{draft.key}", timeout_s=timeout_s):
+    with hold_lock(lock_path(draft.path.parent, draft.key), timeout_s=timeout_s):
         if published := draft.published:
+            _mark_used(published.path)
             _logger.info("Already there, nothing to do: %s", published.path)
         else:
             draft.path.mkdir(exist_ok=True)

@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol
 
 from galaxy_tasks.config import find_changes, parse_config
 from galaxy_tasks.errors import InputError
+from galaxy_tasks.watch.announced import write_announced
 from galaxy_tasks.watch.inbox import SUFFIX, Inbox
 from galaxy_tasks.watch.release_event import ReleaseEvent
 from galaxy_tasks.watch.zenodo_poller import ZenodoPoller
@@ -114,7 +115,9 @@ def choose(
     waiting = backlog.list_open(run_id)
     if waiting:
         event = waiting[0]
-        store.set(TAKEN, {**backlog.taken, event.key: run_id})
+        taken = {**backlog.taken, event.key: run_id}
+        store.set(TAKEN, taken)
+        write_announced(Path(watch.folder), backlog.events, taken)
     elif start == "release_event":
         return Choice(None, "Other runs have taken all release events.")
     elif backlog.events:

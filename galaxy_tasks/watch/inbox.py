@@ -15,6 +15,7 @@ with what the record lacks, such as the images.
 """
 
 import contextlib
+import os
 import re
 import tomllib
 from dataclasses import dataclass, field
@@ -23,11 +24,17 @@ from typing import Any
 
 from galaxy_tasks.config import parse_config
 from galaxy_tasks.errors import InputError, show
+from galaxy_tasks.storage.artifacts import home
 from galaxy_tasks.watch.release_event import ReleaseEvent
 
 SUFFIX, REFUSED = ".toml", ".refused.txt"
 _MOST_BYTES = 64 * 1024
 _LONGEST_NAME = 200
+
+
+def inbox_folder() -> Path:
+    """Return the inbox: GALAXY_RELEASES_FOLDER, else `inbox` in the folder of all artifacts."""
+    return Path(os.environ.get("GALAXY_RELEASES_FOLDER") or home() / "inbox")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from fixtures.release_events import write_manifest
 from typer.testing import CliRunner
 
 from galaxy_tasks.cli.main import app
@@ -8,6 +9,8 @@ from galaxy_tasks.cli.releases import find_files
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.releases import RELEASES
 from galaxy_tasks.releases.schema import VoteScheme
+from galaxy_tasks.watch.announced import write_announced
+from galaxy_tasks.watch.release_event import ReleaseEvent
 
 
 def run(*arguments: str) -> str:
@@ -98,3 +101,15 @@ def test_an_unknown_release_is_refused_with_those_there_are(tmp_path):
         run("show", "galaxy_zoo_9")
     with pytest.raises(InputError, match="does not exist"):
         run("list", "--folder", str(tmp_path / "no"))
+
+
+def test_what_was_announced_is_listed(tmp_path, monkeypatch):
+    monkeypatch.setenv("GALAXY_RELEASES_FOLDER", str(tmp_path))
+    assert "Nothing was announced" in run("announced")
+    one, two = ReleaseEvent("one", {}), ReleaseEvent("two", {})
+    write_announced(tmp_path, [one, two], {one.key: "manual__1"})
+    write_manifest(tmp_path, "wrong", settings="epochs = 0")
+    taken, waiting, refused, *_ = run("announced").splitlines()
+    assert taken == "taken    one, by run manual__1"
+    assert waiting == "waiting  two"
+    assert refused.startswith("refused  wrong.toml: ")

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 from copy import deepcopy
@@ -170,6 +171,23 @@ def test_form_refuses_a_value_out_of_bounds_and_names_it(dag, name, value):
 
     with pytest.raises(ParamValidationError, match=f"Invalid input for param {name}"):
         deepcopy(dag.params).update({name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "refused"),
+    [
+        ("combine", [{"release": "galaxy_zoo_99"}], "combine.0.release"),
+        ("combine", [{"release": "galaxy_zoo_2", "sorce": "/data"}], "combine.0.sorce"),
+        ("class_names", {"spiral": 1}, "class_names.spiral"),
+    ],
+)
+def test_what_an_object_holds_is_refused_by_the_first_task_with_the_reason(
+    dag, name, value, refused
+):
+    params = deepcopy(dag.params)
+    params.update({name: value})
+    with pytest.raises(InputError, match=re.escape(refused)):
+        parse_config(dict(params))
 
 
 def test_form_lets_a_text_without_default_stay_empty(dag):

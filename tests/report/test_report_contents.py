@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from fixtures.trained_inputs import make_record
 
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.evaluation.candidates import Candidate, score_candidate
@@ -12,7 +13,6 @@ from galaxy_tasks.report.contents import MissingModel, gather_report
 from galaxy_tasks.report.page import render_report
 from galaxy_tasks.storage import artifacts
 from galaxy_tasks.storage.atomic_io import write_json
-from galaxy_tasks.training.model_record import ModelRecord
 
 CLASSES = ("round", "edge_on")
 LABELS = np.arange(40) % 2
@@ -50,19 +50,7 @@ def candidate(images) -> Candidate:
         for n, value in enumerate((0.5, 0.9, 0.7), start=1)
     ]
     model = publish("models", {}, lambda folder: write_json(folder / "history.json", history))
-    record = ModelRecord(
-        architecture="resnet18",
-        classes=CLASSES,
-        settings={},
-        num_parameters=11_000_000,
-        epochs=1,
-        best_epoch=1,
-        validation_macro_f1=0.9,
-        training_s=60.0,
-        images_per_s=100.0,
-        device="CPU (drawn)",
-        orientations=8,
-    )
+    record = make_record(classes=CLASSES, device="CPU (drawn)", orientations=8)
     calls = np.where(np.arange(40) == 7, 1 - LABELS, LABELS)
     galaxies = pd.DataFrame(
         {"galaxy_id": [f"g{n}" for n in range(40)], "label_index": LABELS, "row": np.arange(40)}

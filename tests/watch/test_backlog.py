@@ -5,6 +5,7 @@ from fixtures.download_server import Manner
 from fixtures.release_events import Store, publish, write_manifest
 
 from galaxy_tasks.errors import InputError
+from galaxy_tasks.watch.announced import ANNOUNCED, list_announced
 from galaxy_tasks.watch.backlog import (
     RUN_EVENTS,
     TAKEN,
@@ -139,3 +140,23 @@ def test_a_scheduled_run_warns_of_what_it_cannot_read_and_takes_the_rest(run, se
         ("WARNING", "New versions cannot be seen"),
         ("INFO", "Release: one"),
     ]
+
+
+def test_the_list_says_what_waits_and_which_run_took_what(run):
+    write_manifest(run.folder, "one")
+    write_manifest(run.folder, "two")
+    write_manifest(run.folder, "wrong", settings="epochs = 0")
+    run("a")
+    taken, waiting, refused = list_announced(run.folder)
+    assert (taken.title, taken.run_id) == ("one", "a")
+    assert (waiting.title, waiting.run_id) == ("two", "")
+    assert refused.title == "wrong.toml"
+    assert "epochs" in refused.refusal
+    run("b")
+    assert [release.run_id for release in list_announced(run.folder)] == ["a", "b", ""]
+
+
+def test_a_list_that_is_damaged_is_named(run):
+    (run.folder / ANNOUNCED).write_text("[{")
+    with pytest.raises(InputError, match=f"{ANNOUNCED} is damaged"):
+        list_announced(run.folder)

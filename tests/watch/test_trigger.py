@@ -10,6 +10,7 @@ import pytest
 from fixtures.download_server import Manner
 from fixtures.release_events import Store, publish, write_manifest
 
+from galaxy_tasks.watch.announced import AnnouncedRelease, list_announced
 from galaxy_tasks.watch.backlog import (
     RUN_EVENTS,
     TAKEN,
@@ -81,6 +82,7 @@ def test_a_manifest_fires_once_and_after_a_restart_only_if_no_run_has_taken_it(s
     write_manifest(start.folder, "one")
     (payload,) = collect(start(), count=1)
     assert (payload["name"], payload["settings"]) == ("one", {"epochs": 3})
+    assert list_announced(start.folder) == [AnnouncedRelease("one")]
     assert collect(start(), count=1) == [payload]
     start.store.set(TAKEN, {ReleaseEvent.from_payload(payload).key: "run"})
     assert collect(start(), count=1, wait_s=0.3) == []

@@ -1,0 +1,48 @@
+"""The command `galaxy-morphology prune`: frees the disk of what nothing needs any more."""
+
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from galaxy_tasks.formatting import format_bytes
+from galaxy_tasks.storage.artifacts import home
+from galaxy_tasks.storage.pruning import Unneeded, find_unneeded, remove
+
+
+def prune(
+    *,
+    unused_days: Annotated[
+        float,
+        typer.Option(min=0, help="Leave what was used within these days, as by a run under way."),
+    ] = 7,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Show what no champion, report or running task needs; remove it after asking.
+
+    These are unfinished work, images prepared for earlier runs, models that no report lists, and
+    simulated releases. A later run that wants one of them makes it again. Labels, holdouts, reports
+    and their models stay.
+    """
+    from galaxy_tasks.evaluation.champion import list_needed
+
+    unneeded = find_unneeded(list_needed(), unused_days=unused_days)
+    if not unneeded:
+        print(f"Nothing to remove in {home()} but what is needed, or was used lately.")
+        return
+    for folder in unneeded:
+        print(_describe(folder))
+    size = format_bytes(sum(folder.size_bytes for folder in unneeded))
+    if not yes:
+        typer.confirm(f"Remove {size} from {home()}?", abort=True)
+    kept = [folder for folder in unneeded if not remove(folder.path)]
+    for folder in kept:
+        print(f"Kept, as a process is writing it: {folder.path.relative_to(home())}")
+    freed = sum(folder.size_bytes for folder in unneeded if folder not in kept)
+    print(f"Removed {format_bytes(freed)}.")
+
+
+def _describe(folder: Unneeded) -> str:
+    used = datetime.fromtimestamp(folder.last_used_s).strftime("%Y-%m-%d")
+    size = format_bytes(folder.size_bytes)
+    return f"{size:>9}  last used {used}  {folder.path.relative_to(home())}  ({folder.what})"

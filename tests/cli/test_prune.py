@@ -1,0 +1,128 @@
+"""`prune` removes what nothing needs, and never what a champion, a report or a run needs."""
+
+import os
+import time
+from dataclasses import asdict
+
+import pytest
+from fixtures.trained_inputs import make_record
+from typer.testing import CliRunner
+
+from galaxy_tasks.cli.main import app
+from galaxy_tasks.config import RunConfig
+from galaxy_tasks.evaluation.champion import find_champion
+from galaxy_tasks.storage import artifacts
+from galaxy_tasks.storage.artifacts import Artifact
+from galaxy_tasks.storage.atomic_io import write_json
+from galaxy_tasks.training.model_record import MODEL
+
+OBSERVED = RunConfig(release="class_table", source="/data")
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("GALAXY_HOME", str(tmp_path))
+    return tmp_path
+
+
+def publish(kind, name, summary=None, *, files=None, **made_from) -> Artifact:
+    with artifacts.open_draft(kind, {"name": name, **made_from}) as draft:
+        for file, content in (files or {}).items():
+            write_json(draft.path / file, content)
+        return draft.publish(summary or {})
+
+
+def publish_run(name: str, config: RunConfig, *, predictions: str | None = None) -> dict:
+    """Publish what a run leaves; `predictions` is the key of those of the champion before it."""
+    labels = publish("labels", name)
+    images = publish("images", name, {"labels": labels.key}, files={"images.npy": [0] * 1000})
+    record = asdict(make_record(config))
+    model = publish("models", name, files={MODEL: record}, images=images.key)
+    evaluation = publish(
+        "evaluations",
+        name,
+        {"winner": "resnet18", "model": model.key},
+        models=[model.key],
+        holdout=config.holdout,
+        predictions=predictions,
+        test_time_augmentation=1,
+    )
+    path = evaluation.path / artifacts.MANIFEST
+    write_json(path, {**evaluation.manifest, "published": name})  # in the order of the names
+    return {"labels": labels, "images": images, "model": model, "evaluation": evaluation}
+
+
+def prune(*options: str, answer: str = "") -> str:
+    result = CliRunner().invoke(app, ["prune", *options], input=answer)
+    assert result.exit_code in (0, 1), result.output
+    return result.output
+
+
+def list_folders(home) -> set[str]:
+    return {f"{p.parent.name}/{p.name}" for p in home.glob("*/*/")}
+
+
+def name_of(artifact: Artifact) -> str:
+    return f"{artifact.kind}/{artifact.key}"
+
+
+def test_what_champions_and_reports_need_stays(home):
+    oldest = publish_run("1", OBSERVED)
+    before = publish_run("2", OBSERVED)
+    predictions = publish("predictions", "3", evaluation=before["evaluation"].key)
+    champion = publish_run("3", OBSERVED, predictions=predictions.key)
+    simulated = publish_run("4", RunConfig())
+    old_predictions = publish("predictions", "2", evaluation=oldest["evaluation"].key)
+    unlisted, drawn = publish("models", "failed"), publish("releases", "drawn")
+    unneeded = {oldest["images"], old_predictions, unlisted, drawn}
+    there = list_folders(home)
+
+    output = prune("--unused-days", "0", "--yes")
+
+    assert there - list_folders(home) == {name_of(artifact) for artifact in unneeded}
+    assert all(name_of(artifact) in output for artifact in unneeded)
+    found = find_champion(OBSERVED, "another")
+    assert found is not None
+    assert found.model == champion["model"]
+    found = find_champion(RunConfig(), "another")
+    assert found is not None
+    assert found.model == simulated["model"]
+    assert "Nothing to remove" in prune("--unused-days", "0", "--yes")
+
+
+def test_it_asks_before_it_removes(home):
+    publish("releases", "drawn")
+    there = list_folders(home)
+    for answer in ("n\n", ""):
+        assert "? [y/N]" in prune("--unused-days", "0", answer=answer)
+        assert list_folders(home) == there
+    assert "Removed" in prune("--unused-days", "0", answer="y\n")
+    assert list_folders(home) == set()
+
+
+def test_what_was_used_lately_stays(home):
+    used, unused = publish("images", "used"), publish("images", "unused")
+    for artifact in (used, unused):
+        os.utime(artifact.path / artifacts.MANIFEST, (0, time.time() - 8 * 86_400))
+    Artifact.from_reference(used.as_reference())  # as the task of a run that is under way
+    prune("--yes")
+    assert list_folders(home) == {name_of(used)}
+
+
+def test_unfinished_work_goes_unless_it_is_under_way(home):
+    with artifacts.open_draft("models", {"name": "killed"}) as killed:
+        (killed.path / "last-0001.npz").write_bytes(bytes(1000))
+    with artifacts.open_draft("models", {"name": "at work"}) as at_work:
+        output = prune("--unused-days", "0", "--yes")
+        assert at_work.path.is_dir()
+    assert not killed.path.exists()
+    assert f"Kept, as a process is writing it: models/{at_work.path.name}" in output
+    assert "Removed 1.0 kB" in output
+
+
+def test_a_report_that_cannot_be_read_stops_it(home):
+    run = publish_run("1", OBSERVED)
+    (run["evaluation"].path / artifacts.MANIFEST).write_text("{")
+    result = CliRunner().invoke(app, ["prune", "--unused-days", "0", "--yes"])
+    assert "its manifest is damaged" in str(result.exception)
+    assert run["model"].path.is_dir()
