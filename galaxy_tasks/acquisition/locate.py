@@ -18,7 +18,13 @@ from galaxy_tasks.acquisition.image_file_rules import is_hidden
 from galaxy_tasks.acquisition.image_folder import find_image_folders, has_images, list_images
 from galaxy_tasks.acquisition.prediction_table import is_prediction_table
 from galaxy_tasks.acquisition.table_rows import require_rows
-from galaxy_tasks.acquisition.tables import TABLE_SUFFIXES, find_table, is_table, read_table_header
+from galaxy_tasks.acquisition.tables import (
+    TABLE_SUFFIXES,
+    describe_unread,
+    find_table,
+    is_table,
+    read_table_header,
+)
 from galaxy_tasks.acquisition.zip_reader import is_zip
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError, show
@@ -160,9 +166,11 @@ def _locate_catalogue(config: RunConfig, release: Release, folder: Path) -> Path
     if len(tables) == 1:
         return tables[0]  # the error will name its missing columns
     found = "several tables" if fitting else "no table"
+    unread = "" if tables else describe_unread(folder)
     raise InputError(
         f"{folder} holds {found} with the id and class columns. Set 'catalogue_file' "
-        f"(and 'id_column', 'class_column'). Found: {shorten(p.name for p in fitting or tables)}"
+        f"(and 'id_column', 'class_column'). Found: {shorten(p.name for p in fitting or tables)}."
+        + unread
     )
 
 

@@ -15,7 +15,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from galaxy_tasks.acquisition.image_file_rules import IMAGE_SUFFIXES
-from galaxy_tasks.acquisition.tables import UTF_8, Table, list_parts, open_unpacked
+from galaxy_tasks.acquisition.tables import UTF_8, Table, is_gzipped, list_parts, open_unpacked
 from galaxy_tasks.errors import InputError
 
 IS_BROKEN = "is_broken"
@@ -214,7 +214,7 @@ def _read_csv(
     if table.encoding == UTF_8:
         _require_utf8(table.path)
     try:
-        packing = "gzip" if table.path.suffix.lower() == ".gz" else None
+        packing = "gzip" if is_gzipped(table.path) else None
         with pa.input_stream(table.path, compression=packing) as file:
             yield from pa_csv.open_csv(file, read, parse, convert)
     except pa.ArrowInvalid as error:

@@ -5,7 +5,6 @@ names.
 """
 
 import codecs
-import csv
 import difflib
 import gzip
 import io
@@ -20,16 +19,25 @@ from typing import IO, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from galaxy_tasks.acquisition.csv_header import read_csv_header
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.formatting import shorten
 from galaxy_tasks.releases.schema import Release
 
 FITS_SUFFIXES = (".fits", ".fit", ".fits.gz", ".fit.gz")
-TABLE_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", *FITS_SUFFIXES)
+TABLE_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".ecsv", ".parquet", *FITS_SUFFIXES)
 UTF_8, UTF_16 = "utf-8", "utf-16"
-DELIMITERS = (",", ";", "\t", "|")
-MOST_HEADER_CHARACTERS = 1_000_000
-"""The widest release, with 231 columns, has a header of 8,000."""
+_OTHER_FORMATS = {
+    b"PK\x03\x04": "a spreadsheet or a zip",
+    b"\xd0\xcf\x11\xe0": "a spreadsheet",
+    b"PAR1": "Parquet",
+    b"SIMPLE  =": "FITS",
+    b"\x89HDF": "HDF5",
+}
+_UNREAD_SUFFIXES = (
+    *(".xlsx", ".xls", ".ods", ".vot", ".votable", ".xml", ".html", ".txt", ".dat", ".gz"),
+    *(".json", ".feather", ".arrow", ".h5", ".hdf5", ".sqlite", ".db", ".rds", ".bz2", ".xz"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +85,18 @@ class Table:
 def is_table(path: Path) -> bool:
     """Return whether the file's name is that of a table that can be read."""
     return path.name.lower().endswith(TABLE_SUFFIXES)
+
+
+def describe_unread(folder: Path) -> str:
+    """Return a sentence on the files that may be tables and are of no kind that is read, or ''."""
+    names = [path.name for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
+    unread = [name for name in names if name.lower().endswith(_UNREAD_SUFFIXES)]
+    return (
+        f" Not read as tables: {shorten(unread)}. Save as CSV, Parquet or FITS, under a name that "
+        f"ends in {', '.join(TABLE_SUFFIXES)}."
+        if unread
+        else ""
+    )
 
 
 def is_fits(path: Path) -> bool:
@@ -156,61 +176,38 @@ def _read_fits_header(path: Path) -> Table:
 
 
 def _read_csv_header(path: Path) -> Table:
-    """Return the header of a CSV: its first line that is not blank.
-
-    Lines before it that begin with '#' and have no delimiter are comments, as SkyServer writes.
-    """
     with open_unpacked(path) as file:
+        _require_text(path, file.read(len(max(_OTHER_FORMATS, key=len))))
+        file.seek(0)
         # What is not UTF-8 is no name that is looked for; whoever reads the rows refuses it.
         is_utf_16 = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
         file.seek(0)
         encoding = UTF_16 if is_utf_16 else "utf-8-sig"
         text = io.TextIOWrapper(file, encoding=encoding, errors="replace")  # pyright: ignore[reportArgumentType]
-        header_lines, header = 0, ""
-        while line := text.readline(MOST_HEADER_CHARACTERS + 1):
-            header_lines, header = header_lines + 1, line.strip("\n")
-            is_comment = header.startswith("#") and not any(d in header for d in DELIMITERS)
-            if header.strip() and not is_comment:
-                break
-            header = ""
-        first_row = text.readline(MOST_HEADER_CHARACTERS).strip("\n")
-    if not header:
-        raise InputError(f"{path} is empty: it must begin with the names of its columns.")
-    if len(header) > MOST_HEADER_CHARACTERS:
-        raise InputError(
-            f"{path} must begin with a line of the names of its columns, of at most "
-            f"{MOST_HEADER_CHARACTERS:,} characters. Its first line is longer and begins with "
-            f"{header[:40]!r}. Is it a table with a row a line? See how it was published or copied."
-        )
-    delimiter = max(DELIMITERS, key=header.count)
-    names = _split_header(path, header, delimiter)
+        header = read_csv_header(path, text)
     return Table(
         path=path,
         format="csv",
-        columns=_fit_trailing_delimiter(names, first_row, delimiter),
-        delimiter=delimiter,
-        header_lines=header_lines,
+        columns=header.columns,
+        delimiter=header.delimiter,
+        header_lines=header.num_lines,
         encoding=UTF_16 if is_utf_16 else UTF_8,
     )
 
 
-def _split_header(path: Path, header: str, delimiter: str) -> list[str]:
-    """Return the names in a CSV's header, without the '#' that may stand before the first."""
-    try:
-        names = next(csv.reader([header], delimiter=delimiter))
-    except csv.Error as error:
-        raise InputError(f"{path} must begin with the names of its columns: {error}") from error
-    return [re.sub(r"^#\s*", "", names[0].strip()), *(name.strip() for name in names[1:])]
+def _require_text(path: Path, start: bytes) -> None:
+    """Raise InputError for a file whose first bytes are those of another format."""
+    for magic, what in _OTHER_FORMATS.items():
+        if start.startswith(magic):
+            raise InputError(
+                f"{path} is named as text and holds {what}. Rename it, or save it as CSV."
+            )
 
 
-def _fit_trailing_delimiter(names: list[str], first_row: str, delimiter: str) -> tuple[str, ...]:
-    """Return as many names as the first row has cells, where they differ by an empty last one."""
-    cells = first_row.split(delimiter) if '"' not in first_row else []
-    if len(cells) == len(names) + 1 and not cells[-1].strip():
-        return (*names, "")
-    if len(cells) == len(names) - 1 and not names[-1]:
-        return tuple(names[:-1])
-    return tuple(names)
+def is_gzipped(path: Path) -> bool:
+    """Return whether a file is gzipped, whatever its name: browsers unpack, and servers pack."""
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
 
 
 @contextmanager
@@ -221,7 +218,7 @@ def open_unpacked(path: Path) -> Iterator[IO[bytes]]:
         InputError: the gzip file turns out to be damaged while it is read.
     """
     try:
-        with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
+        with gzip.open(path) if is_gzipped(path) else path.open("rb") as file:
             yield file  # pyright: ignore[reportReturnType]
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InputError(
