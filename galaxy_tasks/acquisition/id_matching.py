@@ -25,13 +25,17 @@ def find_images(listing: ImageListing, pattern: str) -> dict[str, str]:
     return dict(zip(ids, found.values(), strict=True))
 
 
-def require_meeting(table: Table, id_column: str, images: Mapping[str, str]) -> None:
+def require_meeting(
+    table: Table, id_column: str, images: Mapping[str, str], *, is_mapping: bool = False
+) -> None:
     """Raise InputError if no id is that of an image; says why, as far as that can be told.
 
     Args:
         table: the table; read no farther than to the first id that meets an image.
         id_column: what the table calls the ids.
         images: names of images by id.
+        is_mapping: whether the table is a release's own that maps ids to images, of which no
+            setting chooses a column.
     """
     wanted, ids = pa.array(images.keys(), pa.string()), []
     for batch in iterate_rows(table, {"id": id_column}, ids={"id"}):
@@ -40,7 +44,9 @@ def require_meeting(table: Table, id_column: str, images: Mapping[str, str]) -> 
             return
         ids += found.drop_null()[: _MOST_COMPARED - len(ids)].to_pylist()
     if ids:
-        reason = _explain_form(ids, images) or _find_other_column(table, id_column, wanted)
+        reason = _explain_form(ids, images)
+        if not reason and not is_mapping:
+            reason = _find_other_column(table, id_column, wanted)
         raise InputError(
             f"No id in column {id_column!r} of {table.path} is the name of an image. "
             f"Ids: {_show(ids)}. Images: {_show(sorted(images.values()))}. "

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from galaxy_tasks.acquisition.catalogue import (
     ID,
+    CataloguePlan,
     adapt_release,
     plan_catalogue,
     require_image_names,
@@ -57,9 +58,9 @@ def locate_release(
     folder = _require_folder(source or config.source)
     release = adapt_release(config)
     catalogue = _locate_catalogue(config, release, folder)
-    images = locate_images(config, release, folder)
-    mapping = _locate_mapping(release, folder, catalogue=catalogue)
     plan = plan_catalogue(config, catalogue)
+    images = locate_images(config, release, folder, plan=plan)
+    mapping = _locate_mapping(release, folder, catalogue=catalogue)
     listing = list_images(images)
     listing.log()
     found = find_images(listing, release.image_name_pattern)
@@ -71,11 +72,19 @@ def locate_release(
     tables = [catalogue, mapping] if mapping else [catalogue]
     content = hash_content(tables, images=listing, checksums=checksums)
     require_rows(plan.table)
-    if release.mapping is None:
-        require_meeting(plan.table, plan.columns[ID], found)
+    _require_galaxies(plan, mapping, found)
     return ReleaseFiles(
         catalogue=str(catalogue), images=str(images), mapping=str(mapping or ""), content=content
     )
+
+
+def _require_galaxies(plan: CataloguePlan, mapping: Path | None, images: dict[str, str]) -> None:
+    """Raise InputError if the catalogue, or the table that maps its ids, leads to no image."""
+    own = plan.release.mapping
+    if own is None:
+        require_meeting(plan.table, plan.columns[ID], images)
+    elif mapping and isinstance(own, ImageMapping):
+        require_meeting(read_table_header(mapping), own.image_column, images, is_mapping=True)
 
 
 def _require_folder(source: str | Path) -> Path:
@@ -87,8 +96,13 @@ def _require_folder(source: str | Path) -> Path:
     return folder
 
 
-def locate_images(config: RunConfig, release: Release, folder: Path) -> Path:
+def locate_images(
+    config: RunConfig, release: Release, folder: Path, *, plan: CataloguePlan | None = None
+) -> Path:
     """Return the folder with the images, or the zip with them, of a source folder.
+
+    Where there are several, and no setting or release names one, it is the only one with images of
+    the galaxies in the catalogue, if its plan is given.
 
     Raises:
         InputError: there is neither, or more than one.
@@ -106,7 +120,7 @@ def locate_images(config: RunConfig, release: Release, folder: Path) -> Path:
             f"{folder} lacks the image folder {' or '.join(names)}, and a zip in its place. Set "
             f"'images_folder' if it has another name. Found: {describe_folder(folder)}"
         )
-    return _choose_image_source(folder)
+    return _choose_image_source(folder, plan)
 
 
 def find_image_source(release: Release, folder: Path, *, named: str = "") -> Path | None:
@@ -130,16 +144,30 @@ def find_image_source(release: Release, folder: Path, *, named: str = "") -> Pat
     return next(iter(folders), None) or next((path for path in zips if is_zip(path)), None)
 
 
-def _choose_image_source(folder: Path) -> Path:
+def _choose_image_source(folder: Path, plan: CataloguePlan | None) -> Path:
     """Return the folder itself if it holds images, its only folder that does, or its only zip."""
     zips = (path for path in sorted(folder.iterdir()) if is_zip(path) and not is_hidden(path.name))
     found = find_image_folders(folder) or list(zips)
     if len(found) == 1:
         return found[0]
+    names = shorten(path.name for path in found)
+    meeting = [path for path in found if plan and _has_galaxies(path, plan)]
+    if len(meeting) == 1:
+        _logger.info("Of %s only %s has images of the catalogue's ids.", names, meeting[0].name)
+        return meeting[0]
     raise InputError(
         f"{folder} must hold one folder with images, or one zip. Set 'images_folder' to its name, "
-        f"or to '.' for all folders. Found with images: {shorten(path.name for path in found)}"
+        f"or to '.' for all folders. Found with images: {names}"
     )
+
+
+def _has_galaxies(path: Path, plan: CataloguePlan) -> bool:
+    try:
+        found = find_images(list_images(path), plan.release.image_name_pattern)
+        require_meeting(plan.table, plan.columns[ID], found)
+    except InputError:
+        return False
+    return True
 
 
 def describe_folder(folder: Path) -> str:

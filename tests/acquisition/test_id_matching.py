@@ -4,6 +4,7 @@ import pytest
 from fixtures.class_table_inputs import class_table
 
 from galaxy_tasks.acquisition.locate import locate_release
+from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
 
 FIRST = 587722981741363294
@@ -53,4 +54,28 @@ def test_the_column_that_names_images_is_named_where_another_was_read(tmp_path):
 @pytest.mark.parametrize("form", ["{}.jpg", "images/{}.jpg", "'{}", "{}.0"])
 def test_what_is_certainly_no_part_of_an_id_is_left_out(tmp_path, form):
     config = write_source(tmp_path, images=["123", "124"], rows=[form.format(n) for n in (123, 9)])
+    assert locate_release(config).images == str(tmp_path / "images")
+
+
+def test_of_two_folders_the_one_with_the_ids_is_taken(tmp_path, caplog):
+    config = write_source(tmp_path, images=["123", "124"], rows=["123", "124"])
+    (tmp_path / "plots").mkdir()
+    (tmp_path / "plots" / "histogram.png").write_bytes(b"a plot")
+    caplog.set_level("INFO")
+    assert locate_release(config).images == str(tmp_path / "images")
+    assert "Of images, plots only images has images of the catalogue's ids." in caplog.messages
+    (tmp_path / "plots" / "123.jpg").write_bytes(b"small")
+    with pytest.raises(InputError, match="Found with images: images, plots"):
+        locate_release(config)
+
+
+def test_a_mapping_that_leads_to_no_image_is_refused(tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "000007.jpg").write_bytes(b"an image")
+    (tmp_path / "gz2_hart16.csv").write_text("dr7objid,gz2_class\n1,Er\n")
+    (tmp_path / "gz2_filename_mapping.csv").write_text("objid,sample,asset_id\n1,original,7\n")
+    config = RunConfig(release="galaxy_zoo_2", source=str(tmp_path), scheme="gz2_class")
+    with pytest.raises(InputError, match=r"'asset_id' .*mapping\.csv .*leading zeros"):
+        locate_release(config)
+    (tmp_path / "images" / "7.jpg").write_bytes(b"an image")
     assert locate_release(config).images == str(tmp_path / "images")

@@ -259,7 +259,7 @@ def test_a_published_archive_of_another_name_is_found_unless_it_is_a_part(tmp_pa
     source = tmp_path / "source"
     source.mkdir()
     (source / "gz2_hart16.csv").write_text("dr7objid,gz2_class\n1,Er\n")
-    (source / "gz2_filename_mapping.csv").write_text("objid,sample,asset_id\n1,original,7\n")
+    (source / "gz2_filename_mapping.csv").write_text("objid,sample,asset_id\n1,original,1\n")
     pack(folder, source / "images_gz2.zip")
     config = RunConfig(release="galaxy_zoo_2", source=str(source), scheme="gz2_class")
     assert locate_release(config).images == str(source / "images_gz2.zip")
