@@ -141,7 +141,9 @@ def _report_damage(path: Path) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the disk's, not the file's
-        raise InputError(f"{path} is a damaged FITS file ({error}). Fetch it again.") from error
+        raise InputError(
+            f"{path} cannot be read as FITS ({error}). If it is damaged, fetch it again."
+        ) from error
 
 
 def _name_kind(header: Any) -> str:

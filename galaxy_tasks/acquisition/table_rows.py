@@ -162,8 +162,10 @@ def _iterate_parquet(table: Table, names: Sequence[str]) -> Iterator[tuple[list[
                 for batch in file.iter_batches(_ROWS_OF_BATCH, columns=list(names)):
                     found = batch.schema.names
                     yield [batch.column(found.index(name)) for name in names], False
-    except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{table.path} is damaged: {error}. Fetch it again.") from error
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(
+            f"{table.path} cannot be read: {error}. If it is damaged, fetch it again."
+        ) from error
 
 
 def _iterate_fits(table: Table, names: Sequence[str]) -> Iterator[tuple[list[pa.Array], bool]]:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+from pyarrow.dataset import dataset, field
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -43,7 +44,7 @@ from galaxy_tasks.storage.content import hash_rows
 
 _logger = logging.getLogger("galaxy_tasks.pipeline.clean_labels")  # also as spark-submit's main
 
-_KEPT, _COPIES = "kept", "copies"
+_KEPT, _COPIES, _QUARANTINE = "kept", "copies", "quarantine.parquet"
 _EXAMPLES, _EXAMPLE_CHARACTERS = 3, 100
 
 
@@ -142,19 +143,19 @@ def _clean_catalogues(
         counts = count_outcomes(labelled, rows_in=rows_in, config=config)
         if counts["dropped"].get(vote_rules.UNREADABLE):
             _require_readable(config, labelled, catalogues)
-        if not counts["kept"]:
-            raise InputError(
-                f"No galaxy is left of {rows_in:,} rows. Expected: rows with a label and an image. "
-                f"Dropped: {describe_dropped(labelled, counts['dropped'])}"
-            )
-        _logger.info("%s", format_counts(counts, config))
-        galaxies = labelled.where(F.col("reason").isNull()).select(*table.COLUMNS)
-        write_table(galaxies, folder / _KEPT, rows=counts["kept"])
         galaxy_id = vote_rules.name_row() if config.combine else F.col("galaxy_id")
         quarantine = labelled.where(F.col("reason").isNotNull()).select(
             galaxy_id.alias("galaxy_id"), "image_name", "reason", "detail"
         )
-        write_table(quarantine, folder / "quarantine.parquet", rows=sum(counts["dropped"].values()))
+        write_table(quarantine, folder / _QUARANTINE, rows=sum(counts["dropped"].values()))
+        if not counts["kept"]:
+            raise InputError(
+                f"No galaxy is left of {rows_in:,} rows. Expected: rows with a label and an image. "
+                f"Dropped: {describe_dropped(folder / _QUARANTINE, counts['dropped'])}"
+            )
+        _logger.info("%s", format_counts(counts, config))
+        galaxies = labelled.where(F.col("reason").isNull()).select(*table.COLUMNS)
+        write_table(galaxies, folder / _KEPT, rows=counts["kept"])
     finally:
         labelled.unpersist()
     return counts
@@ -169,18 +170,22 @@ def _split_galaxies(
     counts: dict[str, Any],
 ) -> dict[str, Any]:
     """Write the table of labels from the galaxies in `kept`; return the artifact's summary."""
-    made = table.make_label_table(
-        pq.read_table(folder / _KEPT),
-        config,
-        image_folders=[Path(part.images) for part in release_files.parts()],
-        holdout=read_holdout(holdout),
-        checksums=artifacts.checksums(),
-    )
+    try:
+        made = table.make_label_table(
+            pq.read_table(folder / _KEPT),
+            config,
+            image_folders=[Path(part.images) for part in release_files.parts()],
+            holdout=read_holdout(holdout),
+            checksums=artifacts.checksums(),
+        )
+    except InputError as error:
+        dropped = describe_dropped(folder / _QUARANTINE, counts["dropped"])
+        raise InputError(f"{error} Dropped before: {dropped}") from None
     for temporary in (_KEPT, _COPIES):
         shutil.rmtree(folder / temporary)
     pq.write_table(made.labels, folder / "labels.parquet")
     if len(made.dropped):
-        pq.write_table(made.dropped, folder / "quarantine.parquet" / "crossmatched.parquet")
+        pq.write_table(made.dropped, folder / _QUARANTINE / "crossmatched.parquet")
     write_json(folder / "classes.json", made.classes)
     more_dropped = dict(sorted(Counter(made.dropped["reason"].to_pylist()).items()))
     lines = [table.format_classes(made.summary["classes"])]
@@ -292,14 +297,14 @@ def _require_readable(
             )
 
 
-def describe_dropped(labelled: DataFrame, dropped: Mapping[str, int]) -> str:
+def describe_dropped(quarantine: Path, dropped: Mapping[str, int]) -> str:
     """Return the counts by reason, the largest first, each with examples of such rows."""
-    texts = []
+    texts, rows = [], dataset(quarantine)
     for reason, count in sorted(dropped.items(), key=lambda item: -item[1]):
-        rows = labelled.where(F.col("reason") == reason).select("galaxy_id", "detail")
+        found = rows.head(_EXAMPLES, filter=field("reason") == reason).to_pylist()
         examples = [
             show(": ".join(filter(None, (row["galaxy_id"], row["detail"]))))[:_EXAMPLE_CHARACTERS]
-            for row in rows.limit(_EXAMPLES).collect()
+            for row in found
         ]
         texts.append(f"{count:,} as {reason} ({', '.join(examples)})")
     return "; ".join(texts) or "nothing"

@@ -111,7 +111,8 @@ def test_spark_submit_is_quiet_and_its_exit_code_honest(tmp_path):
     wrong = config.model_copy(update={"ignored_classes": ("spiral",)})
     bad = submit(tmp_path, wrong, release_files)
     assert bad.returncode == 65
-    with pytest.raises(InputError, match="Only one class is left, edge_on"):
+    told = r"Only one class is left, edge_on.* Dropped before: 50 as ignored_class \(1: spiral, "
+    with pytest.raises(InputError, match=told):
         read_result(tmp_path / "result.json")
 
 
