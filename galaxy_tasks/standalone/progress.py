@@ -9,8 +9,10 @@ from urllib.parse import quote
 
 from typer import echo
 
+from galaxy_tasks.formatting import format_duration
 from galaxy_tasks.logs import prefix_level
 from galaxy_tasks.standalone.client import ApiError, Client, UnreachableError
+from galaxy_tasks.standalone.estimate import RunEstimate
 
 Json = dict[str, Any]
 
@@ -18,6 +20,8 @@ UNFINISHED = ("queued", "running", "restarting")
 _POLL_S = 1.0
 _LOG_POLL_S = 4.0  # a log is read as a whole, and may be long
 _LOG_RETRY_S = 10.0  # progress goes on without it
+_ESTIMATE_INTERVAL_S = 60.0
+_ENDED_STATES = ("success", "failed", "skipped", "upstream_failed")
 _STATES_WITH_LOG = ("running", "success", "failed", "up_for_retry", "skipped")
 _PRINTED_BY_TASK = ("task.stdout", "task.stderr")
 _OWN_LOGGERS = "galaxy_"
@@ -43,22 +47,47 @@ def run_path(dag_id: str, run_id: str) -> str:
     return f"dags/{quote(dag_id)}/dagRuns/{quote(run_id, safe='')}"
 
 
-def follow_run(client: Client, dag_id: str, run_id: str, *, last_task: str) -> str:
+def follow_run(
+    client: Client,
+    dag_id: str,
+    run_id: str,
+    *,
+    last_task: str,
+    estimate: RunEstimate | None = None,
+) -> str:
     """Print the run's progress until it ends; return its state, `success` or `failed`.
 
-    What the last task prints is the run's result: it comes at the end, as it stands.
+    What the last task prints is the run's result: it comes at the end, as it stands. With an
+    estimate, it is said about once a minute how long all trainings will take.
     """
+    estimate_due_at = time.monotonic() + _ESTIMATE_INTERVAL_S
     path, shown = run_path(dag_id, run_id), defaultdict[str, _Shown](_Shown)
     while True:
         state = client.get(path)["state"]
         tasks = client.get(f"{path}/taskInstances?limit=100&order_by=start_date")["task_instances"]
         for task in tasks:
             name = task["task_id"]
-            _show_changes(client, path, task, shown[name], has_lines=name != last_task)
+            lines = _show_changes(client, path, task, shown[name], has_lines=name != last_task)
+            if estimate and _note(estimate, task, lines) and time.monotonic() >= estimate_due_at:
+                _echo_estimate(estimate)
+                estimate_due_at = time.monotonic() + _ESTIMATE_INTERVAL_S
         if state not in UNFINISHED:
             _print_result(client, path, last_task)
             return state
         time.sleep(_POLL_S)
+
+
+def _note(estimate: RunEstimate, task: Json, lines: list[str]) -> bool:
+    """Let the estimate know what is new of a task; return whether an epoch has ended."""
+    if task["state"] in _ENDED_STATES:
+        estimate.note_end(task["task_id"])
+    now_s = time.monotonic()
+    return any([estimate.note_line(task["task_id"], line, now_s=now_s) for line in lines])
+
+
+def _echo_estimate(estimate: RunEstimate) -> None:
+    if (left_s := estimate.left_s) is not None:
+        _echo("all trainings", f"up to {format_duration(left_s)} left")
 
 
 def list_unfinished_runs(client: Client, dag_id: str) -> list[str]:
@@ -102,18 +131,23 @@ def _print_result(client: Client, path: str, task_id: str) -> None:
         echo("\n" + "\n".join(lines))
 
 
-def _show_changes(client: Client, path: str, task: Json, shown: _Shown, *, has_lines: bool) -> None:
-    name, state, try_number = task["task_id"], task["state"], task["try_number"]
+def _show_changes(
+    client: Client, path: str, task: Json, shown: _Shown, *, has_lines: bool
+) -> list[str]:
+    """Print what is new of a task; return the new lines of its log."""
+    name, state, try_number, lines = task["task_id"], task["state"], task["try_number"], []
     has_changed, shown.state = state != shown.state, state
     if has_changed and state == "running":
         _echo(name, "is running" + (f" (try {try_number})" if try_number > 1 else ""))
     is_due = state == "running" and time.monotonic() >= shown.next_log_at
     if has_lines and try_number and (is_due or (has_changed and state in _STATES_WITH_LOG)):
-        for line in _read_new_lines(client, f"{path}/taskInstances/{name}", try_number, shown):
+        lines = list(_read_new_lines(client, f"{path}/taskInstances/{name}", try_number, shown))
+        for line in lines:
             _echo(name, line)
         shown.next_log_at = time.monotonic() + _LOG_POLL_S
     if has_changed and state not in (None, "scheduled", "running"):
         _echo(name, _DESCRIBED.get(state, f"is {state.replace('_', ' ')}"))
+    return lines
 
 
 def _read_new_lines(

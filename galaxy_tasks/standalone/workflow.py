@@ -6,9 +6,11 @@ from typing import Any, NoReturn
 
 from typer import echo
 
+from galaxy_tasks.config import parse_config
 from galaxy_tasks.errors import GalaxyMorphologyError
 from galaxy_tasks.standalone import progress
 from galaxy_tasks.standalone.client import ApiError, Client, UnreachableError
+from galaxy_tasks.standalone.estimate import RunEstimate
 
 DAG_ID = "galaxy_morphology"
 _DAG_TIMEOUT_S = 300
@@ -39,7 +41,8 @@ class Workflow:
     def run(self, settings: dict[str, Any]) -> bool:
         """Run the DAG with these settings, showing progress and result; return its success."""
         self._prepare()
-        return self._follow(self._client.trigger(DAG_ID, settings))
+        estimate = RunEstimate(parse_config(settings), slots=self._gpu_slots)
+        return self._follow(self._client.trigger(DAG_ID, settings), estimate)
 
     def follow_others(self) -> NoReturn:
         """Show, for ever, the progress of the runs that are triggered in the page or by a release.
@@ -52,12 +55,14 @@ class Workflow:
                 self._follow(run_id)
             time.sleep(_POLL_S)
 
-    def _follow(self, run_id: str) -> bool:
+    def _follow(self, run_id: str, estimate: RunEstimate | None = None) -> bool:
         """Show a run's progress and result; return its success."""
         self._run_id = run_id
         echo(f"Run {run_id}: {self.page}")
         try:
-            state = progress.follow_run(self._client, DAG_ID, run_id, last_task="evaluate")
+            state = progress.follow_run(
+                self._client, DAG_ID, run_id, last_task="evaluate", estimate=estimate
+            )
         except Interrupted:
             with contextlib.suppress(UnreachableError, ApiError):
                 progress.fail_run(self._client, DAG_ID, run_id, retry_s=_LAST_RETRY_S)
