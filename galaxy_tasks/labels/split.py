@@ -5,7 +5,9 @@ Galaxies that must not be separated (see `neighbours`) go by the cell of one of 
 """
 
 import hashlib
-from collections.abc import Mapping
+import logging
+import re
+from collections.abc import Mapping, Sequence
 from math import ceil
 
 import numpy as np
@@ -21,6 +23,8 @@ large that few galaxies have their neighbours in another."""
 
 LEAST_PER_SPLIT = {"train": 2, "validation": 1, "test": 1}
 _HASH_HEX_DIGITS = 8
+_PERHAPS_MISSING = ("none", "null", "nan", "na", "n/a", "unknown", "-", "?", "-99", "-999", "-9999")
+_logger = logging.getLogger(__name__)
 
 
 def group_rows(rows: DataFrame) -> DataFrame:
@@ -69,6 +73,30 @@ def is_name_in_test(group: str, *, test_fraction: float) -> bool:
     """Return whether a group is in the test, as `is_in_test` does."""
     head = hashlib.sha256(group.encode()).hexdigest()[:_HASH_HEX_DIGITS]
     return int(head, 16) / 16**_HASH_HEX_DIGITS < test_fraction
+
+
+def warn_of_classes(classes: Sequence[str]) -> None:
+    """Log a warning for classes that look like one, and for names that may mean that there is none.
+
+    Vote fractions give neither; tables of people's own do.
+    """
+    by_form: dict[str, list[str]] = {}
+    for name in classes:
+        by_form.setdefault(re.sub(r"[\W_]", "", name).casefold(), []).append(name)
+    for alike in by_form.values():
+        if len(alike) > 1:
+            _logger.warning(
+                "The classes %s differ in case, blanks or punctuation only. If they are one class, "
+                "give them one name with 'class_names'.",
+                " and ".join(map(repr, alike)),
+            )
+    for name in classes:
+        if name.casefold() in _PERHAPS_MISSING:
+            _logger.warning(
+                "One of the classes is %r. If that stands for galaxies without a class, name it in "
+                "'ignored_classes'.",
+                name,
+            )
 
 
 def check_class_counts(test: Mapping[str, int], rest: Mapping[str, int]) -> None:

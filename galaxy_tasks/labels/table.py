@@ -196,6 +196,7 @@ def _assign_splits(
     """Return the table with label_index and split, and the classes in the order of their index."""
     names = galaxies["label"].to_pylist()
     classes = sorted(set(names))
+    split.warn_of_classes(classes)
     index_of = {name: index for index, name in enumerate(classes)}
     label_indices = np.array([index_of[name] for name in names], dtype=np.int32)
     rest = np.flatnonzero(~is_test)

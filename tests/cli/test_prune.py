@@ -2,10 +2,9 @@
 
 import os
 import time
-from dataclasses import asdict
 
 import pytest
-from fixtures.trained_inputs import make_record
+from fixtures.published_runs import OBSERVED, publish, publish_run
 from typer.testing import CliRunner
 
 from galaxy_tasks.cli.main import app
@@ -13,43 +12,12 @@ from galaxy_tasks.config import RunConfig
 from galaxy_tasks.evaluation.champion import find_champion
 from galaxy_tasks.storage import artifacts
 from galaxy_tasks.storage.artifacts import Artifact
-from galaxy_tasks.storage.atomic_io import write_json
-from galaxy_tasks.training.model_record import MODEL
-
-OBSERVED = RunConfig(release="class_table", source="/data")
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("GALAXY_HOME", str(tmp_path))
     return tmp_path
-
-
-def publish(kind, name, summary=None, *, files=None, **made_from) -> Artifact:
-    with artifacts.open_draft(kind, {"name": name, **made_from}) as draft:
-        for file, content in (files or {}).items():
-            write_json(draft.path / file, content)
-        return draft.publish(summary or {})
-
-
-def publish_run(name: str, config: RunConfig, *, predictions: str | None = None) -> dict:
-    """Publish what a run leaves; `predictions` is the key of those of the champion before it."""
-    labels = publish("labels", name)
-    images = publish("images", name, {"labels": labels.key}, files={"images.npy": [0] * 1000})
-    record = asdict(make_record(config))
-    model = publish("models", name, files={MODEL: record}, images=images.key)
-    evaluation = publish(
-        "evaluations",
-        name,
-        {"winner": "resnet18", "model": model.key},
-        models=[model.key],
-        holdout=config.holdout,
-        predictions=predictions,
-        test_time_augmentation=1,
-    )
-    path = evaluation.path / artifacts.MANIFEST
-    write_json(path, {**evaluation.manifest, "published": name})  # in the order of the names
-    return {"labels": labels, "images": images, "model": model, "evaluation": evaluation}
 
 
 def prune(*options: str, answer: str = "") -> str:

@@ -74,3 +74,18 @@ def test_classes_too_small_to_split_are_named_with_what_they_have():
         split.check_class_counts({"a": 5, "c": 1}, {"a": 9, "b": 9, "c": 2})
     with pytest.raises(InputError, match="Only one class is left, a"):
         split.check_class_counts({"a": 5}, {"a": 9})
+
+
+@pytest.mark.parametrize(
+    ("classes", "told"),
+    [
+        (["Spiral", "spiral", "round"], ["'Spiral' and 'spiral' differ in case"]),
+        (["edge on", "edge-on", "edge_on"], ["'edge on' and 'edge-on' and 'edge_on' differ"]),
+        (["-999", "NULL", "round"], ["One of the classes is '-999'", "is 'NULL'"]),
+        (["elliptical", "spiral", "spiral_barred"], []),
+    ],
+)
+def test_classes_that_are_perhaps_one_or_none_are_warned_of(caplog, classes, told):
+    split.warn_of_classes(classes)
+    assert len(caplog.messages) == len(told)
+    assert all(part in line for part, line in zip(told, caplog.messages, strict=True))

@@ -67,6 +67,13 @@ def test_simulated_data_is_said_to_be_simulated(page, inputs):
     assert 'class="badge"' not in render_report(replace(inputs, config=observed))
 
 
+@pytest.mark.parametrize(("holdout", "is_told"), [("ignore", True), ("join", False)])
+def test_a_run_that_ignored_the_holdout_says_so(inputs, holdout, is_told):
+    config = inputs.config.model_copy(update={"holdout": holdout})
+    page = render_report(replace(inputs, config=config))
+    assert ("never becomes champion" in page) == is_told
+
+
 def test_names_from_user_tables_cannot_inject_markup(inputs):
     evil = "<script>alert(1)</script>"
     galaxy = ExampleGalaxy('"><img src=x>', draw_galaxy(seed=1), evil, evil, 0.9)
