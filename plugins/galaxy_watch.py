@@ -76,7 +76,8 @@ class ReleaseManifestTrigger(BaseEventTrigger):
         store: Any = self.asset_state_store
         events = list({each.key: each for each in (*backlog.events, event)}.values())
         await store.aset(WATCHER_EVENTS, [each.as_payload() for each in events])
-        await asyncio.to_thread(write_announced, Path(self.folder), events, backlog.taken)
+        taken = await store.aget(TAKEN, {})  # a run may have taken one meanwhile
+        await asyncio.to_thread(write_announced, Path(self.folder), events, taken)
 
     async def _watch(self) -> AsyncIterator[ReleaseEvent]:
         """Yield what there is to see, over and over.

@@ -7,13 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from galaxy_tasks.errors import InputError
+from galaxy_tasks.errors import InputError, show
 
-DELIMITERS = (",", ";", "\t", "|")
 MOST_HEADER_CHARACTERS = 1_000_000
 """The widest release, with 231 columns, has a header of 8,000."""
+_DELIMITERS = (",", ";", "\t", "|", " ")
 _MOST_PREAMBLE_LINES = 10_000
-_LINES_AFTER = 3
+_MOST_NAME_LINES = 20
+_ROWS = 5
+"""Rows that are looked at to tell names from comments, and what separates cells."""
+_USUAL_NAMES = {
+    *("id", "objid", "name", "class", "label", "morphology", "type", "ra", "dec", "filename"),
+    *("galaxy_id", "image", "iauname", "id_str", "dr7objid", "asset_id"),
+}
+_OPEN_QUOTE = re.compile(r'(?:^|[,;\t|])\s*"(?:[^"]|"")*$')
+_NUMBER = re.compile(r"\s*[-+]?[\d.,:]+\s*")
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,11 @@ class _Lines:
             self.read.append(line.strip("\n"))
         return self.read[index]
 
+    def list_rows(self, start: int) -> list[str]:
+        """Return the first lines from there on, without blank ones."""
+        lines = (self.get(start + place) for place in range(_ROWS))
+        return [line for line in lines if line and line.strip()]
+
 
 def read_csv_header(path: Path, text: TextIO) -> CsvHeader:
     """Return the header of a CSV: its first line that is neither blank nor a comment.
@@ -55,7 +68,7 @@ def read_csv_header(path: Path, text: TextIO) -> CsvHeader:
     delimiter at the end of each row.
 
     Raises:
-        InputError: there is no header.
+        InputError: there is no header, or what is there is no CSV.
     """
     lines = _Lines(text, [])
     start, separator = _skip_preamble(lines)
@@ -68,11 +81,37 @@ def read_csv_header(path: Path, text: TextIO) -> CsvHeader:
             f"{MOST_HEADER_CHARACTERS:,} characters. Its first line is longer and begins with "
             f"{header[:40]!r}. Is it a table with a row a line? See how it was published or copied."
         )
-    delimiter = separator or _find_delimiter(header)
-    names = _split_names(path, header, delimiter)
+    _require_csv(path, header)
+    header = re.sub(r"^\s*#\s*", "", header)
+    delimiter = separator or _find_delimiter(header, lines.list_rows(end))
+    try:
+        names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter))]
+    except csv.Error as error:
+        raise InputError(f"{path} must begin with the names of its columns: {error}") from error
+    if len(names) == 1 and re.search(r"\S\s+\S", header):
+        raise InputError(
+            f"{path} must have a comma, semicolon, tab or vertical bar between the names of its "
+            f"columns. Received: {show(header)}"
+        )
     end = _skip_units(lines, end, delimiter)
-    rows = [line for i in range(_LINES_AFTER) if (line := lines.get(end + i))]
-    return CsvHeader(_fit_rows(names, rows, delimiter), delimiter, end)
+    names = _fit_rows(names, lines.list_rows(end), delimiter, is_quoted=header.startswith('"'))
+    return CsvHeader(names, delimiter, end)
+
+
+def _require_csv(path: Path, header: str) -> None:
+    found = next((what for start, what in _NO_CSV.items() if re.match(start, header)), None)
+    if found or "\0" in header:
+        raise InputError(
+            f"{path} is named as CSV and holds {found or 'UTF-16 text without its mark, or data'}: "
+            f"it begins with {show(header[:40].strip())}. Save it as CSV in UTF-8, Parquet or FITS."
+        )
+
+
+_NO_CSV = {
+    r"\s*<[!?\w]": "HTML or XML, perhaps a page that a server sent in place of the file",
+    r"\s*[\[{]*\{": "JSON",
+    r"\+-+\+": "a table as a database prints it",
+}
 
 
 def _skip_preamble(lines: _Lines) -> tuple[int, str]:
@@ -82,85 +121,101 @@ def _skip_preamble(lines: _Lines) -> tuple[int, str]:
         line = lines.get(index)
         if line is None:
             break
-        if named := re.fullmatch(r"(?i)\W?sep=(.)\W?", line):
+        if named := re.fullmatch(r"(?i)\W?sep=(.)\W*", line):
             separator = named[1]
         elif line.startswith("# %ECSV"):
             separator = " "
         elif named := re.fullmatch(r"# delimiter: '(.)'", line):
             separator = named[1]
-        elif line.strip() and not (line.startswith("#") and _is_comment(lines, index, separator)):
+        elif line.strip(" ,;\t|") and not (line.startswith("#") and _is_comment(lines, index)):
             return index, separator
     return len(lines.read), separator
 
 
-def _is_comment(lines: _Lines, index: int, separator: str) -> bool:
+def _is_comment(lines: _Lines, index: int) -> bool:
     """Return whether a line that begins with '#' is a comment and not the names of the columns.
 
-    It is the names if the line below has as many cells and is a row, as a number in it shows. Where
-    there are no numbers at all, prose is a comment.
+    It is the names if the line below has as many cells and is a row: a number in it shows that, or
+    else that it has none of the usual names of columns.
     """
-    line, below = (lines.get(index) or "")[1:].strip(" "), lines.get(index + 1) or ""
-    delimiter = separator or _find_delimiter(line)
-    cells, num_below = line.split(delimiter), len(below.split(delimiter))
-    difference = abs(len(cells) - num_below)
-    if below.startswith("#") or len(cells) < 2 or difference > (delimiter != " "):
+    line = (lines.get(index) or "")[1:].strip(" ")
+    below, *rows = [*lines.list_rows(index + 1), ""]
+    if below.startswith("#"):
         return True
-    if _has_number(below, delimiter):
+    delimiter = _find_delimiter(line, [below])
+    cells, cells_below = _split(line, delimiter), _split(below, delimiter)
+    if len(cells) < 2 or abs(len(cells) - len(cells_below)) > (delimiter != " "):
+        return True
+    if _count_numbers(cells_below):
         return False
+    if _has_usual_name(cells_below) or any(_count_numbers(_split(r, delimiter)) for r in rows):
+        return True
     is_prose = delimiter == " " or any(" " in cell.strip() for cell in cells)
-    return is_prose or _has_number(lines.get(index + 2) or "", delimiter)
+    return is_prose and not _has_usual_name(cells)
 
 
-def _has_number(line: str, delimiter: str) -> bool:
-    return any(re.fullmatch(r'\s*"?[-+]?[\d.,:]+"?\s*', cell) for cell in line.split(delimiter))
+def _count_numbers(cells: Sequence[str]) -> int:
+    return sum(1 for cell in cells if _NUMBER.fullmatch(cell))
+
+
+def _has_usual_name(cells: Sequence[str]) -> bool:
+    return any(cell.strip().casefold() in _USUAL_NAMES for cell in cells)
 
 
 def _join_quoted(lines: _Lines, start: int) -> tuple[str, int]:
-    """Return the header, with further lines while a quotation mark is open, and where it ends."""
+    """Return the header, with further lines while a name in quotes is open, and where it ends."""
     header, end = lines.get(start) or "", start + 1
-    while header.count('"') % 2 and len(header) <= MOST_HEADER_CHARACTERS:
+    while _OPEN_QUOTE.search(header[-MOST_HEADER_CHARACTERS:]) and end < start + _MOST_NAME_LINES:
         if (line := lines.get(end)) is None:
             break
         header, end = f"{header} {line}", end + 1
     return header, end
 
 
-def _find_delimiter(header: str) -> str:
-    """Return the most frequent delimiter; single blanks count where there is no other."""
-    delimiter = max(DELIMITERS, key=header.count)
-    is_blank = delimiter not in header and re.fullmatch(r"\S+( \S+)+", header)
-    return " " if is_blank else delimiter
+def _find_delimiter(header: str, rows: Sequence[str]) -> str:
+    """Return what cuts the header into most cells; what cuts the rows alike goes before it.
+
+    A blank counts where nothing else does, and there are no two in a row.
+    """
+
+    def rank(delimiter: str) -> tuple[bool, bool, int]:
+        width = len(_split(header, delimiter))
+        is_alike = all(abs(len(_split(row, delimiter)) - width) <= 1 for row in rows)
+        is_blank = delimiter == " " and (not is_alike or "  " in header.strip())
+        return width > 1 and not is_blank and delimiter != " ", is_alike and not is_blank, width
+
+    return max(_DELIMITERS, key=rank)
 
 
-def _split_names(path: Path, header: str, delimiter: str) -> list[str]:
-    """Return the names in a header, without the '#' that may stand before the first."""
-    if found := re.match(r"\s*<[!?\w]", header):
-        raise InputError(
-            f"{path} holds HTML or XML ({header[found.start() :][:40]!r}), perhaps a page that a "
-            "server sent in place of the file. Save it as CSV, Parquet or FITS, or fetch it again."
-        )
+def _split(line: str, delimiter: str) -> list[str]:
+    """Return the cells of a line; of one that csv refuses, the whole."""
     try:
-        names = next(csv.reader([header], delimiter=delimiter))
-    except csv.Error as error:
-        raise InputError(f"{path} must begin with the names of its columns: {error}") from error
-    return [re.sub(r"^#\s*", "", names[0].strip()), *(name.strip() for name in names[1:])]
+        return next(csv.reader([line], delimiter=delimiter), [""])
+    except csv.Error:
+        return [line]
 
 
 def _skip_units(lines: _Lines, start: int, delimiter: str) -> int:
     """Return where the rows begin: below dashes under each name, and units between, as VizieR's."""
     for index in (start, start + 1):
         cells = (lines.get(index) or "").split(delimiter)
-        if all(re.fullmatch(r"\s*-+\s*", cell) for cell in cells):
+        has_dashes = all(re.fullmatch(r"\s*-+\s*", cell) for cell in cells)
+        if has_dashes and max(map(len, cells)) > 1:
             return index + 1
+        if _count_numbers(cells):
+            break
     return start
 
 
-def _fit_rows(names: list[str], rows: Sequence[str], delimiter: str) -> tuple[str, ...]:
-    """Return as many names as the rows have cells: a row may end in a delimiter, or be numbered."""
-    try:
-        cells = [next(csv.reader([row], delimiter=delimiter)) for row in rows]
-    except csv.Error:  # whoever reads the rows refuses it
-        return tuple(names)
+def _fit_rows(
+    names: list[str], rows: Sequence[str], delimiter: str, *, is_quoted: bool
+) -> tuple[str, ...]:
+    """Return as many names as the rows have cells: a row may end in a delimiter, or have a name.
+
+    R writes the names of rows without a header, in quotes or where blanks separate cells. Elsewhere
+    one cell more is a fault.
+    """
+    cells = [_split(row, delimiter) for row in rows]
     lengths = {len(row) for row in cells}
     if lengths == {len(names) - 1} and not names[-1]:
         return tuple(names[:-1])
@@ -168,5 +223,5 @@ def _fit_rows(names: list[str], rows: Sequence[str], delimiter: str) -> tuple[st
         return tuple(names)
     if not any(row[-1].strip() for row in cells):
         return (*names, "")
-    is_numbered = [row[0] for row in cells] == [str(n + 1) for n in range(len(cells))]
-    return ("", *names) if is_numbered else tuple(names)
+    is_named = delimiter == " " or (is_quoted and all(row.startswith('"') for row in rows))
+    return ("", *names) if is_named else tuple(names)

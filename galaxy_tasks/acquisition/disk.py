@@ -1,11 +1,11 @@
-"""Disk space: whether there is enough, and what an error of the disk means."""
+"""The disk: whether there is enough space, what an error of it means, and what `~` stands for."""
 
 import contextlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from galaxy_tasks.errors import ResourceError
+from galaxy_tasks.errors import InputError, ResourceError
 from galaxy_tasks.formatting import format_bytes
 
 
@@ -30,3 +30,11 @@ def name_disk_trouble(folder: Path) -> Iterator[None]:
             f"{error.filename or folder}: {error.strerror or error}. Check whether the disk is "
             "full, failing or read-only. What is there is kept; run again to continue."
         ) from error
+
+
+def expand_home(source: str | Path) -> Path:
+    """Return an absolute path; raise InputError for the home (~name) of somebody unknown."""
+    try:
+        return Path(source).expanduser().absolute()
+    except RuntimeError:
+        raise InputError(f"'source' is in the home of an unknown user: {source}") from None

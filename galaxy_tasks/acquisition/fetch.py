@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from galaxy_tasks.acquisition.archives import unpack_archives, verify_archive
 from galaxy_tasks.acquisition.catalogue import match_catalogue, require_image_names
-from galaxy_tasks.acquisition.disk import check_free_space, name_disk_trouble
+from galaxy_tasks.acquisition.disk import check_free_space, expand_home, name_disk_trouble
 from galaxy_tasks.acquisition.download import (
     Download,
     DownloadSettings,
@@ -76,7 +76,7 @@ def provide_source(config: RunConfig) -> Path:
     name = "-".join(filter(None, (release.name, version)))
     folder = home() / "downloads" / name
     if config.source:
-        source = Path(config.source).expanduser().resolve()
+        source = expand_home(config.source).resolve()
         text = os.fsencode(f"{source}\0{config.images_folder}")
         folder = folder.with_name(f"{name}-{hashlib.sha256(text).hexdigest()[:8]}")
         _link_source(config, release, source, folder)

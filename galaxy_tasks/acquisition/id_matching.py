@@ -1,5 +1,6 @@
 """Hold the ids of a table against the names of images, and find out why none meets one."""
 
+import logging
 import re
 from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
@@ -15,6 +16,7 @@ from galaxy_tasks.errors import InputError
 
 _EXAMPLES, _SHOWN_CHARACTERS = 3, 60
 _MOST_COMPARED, _MOST_COLUMNS, _MOST_NAMES = 1000, 100, 20
+_logger = logging.getLogger(__name__)
 _compute: Any = pyarrow.compute  # its stubs lack most functions
 
 
@@ -22,7 +24,17 @@ def find_images(listing: ImageListing, pattern: str) -> dict[str, str]:
     """Return the names of images by the id in them, as ids of tables are read."""
     found = listing.find_by_id(pattern)
     ids = tidy_ids(pa.array(found.keys(), pa.string())).to_pylist()
-    return dict(zip(ids, found.values(), strict=True))
+    images: dict[str, str] = {}
+    for galaxy_id, written, name in sorted(zip(ids, found, found.values(), strict=True)):
+        other = images.get(galaxy_id)
+        if other is None or written == galaxy_id:
+            images[galaxy_id] = name
+        if other:
+            _logger.warning(
+                "Two images of one id, %s: %s is used, and not the other of %s and %s.",
+                *(galaxy_id, images[galaxy_id], other, name),
+            )
+    return images
 
 
 def require_meeting(
@@ -64,12 +76,12 @@ def _show(names: Sequence[str]) -> str:
 
 def _explain_form(ids: Sequence[str], images: Mapping[str, str]) -> str:
     """Return why the same ids are written otherwise in the table and in the images' names."""
-    if all(re.fullmatch(r"[+-]?\d+([.,]\d+)?[eE]\+?\d+", each) for each in ids):
+    if _are_mostly(ids, r"[+-]?\d+([.,]\d+)?[eE]\+?\d+"):
         return (
             "The ids have been through floating point, as a spreadsheet makes of long numbers, and "
             "lost their last digits. Take the published table again, and keep the ids as text."
         )
-    if all(re.fullmatch(r"\d{13,16}000|\d{16,}000", each) for each in ids):
+    if _are_mostly(ids, r"\d{13,16}000|\d{16,}000"):
         return (
             "The ids end in zeros, as if a spreadsheet had kept their first 15 digits. Take the "
             "published table again, and keep the ids as text."
@@ -87,9 +99,13 @@ def _explain_form(ids: Sequence[str], images: Mapping[str, str]) -> str:
     return _explain_pattern(ids, images.values())
 
 
+def _are_mostly(ids: Sequence[str], form: str) -> bool:
+    return 2 * sum(1 for each in ids if re.fullmatch(form, each)) > len(ids)
+
+
 def _explain_pattern(ids: Sequence[str], names: Collection[str]) -> str:
     """Return which 'image_name_pattern' would lead from ids to names that hold more than an id."""
-    known = set(names)
+    known, ids = set(names), list(dict.fromkeys(ids))
     for each in [each for each in ids if len(each) > 1][:20]:
         # Running numbers are in most names, as parts of longer ones.
         for name in islice((name for name in names if each in name), _MOST_NAMES):
@@ -106,12 +122,12 @@ def _explain_pattern(ids: Sequence[str], names: Collection[str]) -> str:
 def _find_other_column(table: Table, id_column: str, wanted: pa.Array) -> str:
     """Return which other column holds the names of images, as beside running numbers."""
     others = [c for c in dict.fromkeys(table.columns) if c and c != id_column][:_MOST_COLUMNS]
+    try:
+        batch = next(iterate_rows(table, {name: name for name in others}, ids=others))
+    except InputError:  # a column of lists, say
+        return ""
     for name in others:
-        try:
-            batch = next(iterate_rows(table, {"id": name}, ids={"id"}))
-        except InputError:  # a column of lists, say
-            continue
-        found = batch.column("id")
+        found = batch.column(name)
         if found.type == pa.string() and _compute.any(_compute.is_in(found, wanted)).as_py():
             return f"Column {name!r} has names of images: set 'id_column' to it."
     return ""

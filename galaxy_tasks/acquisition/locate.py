@@ -14,6 +14,7 @@ from galaxy_tasks.acquisition.catalogue import (
     require_image_names,
 )
 from galaxy_tasks.acquisition.checksums import hash_content
+from galaxy_tasks.acquisition.disk import expand_home
 from galaxy_tasks.acquisition.id_matching import find_images, require_meeting
 from galaxy_tasks.acquisition.image_file_rules import is_hidden
 from galaxy_tasks.acquisition.image_folder import find_image_folders, has_images, list_images
@@ -90,7 +91,7 @@ def _require_galaxies(plan: CataloguePlan, mapping: Path | None, images: dict[st
 def _require_folder(source: str | Path) -> Path:
     if not source:
         raise InputError("No source folder: draw the simulated release first, or set 'source'.")
-    folder = Path(source).expanduser().absolute()
+    folder = expand_home(source)
     if not folder.is_dir():
         raise InputError(f"The source folder {folder} does not exist or is not a folder.")
     return folder

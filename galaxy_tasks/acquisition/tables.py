@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from galaxy_tasks.acquisition.csv_header import read_csv_header
-from galaxy_tasks.errors import InputError
+from galaxy_tasks.errors import InputError, show
 from galaxy_tasks.formatting import shorten
 from galaxy_tasks.releases.schema import Release
 
@@ -33,6 +33,8 @@ _OTHER_FORMATS = {
     b"PAR1": "Parquet",
     b"SIMPLE  =": "FITS",
     b"\x89HDF": "HDF5",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ": "xz",
 }
 _UNREAD_SUFFIXES = (
     *(".xlsx", ".xls", ".ods", ".vot", ".votable", ".xml", ".html", ".txt", ".dat", ".gz"),
@@ -129,6 +131,8 @@ def read_table_header(path: Path) -> Table:
     """
     if not is_table(path):
         raise InputError(f"{path} must end in one of {', '.join(TABLE_SUFFIXES)}.")
+    if not path.exists():
+        raise InputError(f"{path} does not exist, or is a link to nothing.")
     if path.is_dir() and not list_parts(path):
         raise InputError(
             f"{path} is a folder. A table must be one file, or a folder NAME.parquet of Parquet "
@@ -200,7 +204,7 @@ def _require_text(path: Path, start: bytes) -> None:
     for magic, what in _OTHER_FORMATS.items():
         if start.startswith(magic):
             raise InputError(
-                f"{path} is named as text and holds {what}. Rename it, or save it as CSV."
+                f"{path} is named as CSV and holds {what}. Rename it, or save it as CSV."
             )
 
 
@@ -224,6 +228,8 @@ def open_unpacked(path: Path) -> Iterator[IO[bytes]]:
         raise InputError(
             f"{path} is a damaged or truncated gzip file ({error}). Fetch it again."
         ) from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
 def match_columns(
@@ -247,7 +253,7 @@ def match_columns(
         alike = [pair for c in missing if (pair := _find_alike(wanted[c], spare))]
         raise InputError(
             f"{table.path} lacks {len(missing)} column(s). Expected: {expected}. "
-            f"Found: {shorten(table.columns)}"
+            f"Found: {shorten(map(show, table.columns))}"
             + (f". Nearest to what is missing: {shorten(alike)}" if alike else "")
         )
     return {column: name for column, name in found.items() if name is not None}

@@ -35,11 +35,13 @@ def prune(
     size = format_bytes(sum(folder.size_bytes for folder in unneeded))
     if not yes:
         typer.confirm(f"Remove {size} from {home()}?", abort=True)
-    kept = [folder for folder in unneeded if not remove(folder.path)]
-    for folder in kept:
-        print(f"Kept, as a process is writing it: {folder.path.relative_to(home())}")
-    freed = sum(folder.size_bytes for folder in unneeded if folder not in kept)
-    print(f"Removed {format_bytes(freed)}.")
+    freed_bytes = 0
+    for folder in unneeded:
+        if reason := remove(folder):
+            print(f"Kept {folder.path.relative_to(home())}: {reason}.")
+        else:
+            freed_bytes += folder.size_bytes
+    print(f"Removed {format_bytes(freed_bytes)}.")
 
 
 def _describe(folder: Unneeded) -> str:

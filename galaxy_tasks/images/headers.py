@@ -8,6 +8,7 @@ Formats: JPEG (ITU-T T.81, annex B), PNG (W3C PNG, third edition, chapter 5), an
 """
 
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -63,7 +64,7 @@ def read_header(data: bytes, *, max_side_px: int) -> ImageHeader:
         header = _read_jpeg(data)
     elif data.startswith(_PNG_START):
         header = _read_png(data)
-    elif data.startswith(pillow_files.STARTS):
+    elif data.startswith(pillow_files.STARTS) or pillow_files.is_webp(data):
         header = _read_with_pillow(data)
     else:
         raise RejectedImage("not_an_image", _name_other(data))
@@ -121,7 +122,7 @@ def _read_png(data: bytes) -> ImageHeader:
     bits, colours = data[24], _PNG_COLOURS.get(data[25])
     if colours is None:
         raise RejectedImage("undecodable", f"PNG of the unknown colour type {data[25]}")
-    chunks = data[33 : data.find(b"IDAT", 33)]
+    chunks = list(_list_png_chunks(data))
     if b"acTL" in chunks:
         raise RejectedImage("unsupported", "PNG with several pictures (animated), not one")
     if b"tRNS" in chunks and colours == "greyscale":  # OpenCV would pass over it
@@ -132,6 +133,14 @@ def _read_png(data: bytes) -> ImageHeader:
         height_px=int.from_bytes(data[20:24], "big"),
         colours=f"{bits}-bit {colours}",
     )
+
+
+def _list_png_chunks(data: bytes) -> Iterator[bytes]:
+    """Yield the types of the chunks between the header and the pixels."""
+    position = 33
+    while (kind := data[position + 4 : position + 8]) and kind != b"IDAT":
+        yield kind
+        position += 12 + int.from_bytes(data[position : position + 4], "big")
 
 
 def _read_with_pillow(data: bytes) -> ImageHeader:
@@ -165,6 +174,8 @@ def read_image_file(path: Path, *, max_side_px: int) -> bytes:
         raise RejectedImage("missing", "no such file") from None
     except PermissionError:
         raise RejectedImage("unreadable", "no permission to read the file") from None
+    except OSError as error:  # links that lead to each other, a disk that fails
+        raise RejectedImage("unreadable", f"{error.strerror}") from None
 
 
 def check_size(size_bytes: int, *, max_side_px: int) -> None:

@@ -8,7 +8,6 @@ where 'holdout' is 'join'.
 """
 
 import logging
-import shutil
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from galaxy_tasks.storage.artifacts import Artifact
 from galaxy_tasks.storage.content import hash_rows
 from galaxy_tasks.storage.latest_holdout import find_latest_holdout
 from galaxy_tasks.storage.locks import hold_lock
+from galaxy_tasks.storage.pruning import remove_at_once
 
 _logger = logging.getLogger(__name__)
 
@@ -93,9 +93,7 @@ def forget_entry(name: str) -> int:
             _publish(left, {other: entries[other] for other in entries if other != name})
         for holdout in artifacts.list_published("holdouts"):
             if name in holdout.manifest["summary"]["entries"]:
-                hidden = holdout.path.with_name(f".forgotten-{holdout.key}")
-                holdout.path.rename(hidden)  # a reader sees all of it or nothing
-                shutil.rmtree(hidden)
+                remove_at_once(holdout.path)
     return len(rows) - len(left)
 
 

@@ -118,8 +118,9 @@ def _link_neighbours(
         )
         near = np.asarray(found)
         row, place = np.nonzero(near < len(points))
-        both = np.stack([groups[rows][row], groups[near[row, place]]], axis=1)
-        pairs.append(np.unique(both[both[:, 0] < both[:, 1]], axis=0))
+        # In a crowd only one of two may have the other among its nearest.
+        both = np.sort(np.stack([groups[rows][row], groups[near[row, place]]], axis=1), axis=1)
+        pairs.append(np.unique(both[both[:, 0] != both[:, 1]], axis=0))
     return pairs
 
 

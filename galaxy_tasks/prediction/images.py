@@ -1,5 +1,6 @@
 """Classify images with a trained model: any files, folders and zips, to class probabilities."""
 
+import contextlib
 import csv
 import io
 import itertools
@@ -8,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from unicodedata import normalize
 
 import numpy as np
@@ -155,12 +156,16 @@ def _load(model_folder: Path, record: ModelRecord) -> Predictor:
 
 def _find_augmentation(model_key: str, record: ModelRecord) -> int:
     """Return the test-time augmentation of the model's newest evaluation, else of its own run."""
-    manifests = (artifact.manifest for artifact in artifacts.list_published("evaluations"))
-    found = [one for one in manifests if model_key in one["made_from"]["models"]]
+    found: list[dict[str, Any]] = []
+    for artifact in artifacts.list_published("evaluations"):
+        with contextlib.suppress(ValueError, KeyError, TypeError):  # damaged, or of another version
+            manifest = artifact.manifest
+            if model_key in manifest["made_from"]["models"]:
+                of_run = manifest["made_from"]["test_time_augmentation"]
+                found.append({"published": manifest["published"], "orientations": of_run})
     if not found:
         return record.config.test_time_augmentation
-    newest = max(found, key=lambda one: one["published"])
-    return newest["made_from"]["test_time_augmentation"]
+    return max(found, key=lambda one: one["published"])["orientations"]
 
 
 def _list_all(paths: Sequence[Path]) -> list[ImageListing]:

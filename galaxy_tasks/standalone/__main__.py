@@ -10,6 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from joblib import cpu_count
 
+from galaxy_tasks.acquisition.disk import expand_home
 from galaxy_tasks.cli.options import complete_settings, with_setting_options
 from galaxy_tasks.config import Preset, default_preset, keras_backend
 from galaxy_tasks.errors import GalaxyMorphologyError, InputError
@@ -109,7 +110,7 @@ def _announce(preset: Preset, values: dict[str, Any], *, is_asked: bool) -> None
 
 def _find_folder(source: str) -> Path:
     """Return the folder, as Airflow finds it; raise InputError if there is none."""
-    folder = Path(source).expanduser().absolute()
+    folder = expand_home(source)
     if not folder.is_dir():
         raise InputError(f"--source must be a folder. There is none at: {folder}")
     return folder

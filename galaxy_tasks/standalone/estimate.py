@@ -1,6 +1,7 @@
 """How long the trainings of a run will take, judged by the epochs so far."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from galaxy_tasks.config import FAMILIES, Architecture, RunConfig
@@ -18,6 +19,7 @@ _COSTS: dict[Architecture, float] = {
 }
 """Multiply-adds for an image of 224 px, in 10^9, as torchvision's documentation has them. Networks
 that have not begun are compared by them with those that have."""
+_START = re.compile(r"Training (\w+): ")
 _EPOCH = re.compile(r"epoch +(\d+)/(\d+)  validation")
 
 
@@ -25,23 +27,26 @@ _EPOCH = re.compile(r"epoch +(\d+)/(\d+)  validation")
 class _Training:
     """A family's task: its networks are trained one after the other."""
 
-    costs: tuple[float, ...]
-    index: int = 0
-    """Which network is being trained."""
-    epoch: int = 0
+    costs: Mapping[str, float]
+    before: float = 0.0
+    """Cost of the networks before the one that is trained, which are done or have failed."""
+    current: float = 0.0
     done: float = 0.0
     """Cost of what is done."""
     first: tuple[float, float] | None = None
-    """When an epoch first ended, and the cost done by then: what came before was not training."""
+    """When its first epoch ended, and the cost done by then: what came before was not training."""
     rate: float = 0.0
     """Cost per second; 0 before the second epoch."""
 
+    def start(self, architecture: str) -> None:
+        """Take account of a network that is trained from now on."""
+        names = list(self.costs)
+        self.before = sum(self.costs[name] for name in names[: names.index(architecture)])
+        self.current, self.first = self.costs[architecture], None
+
     def note(self, epoch: int, epochs: int, *, now_s: float) -> None:
         """Take account of an epoch that has ended."""
-        if epoch <= self.epoch and self.index + 1 < len(self.costs):
-            self.index += 1
-        self.epoch = epoch
-        self.done = sum(self.costs[: self.index]) + self.costs[self.index] * epoch / epochs
+        self.done = self.before + self.current * epoch / epochs
         if self.first is None:
             self.first = (now_s, self.done)
         elif now_s > self.first[0]:
@@ -55,18 +60,21 @@ class RunEstimate:
         """Keep the networks of a run, and how many tasks train at once."""
         self._slots = slots
         self._trainings = {
-            f"train_{family}": _Training(tuple(_COSTS[name] for name in config.variants(family)))
+            f"train_{family}": _Training({name: _COSTS[name] for name in config.variants(family)})
             for family in FAMILIES
             if config.variants(family)
         }
 
     def note_line(self, task: str, line: str, *, now_s: float) -> bool:
         """Take account of a line of a task's log; return whether an epoch has ended."""
-        found = _EPOCH.search(line)
-        if not found or task not in self._trainings:
+        training = self._trainings.get(task)
+        if training is None:
             return False
-        self._trainings[task].note(int(found[1]), int(found[2]), now_s=now_s)
-        return True
+        if (started := _START.search(line)) and started[1] in training.costs:
+            training.start(started[1])
+        if ended := _EPOCH.search(line):
+            training.note(int(ended[1]), int(ended[2]), now_s=now_s)
+        return ended is not None
 
     def note_end(self, task: str) -> None:
         """Take account of a task that has ended, however it did."""
@@ -80,5 +88,5 @@ class RunEstimate:
         if not rates:
             return None
         mean = sum(rates) / len(rates)
-        left = [(sum(one.costs) - one.done) / (one.rate or mean) for one in trainings]
+        left = [(sum(one.costs.values()) - one.done) / (one.rate or mean) for one in trainings]
         return max(max(left), sum(left) / min(self._slots, len(left)))

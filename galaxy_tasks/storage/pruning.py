@@ -4,6 +4,8 @@ Labels, holdouts and evaluations always stay: they are small, and reports name t
 while it is needed, or was used lately, as by a run that is under way.
 """
 
+import contextlib
+import os
 import shutil
 import time
 from collections.abc import Collection, Iterator
@@ -21,7 +23,7 @@ _REMOVABLE: dict[Kind, str] = {
     "predictions": "predictions of an earlier champion",
 }
 _ALWAYS_KEPT: tuple[Kind, ...] = ("holdouts", "labels", "evaluations")
-_REMOVED_PREFIX = ".removed-"
+REMOVED_PREFIX = ".removed-"
 
 
 @dataclass(frozen=True)
@@ -48,19 +50,29 @@ def find_unneeded(needed: Collection[Path], *, unused_days: float) -> list[Unnee
     return sorted(old, key=lambda folder: folder.size_bytes, reverse=True)
 
 
-def remove(folder: Path) -> bool:
-    """Remove the folder, and return whether that was done: not while a process writes it."""
-    key = folder.name.removeprefix(DRAFT_PREFIX).removeprefix(_REMOVED_PREFIX)
+def remove(folder: Unneeded) -> str:
+    """Remove a folder that was found unneeded; return '' or why it was kept."""
+    path, key = folder.path, folder.path.name.removeprefix(DRAFT_PREFIX)
     try:
-        with hold_lock(lock_path(folder.parent, key), timeout_s=0):
-            hidden = folder.with_name(f"{_REMOVED_PREFIX}{key}")
-            shutil.rmtree(hidden, ignore_errors=True)
-            if folder.exists():
-                folder.rename(hidden)  # a reader sees all of it or nothing
-            shutil.rmtree(hidden, ignore_errors=True)
+        with hold_lock(lock_path(path.parent, key.removeprefix(REMOVED_PREFIX)), timeout_s=0):
+            if path.exists() and _find_last_use(path) > folder.last_used_s:
+                return "it was used meanwhile"
+            remove_at_once(path)
     except ResourceError:
-        return False
-    return True
+        return "a process is writing it"
+    except OSError as error:
+        return f"it cannot be removed: {error.strerror or error}"
+    return ""
+
+
+def remove_at_once(path: Path) -> None:
+    """Remove an artifact or draft so that a reader sees all of it or nothing."""
+    hidden = path.with_name(REMOVED_PREFIX + path.name.lstrip(".").removeprefix("removed-"))
+    if path != hidden and path.exists():
+        shutil.rmtree(hidden, ignore_errors=True)  # left by a removal that was interrupted
+        path.rename(hidden)
+    if hidden.exists():
+        shutil.rmtree(hidden)
 
 
 def _list_folders() -> Iterator[Unneeded]:
@@ -68,19 +80,29 @@ def _list_folders() -> Iterator[Unneeded]:
         for path in (home() / kind).glob("*/"):
             if path.name.startswith(DRAFT_PREFIX):
                 yield _measure(path, f"unfinished {kind}")
-            elif path.name.startswith(_REMOVED_PREFIX):
+            elif path.name.startswith(REMOVED_PREFIX):
                 yield _measure(path, "left by a removal that was interrupted")
             elif kind in _REMOVABLE and not path.name.startswith("."):
                 yield _measure(path, _REMOVABLE[kind])
 
 
 def _measure(path: Path, what: str) -> Unneeded:
-    """Return the size, and the last use: of a draft its newest file, else its manifest's."""
-    statuses = [file.lstat() for file in path.rglob("*") if not file.is_dir()]
-    manifest = path / MANIFEST
-    used_s = (
-        manifest.stat().st_mtime
-        if manifest.is_file()
-        else max((status.st_mtime for status in statuses), default=path.stat().st_mtime)
-    )
-    return Unneeded(path, what, sum(status.st_size for status in statuses), used_s)
+    size_bytes = sum(status.st_size for status in _list_statuses(path))
+    return Unneeded(path, what, size_bytes, _find_last_use(path))
+
+
+def _find_last_use(path: Path) -> float:
+    """Return the last use: the time of the manifest, or of a draft's newest file."""
+    with contextlib.suppress(OSError):
+        return (path / MANIFEST).stat().st_mtime
+    times = [status.st_mtime for status in _list_statuses(path)]
+    with contextlib.suppress(OSError):
+        times.append(path.stat().st_mtime)
+    return max(times, default=0.0)
+
+
+def _list_statuses(path: Path) -> Iterator[os.stat_result]:
+    for file in path.rglob("*"):
+        with contextlib.suppress(OSError):  # a run at work has just removed it
+            if not file.is_dir():
+                yield file.lstat()

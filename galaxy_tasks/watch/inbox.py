@@ -93,11 +93,12 @@ def note_refusal(path: Path, reason: str) -> None:
     Nothing happens where the inbox cannot be written to: the reason is in the log as well.
     """
     note = path.with_name(path.name + REFUSED)
+    text = f"{reason}\n".encode()
     with contextlib.suppress(OSError):
         if not reason:
             note.unlink(missing_ok=True)
-        elif not note.is_file() or note.read_text(encoding="utf-8") != f"{reason}\n":
-            note.write_text(f"{reason}\n", encoding="utf-8")
+        elif not note.is_file() or note.read_bytes() != text:
+            note.write_bytes(text)
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -148,7 +149,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
                 f"{show(path)} has more than {_MOST_BYTES} bytes, too many for a manifest."
             )
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, RecursionError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{show(path)} cannot be read as TOML: {error}") from None
 
 

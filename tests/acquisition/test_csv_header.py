@@ -25,6 +25,11 @@ def join_rows(delimiter: str, *, quoted: bool = False) -> str:
     return "".join(f"{delimiter.join(row)}\n" for row in rows)
 
 
+def name_rows(delimiter: str, names) -> str:
+    rows = zip(names, ROWS, strict=True)
+    return "".join(f'"{n}"{delimiter}"{one}"{delimiter}"{other}"\n' for n, (one, other) in rows)
+
+
 COMMAS, TABS = join_rows(","), join_rows("\t")
 TABLES = {
     "Excel, which names its delimiter": "sep=;\nid;class\n" + join_rows(";"),
@@ -49,15 +54,23 @@ TABLES = {
     "a comment as wide as the table": "# made by hand, last week\n# v2, final\nid,class\n" + COMMAS,
     "the header is a comment": "#id,class\n" + COMMAS,
     "the header is a comment, and has blanks": "# id , class\n" + COMMAS,
-    "R's write.table": "id class\n"
-    + "".join(f'"{n}" "{one}" "{other}"\n' for n, (one, other) in enumerate(ROWS, start=1)),
-    "R's write.table with commas": "id,class\n"
-    + "".join(f'"{n}","{one}","{other}"\n' for n, (one, other) in enumerate(ROWS, start=1)),
-    "R's write.csv": '"","id","class"\n'
-    + "".join(f'"{n}","{one}","{other}"\n' for n, (one, other) in enumerate(ROWS, start=1)),
+    "R's write.table": '"id" "class"\n' + name_rows(" ", (1, 2, 3)),
+    "R's write.table of a selection": '"id" "class"\n' + name_rows(" ", (5, 17, 23)),
+    "R's write.table with commas": '"id","class"\n' + name_rows(",", (5, "NGC 1", 23)),
+    "R's write.table with tabs": '"id"\t"class"\n' + name_rows("\t", (1, 2, 3)),
+    "R's write.csv": '"","id","class"\n' + name_rows(",", (1, 2, 3)),
     "a delimiter at the end of each row": "id,class\n" + COMMAS.replace("\n", ",\n"),
     "a delimiter at the end of the header": "id,class,\n" + COMMAS,
     "blanks between": "id class\n" + join_rows(" ", quoted=True),
+    "NumPy's savetxt": "# id class\n" + join_rows(" ", quoted=True),
+    "NumPy's savetxt with commas": "# id, class\n" + COMMAS,
+    "rows of nothing above the header": ",,\n;\nid,class\n" + COMMAS,
+    "other delimiters in quoted names": (
+        '"id";"p, weighted, debiased";"class"\n' + COMMAS.replace(",", ";0.5;")
+    ),
+    "other delimiters in names": "id\tmag (u,g,r,i,z)\tclass\n" + TABS.replace("\t", "\t17.2\t"),
+    "a quotation mark in a name": 'id,radius ("),class\n' + COMMAS.replace(",", ",3.2,"),
+    "a comment of two numbers": "# version 2,3\nid,class\n" + COMMAS,
     "a line break in a name": 'id,"mean\nmagnitude (r)",class\n' + COMMAS.replace(",", ",17.2,"),
 }
 
@@ -88,6 +101,12 @@ def test_content_says_whether_a_file_is_packed(tmp_path, name, is_packed):
         (b"\xd0\xcf\x11\xe0" + bytes(60), "a spreadsheet"),
         (b"PAR1" + bytes(60), "holds Parquet"),
         (b"SIMPLE  =                    T", "holds FITS"),
+        (b"BZh91AY" + bytes(60), "bzip2"),
+        (b"\xfd7zXZ" + bytes(60), "xz"),
+        ("id,class\n1,a\n".encode("utf-16-le"), "UTF-16 text without its mark"),
+        (b'[{"id": 1, "class": "spiral"}]', "holds JSON"),
+        (b"+----+-------+\n| id | class |\n", "as a database prints it"),
+        (b"id    class\n1     spiral\n", "a comma, semicolon, tab or vertical bar between"),
         (b"# only\n# comments\n", "is empty"),
         (b"id,class\n"[:0], "is empty"),
     ],
@@ -99,7 +118,25 @@ def test_what_is_no_text_is_named(tmp_path, content, found):
         read_table_header(path)
 
 
-def test_numbered_rows_of_which_the_ids_are_the_numbers_are_left_alone(tmp_path):
+@pytest.mark.parametrize(
+    ("text", "columns", "rows"),
+    [
+        ("#id class\nNGC1 spiral\nNGC2 round\n", ("id", "class"), 2),
+        ("#galaxy name,class,id\nNGC one,spiral,a\n", ("galaxy name", "class", "id"), 1),
+        ('#id,note,class\n1,"a, b, c",spiral\n', ("id", "note", "class"), 1),
+        ("# version,2\nid,class\nNGC1,spiral\n", ("id", "class"), 1),
+        # A decimal comma, or a comma in a note, is no name of a row.
+        ("id,ra,class\n1,150,25,a\n2,150,26,b\n", ("id", "ra", "class"), 0),
+        ("id,class\n1,spiral,x\n2,round,y\n", ("id", "class"), 0),
+        ("id,class\n1,a\n-,-\n2,b\n", ("id", "class"), 3),
+        ("id,class\n", ("id", "class"), 0),
+        ("id,class", ("id", "class"), 0),
+    ],
+)
+def test_no_row_is_taken_for_a_header_nor_a_header_for_a_row(tmp_path, text, columns, rows):
     path = tmp_path / "table.csv"
-    path.write_text("id,class\n7,spiral,x\n8,round,y\n")
-    assert read(path) == [("7", "spiral", True), ("8", "round", True)]
+    path.write_text(text)
+    table = read_table_header(path)
+    assert table.columns == columns
+    found = [row for batch in iterate_rows(table, {"id": "id"}) for row in batch.to_pylist()]
+    assert len([row for row in found if not row["is_broken"]]) == rows

@@ -23,6 +23,7 @@ def write_source(folder, *, images, rows, header="id,class"):
     ("images", "rows", "reason"),
     [
         (IDS, [f"{float(each):.5E}" for each in IDS], "been through floating point"),
+        (IDS, [*(f"{float(each):.5E}" for each in IDS), "12"], "been through floating point"),
         (IDS, [each[:15] + "000" for each in IDS], "had kept their first 15 digits"),
         (["000123", "000124"], ["123", "124"], "differ in leading zeros"),
         (["NGC7", "NGC8"], ["ngc7", "ngc8"], "upper and lower case"),
@@ -79,3 +80,16 @@ def test_a_mapping_that_leads_to_no_image_is_refused(tmp_path):
         locate_release(config)
     (tmp_path / "images" / "7.jpg").write_bytes(b"an image")
     assert locate_release(config).images == str(tmp_path / "images")
+
+
+def test_of_images_whose_ids_come_out_alike_the_one_of_that_name_is_used(tmp_path, caplog):
+    config = write_source(tmp_path, images=["123.0", "123", "124"], rows=["123", "124"])
+    locate_release(config)
+    told = "Two images of one id, 123: 123.jpg is used, and not the other of 123.jpg and 123.0.jpg."
+    assert told in caplog.messages
+
+
+def test_the_home_of_somebody_unknown_is_named(tmp_path):
+    config = RunConfig(release="class_table", source="~nobody-of-this-name/galaxies")
+    with pytest.raises(InputError, match="home of an unknown user: ~nobody-of-this-name"):
+        locate_release(config)

@@ -85,3 +85,12 @@ def test_a_table_needs_one_row_below_its_header(tmp_path):
         require_rows(read_table_header(path))
     path.write_text("\n\nid,class\n\n  \n1,a")
     require_rows(read_table_header(path))
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet", "t.fits"])
+def test_a_link_to_nothing_is_named(tmp_path, name):
+    (tmp_path / name).symlink_to(tmp_path / "gone")
+    (tmp_path / f"loop-{name}").symlink_to(tmp_path / f"loop-{name}")
+    for link in (tmp_path / name, tmp_path / f"loop-{name}"):
+        with pytest.raises(InputError, match="does not exist, or is a link to nothing"):
+            read_table_header(link)

@@ -12,6 +12,7 @@ from galaxy_tasks.config import RunConfig
 from galaxy_tasks.evaluation.champion import find_champion
 from galaxy_tasks.storage import artifacts
 from galaxy_tasks.storage.artifacts import Artifact
+from galaxy_tasks.storage.pruning import find_unneeded, remove
 
 
 @pytest.fixture(autouse=True)
@@ -84,7 +85,7 @@ def test_unfinished_work_goes_unless_it_is_under_way(home):
         output = prune("--unused-days", "0", "--yes")
         assert at_work.path.is_dir()
     assert not killed.path.exists()
-    assert f"Kept, as a process is writing it: models/{at_work.path.name}" in output
+    assert f"Kept models/{at_work.path.name}: a process is writing it." in output
     assert "Removed 1.0 kB" in output
 
 
@@ -94,3 +95,19 @@ def test_a_report_that_cannot_be_read_stops_it(home):
     result = CliRunner().invoke(app, ["prune", "--unused-days", "0", "--yes"])
     assert "its manifest is damaged" in str(result.exception)
     assert run["model"].path.is_dir()
+
+
+def test_what_a_run_has_begun_to_use_since_it_was_listed_stays():
+    images = publish("images", "old")
+    (listed,) = find_unneeded([], unused_days=0)
+    os.utime(images.path / artifacts.MANIFEST, (time.time() + 1, time.time() + 1))
+    assert remove(listed) == "it was used meanwhile"
+    assert images.path.is_dir()
+
+
+def test_a_removal_that_was_killed_is_ended(home):
+    images = publish("images", "old")
+    left = images.path.with_name(f".removed-{images.key}")
+    images.path.rename(left)
+    assert "left by a removal that was interrupted" in prune("--unused-days", "0", "--yes")
+    assert not left.exists()

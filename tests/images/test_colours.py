@@ -1,12 +1,13 @@
 """Every kind of image file becomes three colours of 8 bits by a stated rule, or is refused."""
 
 import io
+import struct
 from typing import Any
 
 import numpy as np
 import pytest
 from fixtures.image_inputs import encode, settings_with
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from galaxy_tasks.images.headers import read_header
 from galaxy_tasks.images.prepare import prepare_image
@@ -31,6 +32,16 @@ def deep(value: int | tuple[int, ...], name: str) -> bytes:
     return encode(np.full(bands, value, np.uint16), name)
 
 
+def make_negative(value: int) -> bytes:
+    """Return a greyscale TIFF of 16 bits in which 0 is white."""
+    image = Image.fromarray(np.full((SIDE_PX, SIDE_PX), 65535 - value, np.uint16))
+    data, tag = write(image, "TIFF"), struct.pack("<HHIHH", 262, 3, 1, 1, 0)
+    assert data.count(tag) == 1
+    return data.replace(tag, struct.pack("<HHIHH", 262, 3, 1, 0, 0))
+
+
+TEXT = PngImagePlugin.PngInfo()
+TEXT.add_text("Comment", "neither tRNS nor acTL")
 PALETTE = COLOUR.quantize(4)
 TURNED = Image.new("RGB", (SIDE_PX, 2 * SIDE_PX), RED)
 HALF = (100, 50, 30)
@@ -59,6 +70,9 @@ CONVERTED: dict[str, tuple[bytes, Any, str]] = {
     "palette TIFF": (write(PALETTE, "TIFF"), RED, "8-bit palette"),
     "grey TIFF of 16 bits": (deep(51400, ".tif"), 200, "16-bit greyscale"),
     "TIFF of 16 bits": (deep((15555, 25755, 51555), ".tif"), (201, 100, 60), "16-bit colour"),
+    "negative TIFF of 16 bits": (make_negative(51400), 200, "16-bit greyscale"),
+    "BigTIFF": (write(COLOUR, "TIFF", big_tiff=True), RED, "8-bit colour"),
+    "grey PNG that speaks of tRNS": (write(SAME, "PNG", pnginfo=TEXT), GREY, "8-bit greyscale"),
     "WebP": (write(COLOUR, "WEBP", lossless=True), RED, "8-bit colour"),
     "WebP with alpha": (write(FAINT, "WEBP", lossless=True), HALF, "8-bit colour + alpha"),
 }  # fmt: skip
@@ -80,6 +94,16 @@ def test_an_image_of_16_bits_is_the_upper_8_of_each(name):
     assert (prepare_image(encode(pixels, name), asked) == (pixels >> 8)[..., ::-1]).all()
 
 
+def point_to_page(position: int) -> bytes:
+    """Return a TIFF that says it has another page, where there is none."""
+    data = bytearray(write(COLOUR, "TIFF"))
+    first = int.from_bytes(data[4:8], "little")
+    entries = int.from_bytes(data[first : first + 2], "little")
+    end = first + 2 + 12 * entries
+    data[end : end + 4] = position.to_bytes(4, "little")
+    return bytes(data)
+
+
 PAGES = {"save_all": True, "append_images": [COLOUR, SAME.convert("RGB")]}
 REFUSED: dict[str, tuple[bytes, str, str]] = {
     "CMYK JPEG": (write(COLOUR.convert("CMYK"), "JPEG"), "unsupported", "CMYK"),
@@ -99,6 +123,8 @@ REFUSED: dict[str, tuple[bytes, str, str]] = {
     "half a TIFF": (write(Image.fromarray(NOISE), "TIFF")[:60_000], "undecodable", "truncated"),
     "a TIFF cut short": (write(SAME, "TIFF")[:9], "unsupported", "TIFF that is damaged or"),
     "half a WebP": (write(Image.fromarray(NOISE), "WEBP")[:9_000], "undecodable", "header"),
+    "a TIFF with a wrong next page": (point_to_page(200), "undecodable", "broken header"),
+    "a sound": (b"RIFF\x24\0\0\0WAVEfmt ", "not_an_image", "begins with b'RIFF"),
     "a TIFF too wide": (write(Image.new("L", (5000, 4)), "TIFF"), "too_large", "5000×4 px"),
 }
 

@@ -11,7 +11,7 @@ from astropy.coordinates import SkyCoord, search_around_sky
 
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.labels.holdout import read_holdout
-from galaxy_tasks.labels.neighbours import find_reach_arcsec
+from galaxy_tasks.labels.neighbours import find_reach_arcsec, find_sides
 from galaxy_tasks.labels.table import COLUMNS, make_label_table
 
 ARCSEC = 1 / 3600
@@ -184,3 +184,20 @@ def test_a_galaxy_without_a_position_is_near_none(tmp_path):
     near = made.dropped.to_pandas()
     assert set(near["galaxy_id"]) <= set(rows["galaxy_id"][1::2])
     assert len(near)
+
+
+@pytest.mark.parametrize("lone_cell", ["first", "last"])
+def test_a_lone_galaxy_beside_a_crowd_is_in_its_chain_whichever_cell_is_first(lone_cell):
+    """The members of the crowd have 16 nearer neighbours; only the lone one finds them."""
+    random = np.random.default_rng(3)
+    crowd = 10 + random.uniform(-1, 1, (40, 2)) * ARCSEC
+    far = np.stack([random.uniform(20, 300, 9000), random.uniform(-60, 60, 9000)], axis=1)
+    rows = pd.DataFrame(
+        np.vstack([[[10.0, 10.0 - 50 * ARCSEC]], crowd, far]), columns=["ra_degrees", "dec_degrees"]
+    )
+    lone = {"first": "a", "last": "c"}[lone_cell]
+    rows["sky_group"] = [lone, *["b"] * 40, *[f"d{n}" for n in range(9000)]]
+    same = np.arange(len(rows))
+    table = pa.Table.from_pandas(rows)
+    groups = find_sides(table, same=same, reach_arcsec=ARCMINUTE).groups
+    assert len(set(groups[:41])) == 1

@@ -66,7 +66,10 @@ def write_survey(folder: Path) -> Path:
     return folder
 
 
-def test_every_file_has_a_row_and_the_log_says_what_to_heed(model, tmp_path):
+def test_every_file_has_a_row_and_the_log_says_what_to_heed(home, model, tmp_path):
+    damaged = home / "evaluations" / "damaged" / "manifest.json"
+    damaged.parent.mkdir(parents=True)
+    damaged.touch()
     survey, archive = write_survey(tmp_path / "survey"), tmp_path / "more.zip"
     (tmp_path / "gone.jpg").symlink_to("nowhere")
     with zipfile.ZipFile(archive, "w") as opened:

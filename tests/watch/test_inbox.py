@@ -60,6 +60,7 @@ def test_the_same_manifest_is_the_same_event_wherever_it_lies(tmp_path):
         ('name = "x"\n[settings]\nrelease = "class_table"', "needs 'source'"),
         ("#" * 70_000, "has more than 65536 bytes"),
         ("x = " + "[" * 20_000, "cannot be read as TOML"),
+        ("x = " + "1" * 5_000, "cannot be read as TOML"),
     ],
 )
 def test_a_wrong_manifest_is_refused_with_its_path(tmp_path, text, message):
@@ -172,3 +173,13 @@ def test_what_is_no_file_is_reported_and_keeps_nothing_else_from_being_read(tmp_
 
 def test_a_missing_inbox_is_empty(tmp_path):
     assert read_twice(Inbox(tmp_path / "none")) == ([], [])
+
+
+def test_a_note_that_is_no_text_is_written_anew(tmp_path):
+    (tmp_path / "wrong.toml").write_text("name = ")
+    note = tmp_path / "wrong.toml.refused.txt"
+    note.write_bytes(b"\xff\xfe\xff")
+    inbox = Inbox(tmp_path)
+    inbox.read()
+    inbox.read()
+    assert "cannot be read as TOML" in note.read_text()
