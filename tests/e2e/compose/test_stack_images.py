@@ -51,7 +51,7 @@ def test_image_is_healthy_and_holds_nothing_that_it_should_not(images, name):
     files = [line for line in found.splitlines() if not line.startswith("/home/galaxy/.")]
     assert [line for line in files if not line.startswith("/opt/galaxy/")] == []
     assert {line.split("/")[3] for line in files} <= {
-        *("install.sh", "docker", "source", "requirements"),
+        *("install.sh", "uv_settings.py", "docker", "source", "requirements"),
     }
     assert not [line for line in files if "/tests/" in line or line.endswith((".env", ".pyc"))]
 
