@@ -21,6 +21,12 @@ _USUAL_NAMES = {
     *("galaxy_id", "image", "iauname", "id_str", "dr7objid", "asset_id"),
 }
 _OPEN_QUOTE = re.compile(r'(?:^|[,;\t|])\s*"(?:[^"]|"")*$')
+_NO_CSV = {
+    r"\s*<[!?\w]": "HTML or XML, perhaps a page that a server sent in place of the file",
+    r"\s*[\[{]*\{": "JSON",
+    r"\+-+\+": "a table as a database prints it",
+}
+"""How a first line begins that is none of a CSV."""
 _NUMBER = re.compile(r"\s*[-+]?[\d.,:]+\s*")
 
 
@@ -107,13 +113,6 @@ def _require_csv(path: Path, header: str) -> None:
         )
 
 
-_NO_CSV = {
-    r"\s*<[!?\w]": "HTML or XML, perhaps a page that a server sent in place of the file",
-    r"\s*[\[{]*\{": "JSON",
-    r"\+-+\+": "a table as a database prints it",
-}
-
-
 def _skip_preamble(lines: _Lines) -> tuple[int, str]:
     """Return the index of the header's first line, and the delimiter if a line before names it."""
     separator = ""
@@ -173,16 +172,17 @@ def _join_quoted(lines: _Lines, start: int) -> tuple[str, int]:
 
 
 def _find_delimiter(header: str, rows: Sequence[str]) -> str:
-    """Return what cuts the header into most cells; what cuts the rows alike goes before it.
+    """Return what cuts the header into most cells, and the rows into as many.
 
-    A blank counts where nothing else does, and there are no two in a row.
+    Blanks do where nothing else does, and no two stand together.
     """
 
     def rank(delimiter: str) -> tuple[bool, bool, int]:
         width = len(_split(header, delimiter))
         is_alike = all(abs(len(_split(row, delimiter)) - width) <= 1 for row in rows)
-        is_blank = delimiter == " " and (not is_alike or "  " in header.strip())
-        return width > 1 and not is_blank and delimiter != " ", is_alike and not is_blank, width
+        if delimiter == " ":
+            return False, is_alike and "  " not in header.strip(), width
+        return width > 1, is_alike, width
 
     return max(_DELIMITERS, key=rank)
 
