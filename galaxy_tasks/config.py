@@ -229,7 +229,7 @@ class RunConfig(ReleaseSettings):
     )
     class_balance_power: float = training_setting(
         0.5,
-        "Strength of that help: weight = (1 / class fraction) ** power; 1 balances fully.",
+        "Strength of 'class_balance': weight = (1 / class fraction) ** power; 1 balances fully.",
         ge=0,
         le=1,
     )
@@ -257,10 +257,13 @@ class RunConfig(ReleaseSettings):
         0.1, "Augment with zooms up to this fraction.", ge=0, le=0.5
     )
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = training_setting(
-        "auto", "Arithmetic; 'auto' is mixed_bfloat16 on a GPU and float32 elsewhere."
+        "auto",
+        "Number format; 'auto' is mixed_bfloat16 on a GPU, mixed_float16 on an older one, and "
+        "float32 elsewhere.",
     )
     xla: Literal["auto", "on", "off"] = training_setting(
-        "auto", "XLA compilation under TensorFlow; 'auto' is on with a GPU."
+        "auto",
+        "XLA compilation under TensorFlow; 'auto' is on with a GPU. Off with 'deterministic'.",
     )
     deterministic: bool = training_setting(
         False, "Bit-identical weights for a given seed on a CPU, at some cost in speed."

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 holdout_app = typer.Typer(
-    help="The galaxies that are in the test for good.",
+    help="The galaxies that are held out for the test of all runs.",
     no_args_is_help=True,
 )
 

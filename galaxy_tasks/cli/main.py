@@ -1,4 +1,4 @@
-"""The command `galaxy-morphology`: the workflow without Airflow, predictions, and releases."""
+"""The command `galaxy-morphology`: the workflow without Airflow, predictions, releases and more."""
 
 import json
 import os
@@ -57,7 +57,7 @@ def run(
     *,
     preset: Annotated[
         Preset | None,
-        typer.Option(help="Settings to start from. Default: full with a GPU, else quick."),
+        typer.Option(help="Settings to start from. Default: GALAXY_PRESET, else by GPU."),
     ] = None,
     settings: dict[str, Any],
 ) -> None:

@@ -14,7 +14,7 @@ def prune(
     *,
     unused_days: Annotated[
         float,
-        typer.Option(min=0, help="Leave what was used within these days, as by a run under way."),
+        typer.Option(min=0, help="Keep what was used in these days: a run may need it."),
     ] = 7,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
@@ -24,11 +24,11 @@ def prune(
     simulated releases. A later run that wants one of them makes it again. Labels, holdouts, reports
     and their models stay.
     """
-    from galaxy_tasks.evaluation.champion import list_needed
+    from galaxy_tasks.evaluation.needed import list_needed
 
     unneeded = find_unneeded(list_needed(), unused_days=unused_days)
     if not unneeded:
-        print(f"Nothing to remove in {home()} but what is needed, or was used lately.")
+        print(f"Nothing to remove in {home()}: all of it is needed, or was used lately.")
         return
     for folder in unneeded:
         print(_describe(folder))

@@ -30,7 +30,7 @@ releases_app = typer.Typer(
 )
 Folder = Annotated[
     Path | None,
-    typer.Option(help="Folder with the files, or with a folder for each release, by its name."),
+    typer.Option(help="The release's own folder, or a folder of release folders."),
 ]
 Target = Annotated[Path, typer.Option(help="Folder with a folder for each release, by its name.")]
 
@@ -50,7 +50,7 @@ class FilesOnDisk:
 
 @releases_app.command("list")
 def list_releases(*, folder: Folder = None) -> None:
-    """List the releases with rows, size, licence, and what of each is in a folder."""
+    """List the releases: rows, size, licence, and what a folder has of each."""
     lines = [("release", "rows", "size", "licence", "on disk" if folder else "")]
     for release in RELEASES.values():
         counts = [*([release.rows] if release.rows else []), *release.other_rows.values()]

@@ -11,7 +11,7 @@ import pandas as pd
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.evaluation.metrics import evaluate_probabilities
-from galaxy_tasks.evaluation.selection import ScoredCandidate
+from galaxy_tasks.evaluation.winner import ScoredCandidate
 from galaxy_tasks.labels.test_set import describe_test_set
 from galaxy_tasks.storage import artifacts
 from galaxy_tasks.storage.artifacts import Artifact

@@ -1,9 +1,8 @@
 """The champion that a run is compared with: its artifacts, and the galaxies it learned from."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -70,7 +69,7 @@ def find_champion(config: RunConfig, images_key: str) -> Champion | None:
         artifacts.key_of(cache_keys.model_made_from(config, images_key, architecture))
         for architecture in config.architectures
     }
-    found = _list_evaluations()
+    found = list_evaluations()
     own_since = min(
         (one["published"] for _, one in found if set(one["made_from"]["models"]) <= own),
         default=None,
@@ -78,7 +77,7 @@ def find_champion(config: RunConfig, images_key: str) -> Champion | None:
     for evaluation, manifest in found:
         if own_since is not None and manifest["published"] >= own_since:
             continue
-        champion = _open(evaluation, manifest["summary"])
+        champion = open_winner(evaluation, manifest["summary"])
         if champion and (champion.record.config.release == "simulated") == (
             config.release == "simulated"
         ):
@@ -89,65 +88,13 @@ def find_champion(config: RunConfig, images_key: str) -> Champion | None:
 def open_champion(evaluation_key: str) -> Champion:
     """Return the winner of an evaluation; raise InputError if some of its artifacts are gone."""
     evaluation = artifacts.get("evaluations", evaluation_key)
-    champion = _open(evaluation, evaluation.manifest["summary"])
+    champion = open_winner(evaluation, evaluation.manifest["summary"])
     if champion is None:
         raise InputError(f"The models or images behind {evaluation.path} were removed.")
     return champion
 
 
-def list_needed() -> set[Path]:
-    """Return the folders of images, models and predictions that reports and champions need.
-
-    Reports name their models. A champion is compared with the next run's winner on the images of
-    both; a run that is repeated, with the champion before its own.
-
-    Raises:
-        InputError: which models a report needs cannot be read.
-    """
-    needed = {path for one in artifacts.list_published("evaluations") for path in _list_models(one)}
-    has_champion: set[bool] = set()
-    for evaluation, manifest in _list_evaluations():
-        is_simulated = _is_simulated(manifest["summary"])
-        if is_simulated is None or is_simulated in has_champion:
-            continue
-        if champion := _open(evaluation, manifest["summary"]):
-            has_champion.add(is_simulated)
-            needed |= {champion.images.path, *_list_compared(manifest["made_from"]["predictions"])}
-    return needed
-
-
-def _is_simulated(summary: Mapping[str, Any]) -> bool | None:
-    """Return whether a winner was trained on simulated galaxies; None if it cannot be read."""
-    try:
-        record = read_record(artifacts.get("models", summary["model"]).path)
-        return record.config.release == "simulated"
-    except (InputError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _list_compared(predictions_key: str | None) -> list[Path]:
-    """Return the predictions of the champion that a winner met, and that champion's images."""
-    if predictions_key is None:
-        return []
-    try:
-        predictions = artifacts.get("predictions", predictions_key)
-        champion = open_champion(predictions.manifest["made_from"]["evaluation"])
-    except InputError:  # gone: there is nothing left to keep
-        return []
-    return [predictions.path, champion.images.path]
-
-
-def _list_models(evaluation: Artifact) -> list[Path]:
-    try:
-        return [artifacts.home() / "models" / k for k in evaluation.manifest["made_from"]["models"]]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"Which models {evaluation.path} lists is unknown, as its manifest is damaged "
-            f"({error!r}). Restore it, or remove that folder."
-        ) from None
-
-
-def _list_evaluations() -> list[tuple[Artifact, dict[str, Any]]]:
+def list_evaluations() -> list[tuple[Artifact, dict[str, Any]]]:
     """Return the evaluations that name a winner, with their manifests, newest first."""
     found = []
     for artifact in artifacts.list_published("evaluations"):
@@ -162,7 +109,8 @@ def _list_evaluations() -> list[tuple[Artifact, dict[str, Any]]]:
     return sorted(found, key=lambda one: (one[1]["published"], one[0].key), reverse=True)
 
 
-def _open(evaluation: Artifact, summary: dict[str, Any]) -> Champion | None:
+def open_winner(evaluation: Artifact, summary: dict[str, Any]) -> Champion | None:
+    """Return the winner of an evaluation, or None, with a warning, if some artifacts are gone."""
     try:
         model = artifacts.get("models", summary["model"])
         artifacts.verify(model)

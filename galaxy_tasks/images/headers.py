@@ -2,7 +2,7 @@
 
 A file of a few kilobytes can claim a billion pixels, and a decoder allocates what is claimed; a
 file that lost its end can decode to a picture that is half grey. Both are found here, within
-microseconds; damage before the end is found when the file is decoded (`decoder`).
+microseconds; damage before the end is found when the file is decoded (`damage`).
 Formats: JPEG (ITU-T T.81, annex B), PNG (W3C PNG, third edition, chapter 5), and those of
 `pillow_files`.
 """

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.images.colours import convert_colours
-from galaxy_tasks.images.decoder import catch_damage
+from galaxy_tasks.images.damage import catch_damage
 from galaxy_tasks.images.headers import ImageHeader, read_header
 from galaxy_tasks.images.pillow_files import read_pixels
 from galaxy_tasks.images.rejected import RejectedImage

@@ -18,7 +18,14 @@ import pyarrow as pa
 
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.labels import crossmatch, neighbours, placeholders, split, vote_rules
+from galaxy_tasks.labels import (
+    crossmatch,
+    neighbours,
+    placeholders,
+    quarantine,
+    split,
+    vote_rules,
+)
 from galaxy_tasks.labels.crossmatch import Crossmatch
 from galaxy_tasks.labels.holdout import KNOWN_BY, ChosenTest, choose_test
 from galaxy_tasks.labels.test_set import describe_test_set
@@ -231,7 +238,7 @@ def _describe_placeholders(galaxies: pa.Table) -> pa.Table:
         {
             "galaxy_id": galaxies["galaxy_id"],
             "image_name": galaxies["image_name"],
-            "reason": pa.array([vote_rules.PLACEHOLDER] * count, pa.string()),
+            "reason": pa.array([quarantine.PLACEHOLDER] * count, pa.string()),
             "detail": pa.array(["many others have the same image"] * count, pa.string()),
         }
     )
@@ -249,7 +256,7 @@ def _describe_near(galaxies: pa.Table, near: neighbours.NearTest) -> pa.Table:
         {
             "galaxy_id": rows["galaxy_id"],
             "image_name": rows["image_name"],
-            "reason": pa.array([vote_rules.NEAR_TEST] * len(rows), pa.string()),
+            "reason": pa.array([quarantine.NEAR_TEST] * len(rows), pa.string()),
             "detail": pa.array(details, pa.string()),
         }
     )
@@ -260,7 +267,7 @@ def _describe_crossmatched(galaxies: pa.Table, found: Crossmatch) -> pa.Table:
     dropped, kept = galaxies.take(rows), galaxies.take(found.kept_as[rows])
     is_contradiction = found.is_contradiction[rows]
     reasons = np.where(
-        is_contradiction, vote_rules.CROSSMATCHED_CONTRADICTORY, vote_rules.CROSSMATCHED
+        is_contradiction, quarantine.CROSSMATCHED_CONTRADICTORY, quarantine.CROSSMATCHED
     )
     details = [
         f"{own}, but {label} as {galaxy_id}" if differs else f"is {galaxy_id}"

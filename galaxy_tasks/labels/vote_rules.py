@@ -16,41 +16,21 @@ from pyspark.sql import functions as F
 
 from galaxy_tasks.labels.cells import CellCheck, describe_missing, describe_unreadable
 from galaxy_tasks.labels.positions import check_positions, degrees, parse_positions
-from galaxy_tasks.labels.split import group_rows
-from galaxy_tasks.releases.schema import Criterion, GivenScheme, Scheme, ShorthandScheme, VoteScheme
-
-MALFORMED = "malformed"
-"""More or fewer cells than the header."""
-UNREADABLE = "unreadable"
-MISSING = "missing_value"
-ARTIFACT = "artifact"
-NO_RULE = "contested_no_rule"
-SEVERAL_RULES = "contested_several_rules"
-IGNORED = "ignored_class"
-CONTRADICTORY = "contradictory"
-DUPLICATE = "duplicate"
-NO_IMAGE = "no_image"
-PLACEHOLDER = "placeholder_image"
-CROSSMATCHED = "crossmatched"
-CROSSMATCHED_CONTRADICTORY = "crossmatched_contradictory"
-NEAR_TEST = "near_test"
-FAULTS = (MALFORMED, UNREADABLE, MISSING)
-"""Reasons that leave it open what the row says of the galaxy."""
-REASONS = (
-    *FAULTS,
-    CONTRADICTORY,
+from galaxy_tasks.labels.quarantine import (
     ARTIFACT,
+    CONTRADICTORY,
+    DUPLICATE,
+    FAULTS,
+    IGNORED,
+    MALFORMED,
+    MISSING,
+    NO_IMAGE,
     NO_RULE,
     SEVERAL_RULES,
-    IGNORED,
-    DUPLICATE,
-    NO_IMAGE,
-    PLACEHOLDER,
-    CROSSMATCHED,
-    CROSSMATCHED_CONTRADICTORY,
-    NEAR_TEST,
+    UNREADABLE,
 )
-"""Why a row is dropped. Where several reasons hold, the first in this order counts."""
+from galaxy_tasks.labels.split import group_rows
+from galaxy_tasks.releases.schema import Criterion, GivenScheme, Scheme, ShorthandScheme, VoteScheme
 
 POSITION = ("sky_group", "ra_degrees", "dec_degrees")
 """A galaxy's group for the split, and its position."""

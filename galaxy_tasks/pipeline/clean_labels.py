@@ -31,7 +31,7 @@ from pyspark.sql import functions as F
 from galaxy_tasks.acquisition.catalogue import DEC, ID, RA, CataloguePlan, plan_catalogue
 from galaxy_tasks.config import RunConfig, parse_config
 from galaxy_tasks.errors import InputError, show
-from galaxy_tasks.labels import cells, split, table, vote_rules
+from galaxy_tasks.labels import cells, quarantine, split, table, vote_rules
 from galaxy_tasks.labels.holdout import extend_holdout, read_holdout
 from galaxy_tasks.labels.spark_io import read_images, read_rows, start_session, write_table
 from galaxy_tasks.logs import set_up_logging
@@ -141,13 +141,13 @@ def _clean_catalogues(
     try:
         rows_in = sum(catalogue.count for catalogue in catalogues)
         counts = count_outcomes(labelled, rows_in=rows_in, config=config)
-        if counts["dropped"].get(vote_rules.UNREADABLE):
+        if counts["dropped"].get(quarantine.UNREADABLE):
             _require_readable(config, labelled, catalogues)
         galaxy_id = vote_rules.name_row() if config.combine else F.col("galaxy_id")
-        quarantine = labelled.where(F.col("reason").isNotNull()).select(
+        unused = labelled.where(F.col("reason").isNotNull()).select(
             galaxy_id.alias("galaxy_id"), "image_name", "reason", "detail"
         )
-        write_table(quarantine, folder / _QUARANTINE, rows=sum(counts["dropped"].values()))
+        write_table(unused, folder / _QUARANTINE, rows=sum(counts["dropped"].values()))
         if not counts["kept"]:
             raise InputError(
                 f"No galaxy is left of {rows_in:,} rows. Expected: rows with a label and an image. "
@@ -260,7 +260,7 @@ def count_outcomes(labelled: DataFrame, *, rows_in: int, config: RunConfig) -> d
         RuntimeError: kept and dropped rows do not add up to the rows read: a bug of this package.
     """
     kept, dropped, seen = 0, Counter(), set()
-    is_named = F.col("reason").isNull() | (F.col("reason") == vote_rules.IGNORED)
+    is_named = F.col("reason").isNull() | (F.col("reason") == quarantine.IGNORED)
     # What a row is called in its release; its label may have another name by now.
     name = F.when(is_named, F.col("detail")).alias("name")
     for row in labelled.groupBy("release", "reason", name).count().collect():
@@ -275,7 +275,7 @@ def count_outcomes(labelled: DataFrame, *, rows_in: int, config: RunConfig) -> d
         for setting in ("ignored_classes", "class_names"):
             for name in sorted(set(getattr(part, setting)) - {n for r, n in seen if r == release}):
                 _logger.warning("%s names %r, which does not occur.", setting, name)
-    counts = {name: dropped[name] for name in vote_rules.REASONS if dropped[name]}
+    counts = {name: dropped[name] for name in quarantine.REASONS if dropped[name]}
     return {"rows_in": rows_in, "kept": kept, "dropped": counts}
 
 
@@ -283,7 +283,7 @@ def _require_readable(
     config: RunConfig, labelled: DataFrame, catalogues: Sequence[_Catalogue]
 ) -> None:
     """Raise InputError for a column that is unreadable in too many rows; see `cells`."""
-    is_unreadable = F.col("reason") == vote_rules.UNREADABLE
+    is_unreadable = F.col("reason") == quarantine.UNREADABLE
     counts = labelled.where(is_unreadable).groupBy("release_index").count().collect()
     for index, count in counts:
         # Only then may one of the columns have as many.
@@ -297,9 +297,9 @@ def _require_readable(
             )
 
 
-def describe_dropped(quarantine: Path, dropped: Mapping[str, int]) -> str:
+def describe_dropped(folder: Path, dropped: Mapping[str, int]) -> str:
     """Return the counts by reason, the largest first, each with examples of such rows."""
-    texts, rows = [], dataset(quarantine)
+    texts, rows = [], dataset(folder)
     for reason, count in sorted(dropped.items(), key=lambda item: -item[1]):
         found = rows.head(_EXAMPLES, filter=field("reason") == reason).to_pylist()
         examples = [

@@ -19,7 +19,7 @@ from galaxy_tasks.evaluation.candidates import (
 )
 from galaxy_tasks.evaluation.challenge import ChampionComparison, compare_with_champion
 from galaxy_tasks.evaluation.metrics import Comparison, compare_models
-from galaxy_tasks.evaluation.selection import (
+from galaxy_tasks.evaluation.winner import (
     Compare,
     ScoredCandidate,
     Selection,

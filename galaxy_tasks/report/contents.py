@@ -14,7 +14,7 @@ from galaxy_tasks.config import RunConfig
 from galaxy_tasks.evaluation.candidates import Candidate, describe_tested
 from galaxy_tasks.evaluation.challenge import Challenge, ChampionComparison
 from galaxy_tasks.evaluation.drift import ReleaseDrift
-from galaxy_tasks.evaluation.selection import (
+from galaxy_tasks.evaluation.winner import (
     ScoredCandidate,
     Selection,
 )

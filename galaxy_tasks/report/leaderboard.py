@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Sequence
 
 from galaxy_tasks.evaluation.metrics import Estimate
-from galaxy_tasks.evaluation.selection import ScoredCandidate, Selection, rank
+from galaxy_tasks.evaluation.winner import ScoredCandidate, Selection, rank
 from galaxy_tasks.formatting import format_duration
 from galaxy_tasks.report.contents import MissingModel
 

@@ -12,7 +12,7 @@ import jinja2
 
 from galaxy_tasks.config import find_changes
 from galaxy_tasks.evaluation.metrics import Estimate
-from galaxy_tasks.evaluation.selection import rank
+from galaxy_tasks.evaluation.winner import rank
 from galaxy_tasks.formatting import format_duration, format_millions, format_name
 from galaxy_tasks.report.contents import ReportInputs
 from galaxy_tasks.report.figures import (

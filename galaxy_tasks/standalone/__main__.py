@@ -32,10 +32,11 @@ def run(
     *,
     preset: Annotated[
         Preset | None,
-        typer.Option(help="Settings to start from. Default: full with a GPU, else quick."),
+        typer.Option(help="Settings to start from. Default: GALAXY_PRESET, else by GPU."),
     ] = None,
     port: Annotated[
-        int, typer.Option(help="Port of the web page; another, which is said, if it is in use.")
+        int,
+        typer.Option(help="Port of the web page. If it is taken, another is printed."),
     ] = 8080,
     once: Annotated[
         bool, typer.Option("--once", help="Stop after the run; the exit code is 0 if it succeeds.")

@@ -11,7 +11,7 @@ from fixtures.report_inputs import CLASSES, SKILL, draw_galaxy, make_inputs
 from galaxy_tasks.config import PRESETS, RunConfig, parse_config
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.evaluation.challenge import Challenge
-from galaxy_tasks.evaluation.selection import choose_winner
+from galaxy_tasks.evaluation.winner import choose_winner
 from galaxy_tasks.report.contents import MissingModel, RejectedFile
 from galaxy_tasks.report.examples import ExampleGalaxy
 from galaxy_tasks.report.leaderboard import render_leaderboard

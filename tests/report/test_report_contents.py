@@ -8,7 +8,7 @@ from fixtures.trained_inputs import make_record
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.evaluation.candidates import Candidate, score_candidate
 from galaxy_tasks.evaluation.challenge import ChampionComparison
-from galaxy_tasks.evaluation.selection import choose_winner
+from galaxy_tasks.evaluation.winner import choose_winner
 from galaxy_tasks.report.contents import MissingModel, gather_report
 from galaxy_tasks.report.page import render_report
 from galaxy_tasks.storage import artifacts

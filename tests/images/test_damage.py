@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from galaxy_tasks.images.decoder import catch_damage
+from galaxy_tasks.images.damage import catch_damage
 
 NOISE = np.random.default_rng(0).integers(0, 255, (128, 128, 3), np.uint8)
 WHOLE = cv2.imencode(".jpg", NOISE)[1]

@@ -2,7 +2,7 @@ import pytest
 
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.evaluation.metrics import ClassScore, Comparison, Estimate, Evaluation
-from galaxy_tasks.evaluation.selection import ScoredCandidate, choose_winner, rank
+from galaxy_tasks.evaluation.winner import ScoredCandidate, choose_winner, rank
 
 
 def candidate(architecture, *, macro_f1, num_parameters=1_000_000, num_galaxies=4):
