@@ -95,9 +95,12 @@ def lock_path(folder: Path, key: str) -> Path:
 
 
 def _mark_used(path: Path) -> None:
-    """Let the manifest's time say when the artifact was last used; pruning goes by it."""
+    """Let the time of its lock say when an artifact was last used; pruning goes by it.
+
+    Whoever opens its draft writes there anyway.
+    """
     with contextlib.suppress(OSError):  # somebody else's, or on a disk that is read only
-        os.utime(path / MANIFEST)
+        lock_path(path.parent, path.name).touch()
 
 
 def find(kind: Kind, made_from: Mapping[str, Any]) -> Artifact | None:
@@ -211,7 +214,6 @@ def open_draft(
     draft = Draft(kind, made_from)
     with hold_lock(lock_path(draft.path.parent, draft.key), timeout_s=timeout_s):
         if published := draft.published:
-            _mark_used(published.path)
             _logger.info("Already there, nothing to do: %s", published.path)
         else:
             draft.path.mkdir(exist_ok=True)

@@ -5,7 +5,6 @@ while it is needed, or was used lately, as by a run that is under way.
 """
 
 import contextlib
-import os
 import shutil
 import time
 from collections.abc import Collection, Iterator
@@ -52,12 +51,11 @@ def find_unneeded(needed: Collection[Path], *, unused_days: float) -> list[Unnee
 
 def remove(folder: Unneeded) -> str:
     """Remove a folder that was found unneeded; return '' or why it was kept."""
-    path, key = folder.path, folder.path.name.removeprefix(DRAFT_PREFIX)
+    if folder.path.exists() and _find_last_use(folder.path) > folder.last_used_s:
+        return "it was used meanwhile"
     try:
-        with hold_lock(lock_path(path.parent, key.removeprefix(REMOVED_PREFIX)), timeout_s=0):
-            if path.exists() and _find_last_use(path) > folder.last_used_s:
-                return "it was used meanwhile"
-            remove_at_once(path)
+        with hold_lock(_lock_of(folder.path), timeout_s=0):
+            remove_at_once(folder.path)
     except ResourceError:
         return "a process is writing it"
     except OSError as error:
@@ -87,22 +85,24 @@ def _list_folders() -> Iterator[Unneeded]:
 
 
 def _measure(path: Path, what: str) -> Unneeded:
-    size_bytes = sum(status.st_size for status in _list_statuses(path))
+    size_bytes = 0
+    for file in path.rglob("*"):
+        with contextlib.suppress(OSError):  # a run at work has just removed it
+            size_bytes += 0 if file.is_dir() else file.lstat().st_size
     return Unneeded(path, what, size_bytes, _find_last_use(path))
 
 
 def _find_last_use(path: Path) -> float:
-    """Return the last use: the time of the manifest, or of a draft's newest file."""
-    with contextlib.suppress(OSError):
-        return (path / MANIFEST).stat().st_mtime
-    times = [status.st_mtime for status in _list_statuses(path)]
-    with contextlib.suppress(OSError):
-        times.append(path.stat().st_mtime)
-    return max(times, default=0.0)
-
-
-def _list_statuses(path: Path) -> Iterator[os.stat_result]:
-    for file in path.rglob("*"):
+    """Return when an artifact was published or used, or when a draft was last written."""
+    has_manifest = (path / MANIFEST).is_file()
+    files = [path / MANIFEST] if has_manifest else [path, *path.rglob("*")]
+    times = [0.0]
+    for file in (_lock_of(path), *files):
         with contextlib.suppress(OSError):  # a run at work has just removed it
-            if not file.is_dir():
-                yield file.lstat()
+            times.append(file.lstat().st_mtime)
+    return max(times)
+
+
+def _lock_of(path: Path) -> Path:
+    key = path.name.removeprefix(DRAFT_PREFIX).removeprefix(REMOVED_PREFIX)
+    return lock_path(path.parent, key)

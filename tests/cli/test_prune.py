@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 
 import pytest
 from fixtures.published_runs import OBSERVED, publish, publish_run
@@ -33,6 +34,10 @@ def list_folders(home) -> set[str]:
 
 def name_of(artifact: Artifact) -> str:
     return f"{artifact.kind}/{artifact.key}"
+
+
+def lock_of(artifact: Artifact) -> Path:
+    return artifacts.lock_path(artifact.path.parent, artifact.key)
 
 
 def test_what_champions_and_reports_need_stays(home):
@@ -72,7 +77,8 @@ def test_it_asks_before_it_removes(home):
 def test_what_was_used_lately_stays(home):
     used, unused = publish("images", "used"), publish("images", "unused")
     for artifact in (used, unused):
-        os.utime(artifact.path / artifacts.MANIFEST, (0, time.time() - 8 * 86_400))
+        for path in (artifact.path / artifacts.MANIFEST, lock_of(artifact)):
+            os.utime(path, (0, time.time() - 8 * 86_400))
     Artifact.from_reference(used.as_reference())  # as the task of a run that is under way
     prune("--yes")
     assert list_folders(home) == {name_of(used)}
@@ -100,7 +106,7 @@ def test_a_report_that_cannot_be_read_stops_it(home):
 def test_what_a_run_has_begun_to_use_since_it_was_listed_stays():
     images = publish("images", "old")
     (listed,) = find_unneeded([], unused_days=0)
-    os.utime(images.path / artifacts.MANIFEST, (time.time() + 1, time.time() + 1))
+    os.utime(lock_of(images), (time.time() + 1, time.time() + 1))
     assert remove(listed) == "it was used meanwhile"
     assert images.path.is_dir()
 
