@@ -13,6 +13,7 @@ from galaxy_tasks.acquisition.image_folder import ImageListing
 from galaxy_tasks.acquisition.table_rows import iterate_rows, tidy_ids
 from galaxy_tasks.acquisition.tables import Table
 from galaxy_tasks.errors import InputError
+from galaxy_tasks.formatting import shorten
 
 _EXAMPLES, _SHOWN_CHARACTERS = 3, 60
 _MOST_COMPARED, _MOST_COLUMNS, _MOST_NAMES = 1000, 100, 20
@@ -25,15 +26,18 @@ def find_images(listing: ImageListing, pattern: str) -> dict[str, str]:
     found = listing.find_by_id(pattern)
     ids = tidy_ids(pa.array(found.keys(), pa.string())).to_pylist()
     images: dict[str, str] = {}
+    repeated = []
     for galaxy_id, written, name in sorted(zip(ids, found, found.values(), strict=True)):
-        other = images.get(galaxy_id)
-        if other is None or written == galaxy_id:
+        if galaxy_id in images:
+            repeated.append(f"{images[galaxy_id]} and {name}")
+        if galaxy_id not in images or written == galaxy_id:
             images[galaxy_id] = name
-        if other:
-            _logger.warning(
-                "Two images of one id, %s: %s is used, and not the other of %s and %s.",
-                *(galaxy_id, images[galaxy_id], other, name),
-            )
+    if repeated:
+        _logger.warning(
+            "Of images whose names give one id, the one named by the id alone is used, else the "
+            "first: %s.",
+            shorten(repeated),
+        )
     return images
 
 

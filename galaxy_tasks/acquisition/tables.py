@@ -219,17 +219,19 @@ def open_unpacked(path: Path) -> Iterator[IO[bytes]]:
     """Yield a file's content, unpacked where it is gzipped.
 
     Raises:
-        InputError: the gzip file turns out to be damaged while it is read.
+        InputError: it cannot be opened, or turns out to be a damaged gzip file while it is read.
     """
     try:
-        with gzip.open(path) if is_gzipped(path) else path.open("rb") as file:
+        opened = gzip.open(path) if is_gzipped(path) else path.open("rb")  # noqa: SIM115
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
+    try:
+        with opened as file:
             yield file  # pyright: ignore[reportReturnType]
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InputError(
             f"{path} is a damaged or truncated gzip file ({error}). Fetch it again."
         ) from error
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
 def match_columns(

@@ -1,8 +1,12 @@
 """Ids meet their images, or the error says why none does."""
 
+from pathlib import Path
+
 import pytest
 from fixtures.class_table_inputs import class_table
 
+from galaxy_tasks.acquisition.id_matching import find_images
+from galaxy_tasks.acquisition.image_folder import ImageListing
 from galaxy_tasks.acquisition.locate import locate_release
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
@@ -82,11 +86,11 @@ def test_a_mapping_that_leads_to_no_image_is_refused(tmp_path):
     assert locate_release(config).images == str(tmp_path / "images")
 
 
-def test_of_images_whose_ids_come_out_alike_the_one_of_that_name_is_used(tmp_path, caplog):
-    config = write_source(tmp_path, images=["123.0", "123", "124"], rows=["123", "124"])
-    locate_release(config)
-    told = "Two images of one id, 123: 123.jpg is used, and not the other of 123.jpg and 123.0.jpg."
-    assert told in caplog.messages
+def test_of_images_whose_ids_come_out_alike_the_one_of_that_name_is_used(caplog):
+    names = ["123.0.jpg", "123.jpg", "124.jpg"]
+    listing = ImageListing(root=Path("images"), images={name: name for name in names})
+    assert find_images(listing, "") == {"123": "123.jpg", "124": "124.jpg"}
+    assert "123.jpg and 123.0.jpg" in caplog.text
 
 
 def test_the_home_of_somebody_unknown_is_named(tmp_path):
