@@ -9,7 +9,7 @@ from typing import TextIO
 
 from galaxy_tasks.errors import InputError, show
 
-MOST_HEADER_CHARACTERS = 1_000_000
+_MOST_HEADER_CHARACTERS = 1_000_000
 """The widest release, with 231 columns, has a header of 8,000."""
 _DELIMITERS = (",", ";", "\t", "|", " ")
 _MOST_PREAMBLE_LINES = 10_000
@@ -53,7 +53,7 @@ class _Lines:
         Of one that is too long only the beginning is held.
         """
         while len(self.read) <= index:
-            line = self.text.readline(MOST_HEADER_CHARACTERS + 1)
+            line = self.text.readline(_MOST_HEADER_CHARACTERS + 1)
             if not line:
                 return None
             self.read.append(line.strip("\n"))
@@ -81,10 +81,10 @@ def read_csv_header(path: Path, text: TextIO) -> CsvHeader:
     header, end = _join_quoted(lines, start)
     if not header.strip():
         raise InputError(f"{path} is empty: it must begin with the names of its columns.")
-    if len(header) > MOST_HEADER_CHARACTERS:
+    if len(header) > _MOST_HEADER_CHARACTERS:
         raise InputError(
             f"{path} must begin with a line of the names of its columns, of at most "
-            f"{MOST_HEADER_CHARACTERS:,} characters. Its first line is longer and begins with "
+            f"{_MOST_HEADER_CHARACTERS:,} characters. Its first line is longer and begins with "
             f"{header[:40]!r}. Is it a table with a row a line? See how it was published or copied."
         )
     _require_csv(path, header)
@@ -145,16 +145,16 @@ def _is_comment(lines: _Lines, index: int) -> bool:
     cells, cells_below = _split(line, delimiter), _split(below, delimiter)
     if len(cells) < 2 or abs(len(cells) - len(cells_below)) > (delimiter != " "):
         return True
-    if _count_numbers(cells_below):
+    if _has_number(cells_below):
         return False
-    if _has_usual_name(cells_below) or any(_count_numbers(_split(r, delimiter)) for r in rows):
+    if _has_usual_name(cells_below) or any(_has_number(_split(r, delimiter)) for r in rows):
         return True
     is_prose = delimiter == " " or any(" " in cell.strip() for cell in cells)
     return is_prose and not _has_usual_name(cells)
 
 
-def _count_numbers(cells: Sequence[str]) -> int:
-    return sum(1 for cell in cells if _NUMBER.fullmatch(cell))
+def _has_number(cells: Sequence[str]) -> bool:
+    return any(_NUMBER.fullmatch(cell) for cell in cells)
 
 
 def _has_usual_name(cells: Sequence[str]) -> bool:
@@ -164,8 +164,9 @@ def _has_usual_name(cells: Sequence[str]) -> bool:
 def _join_quoted(lines: _Lines, start: int) -> tuple[str, int]:
     """Return the header, with further lines while a name in quotes is open, and where it ends."""
     header, end = lines.get(start) or "", start + 1
-    while _OPEN_QUOTE.search(header[-MOST_HEADER_CHARACTERS:]) and end < start + _MOST_NAME_LINES:
-        if (line := lines.get(end)) is None:
+    while len(header) <= _MOST_HEADER_CHARACTERS and _OPEN_QUOTE.search(header):
+        line = lines.get(end)
+        if line is None or end == start + _MOST_NAME_LINES:
             break
         header, end = f"{header} {line}", end + 1
     return header, end
@@ -202,7 +203,7 @@ def _skip_units(lines: _Lines, start: int, delimiter: str) -> int:
         has_dashes = all(re.fullmatch(r"\s*-+\s*", cell) for cell in cells)
         if has_dashes and max(map(len, cells)) > 1:
             return index + 1
-        if _count_numbers(cells):
+        if _has_number(cells):
             break
     return start
 

@@ -3,7 +3,7 @@
 Airflow's database keeps the backlog. This is a copy, written whenever that changes.
 """
 
-import contextlib
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from galaxy_tasks.watch.inbox import SUFFIX, read_manifest
 from galaxy_tasks.watch.release_event import ReleaseEvent
 
 ANNOUNCED = "announced.json"
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -30,13 +31,13 @@ class AnnouncedRelease:
 def write_announced(inbox: Path, events: Sequence[ReleaseEvent], taken: Mapping[str, str]) -> None:
     """Write which release events there have been, and by the event's key which run took it.
 
-    Nothing happens where the inbox cannot be written to.
+    Where the inbox cannot be written to, a warning says so: no run waits for this list.
     """
-    with contextlib.suppress(OSError):
-        write_json(
-            inbox / ANNOUNCED,
-            [{"title": event.title, "run_id": taken.get(event.key, "")} for event in events],
-        )
+    rows = [{"title": event.title, "run_id": taken.get(event.key, "")} for event in events]
+    try:
+        write_json(inbox / ANNOUNCED, rows)
+    except OSError as error:
+        _logger.warning("%s could not be brought up to date: %s", inbox / ANNOUNCED, error)
 
 
 def list_announced(inbox: Path) -> list[AnnouncedRelease]:

@@ -4,12 +4,17 @@ import pytest
 
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.standalone.estimate import RunEstimate
+from galaxy_tasks.training.checkpoints import TrainingState
+from galaxy_tasks.training.loop import describe_epoch
 
 CONFIG = RunConfig(architectures=("alexnet", "resnet18", "resnet34"))
 
 
 def line(epoch: int) -> str:
-    return f"epoch {epoch:3d}/10  validation macro-F1 0.8 (mean of 5), 0.8 now; …"
+    """Return the line that a training logs at the end of an epoch."""
+    record = {"val_macro_f1": 0.8, "val_loss": 0.5, "loss": 0.4}
+    state = TrainingState(epoch=epoch, batch_size=64, seconds=1.0, history=(record,) * epoch)
+    return describe_epoch(state, epochs=10)
 
 
 def train(

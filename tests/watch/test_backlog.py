@@ -160,3 +160,10 @@ def test_a_list_that_is_damaged_is_named(run):
     (run.folder / ANNOUNCED).write_text("[{")
     with pytest.raises(InputError, match=f"{ANNOUNCED} is damaged"):
         list_announced(run.folder)
+
+
+def test_a_list_that_cannot_be_written_stops_no_run_and_is_told(run, caplog):
+    write_manifest(run.folder, "one")
+    (run.folder / ANNOUNCED).mkdir()
+    assert run("a").title == "one"
+    assert f"{ANNOUNCED} could not be brought up to date" in caplog.text
