@@ -59,6 +59,7 @@ class RunEstimate:
     def __init__(self, config: RunConfig, *, slots: int) -> None:
         """Keep the networks of a run, and how many tasks train at once."""
         self._slots = slots
+        self._ended: set[str] = set()
         self._trainings = {
             f"train_{family}": _Training({name: _COSTS[name] for name in config.variants(family)})
             for family in FAMILIES
@@ -78,14 +79,14 @@ class RunEstimate:
 
     def note_end(self, task: str) -> None:
         """Take account of a task that has ended, however it did."""
-        self._trainings.pop(task, None)
+        self._ended.add(task)
 
     @property
     def left_s(self) -> float | None:
-        """Seconds until all trainings have ended, at most; None while nothing tells."""
-        trainings = self._trainings.values()
-        rates = [training.rate for training in trainings if training.rate]
-        if not rates:
+        """Seconds until all trainings have ended, at most; None while nothing tells, and after."""
+        rates = [training.rate for training in self._trainings.values() if training.rate]
+        trainings = [one for task, one in self._trainings.items() if task not in self._ended]
+        if not rates or not trainings:
             return None
         mean = sum(rates) / len(rates)
         left = [(sum(one.costs.values()) - one.done) / (one.rate or mean) for one in trainings]

@@ -68,8 +68,10 @@ def follow_run(
         for task in tasks:
             name = task["task_id"]
             lines = _show_changes(client, path, task, shown[name], has_lines=name != last_task)
-            if estimate and _note(estimate, task, lines) and time.monotonic() >= estimate_due_at:
-                _echo_estimate(estimate)
+            has_news = estimate is not None and _note(estimate, task, lines)
+            is_due = has_news and time.monotonic() >= estimate_due_at
+            if estimate and is_due and (left_s := estimate.left_s) is not None:
+                _echo("all trainings", f"up to {format_duration(left_s)} left")
                 estimate_due_at = time.monotonic() + _ESTIMATE_INTERVAL_S
         if state not in UNFINISHED:
             _print_result(client, path, last_task)
@@ -83,11 +85,6 @@ def _note(estimate: RunEstimate, task: Json, lines: list[str]) -> bool:
         estimate.note_end(task["task_id"])
     now_s = time.monotonic()
     return any([estimate.note_line(task["task_id"], line, now_s=now_s) for line in lines])
-
-
-def _echo_estimate(estimate: RunEstimate) -> None:
-    if (left_s := estimate.left_s) is not None:
-        _echo("all trainings", f"up to {format_duration(left_s)} left")
 
 
 def list_unfinished_runs(client: Client, dag_id: str) -> list[str]:
