@@ -83,16 +83,16 @@ def train_classifier(
     fitting = Fitting(model, config, training=training, validation=validation, folder=folder)
     state = fitting.run()
     load_best(folder, model=fitting.variables)
-    trained = keras.Model(model.inputs, model.outputs, name=architecture)
-    trained.jit_compile = device.is_xla
     orientations = 4 if is_handed(classes) else 8
+    # With the model that predicted the validation galaxies, as its program is compiled already.
     probabilities = predict_test(
-        trained, batch_size=state.batch_size, test=test, orientations=orientations
+        model, batch_size=state.batch_size, test=test, orientations=orientations
     )
     total, what = float(probabilities.sum()), "The sum of the test's probabilities"
     check_finite(total, what=what, epoch=state.best_epoch, config=config)
     fit_s = sum(record["fit_seconds"] for record in state.history)
     images_per_s = sum(record["images"] for record in state.history) / fit_s
+    trained = keras.Model(model.inputs, model.outputs, name=architecture)
     return TrainedModel(trained, state, probabilities, test, images_per_s, device.describe())
 
 
