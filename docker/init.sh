@@ -29,11 +29,11 @@ done
 export HOME=/home/galaxy
 as_galaxy mkdir -p /runs/inbox
 as_galaxy airflow db migrate
-# The password goes through a pipe, because every user of the machine can read arguments.
+# Not as an argument, which every user of the machine could read.
 export PYTHONWARNINGS=ignore::getpass.GetPassWarning
-give_password() { printf '%s\n%s\n' "$ADMIN_PASSWORD" "$ADMIN_PASSWORD"; }
-give_password | as_galaxy airflow users create --role Admin --username "$ADMIN_USER" \
-  --firstname Galaxy --lastname Admin --email "$ADMIN_USER@localhost"
+typed_twice=$ADMIN_PASSWORD$'\n'$ADMIN_PASSWORD
+as_galaxy airflow users create --role Admin --username "$ADMIN_USER" \
+  --firstname Galaxy --lastname Admin --email "$ADMIN_USER@localhost" <<<"$typed_twice"
 # The account may be from an earlier start; .env decides.
-give_password | as_galaxy airflow users reset-password --username "$ADMIN_USER"
+as_galaxy airflow users reset-password --username "$ADMIN_USER" <<<"$typed_twice"
 as_galaxy airflow pools set gpu "$GPU_SLOTS" "Networks trained at the same time"

@@ -22,6 +22,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.markexpr = f"({asked}) and not slow" if asked else "not slow"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start the longest chain first: the tests of the one Airflow, on one process."""
+    items.sort(key=lambda item: "e2e" not in item.keywords)
+
+
 class SharedStarts(LoadScopeScheduling):
     """Keeps on one process the tests that share what starts slowly.
 
@@ -44,8 +49,23 @@ def spark() -> Iterator[SparkSession]:
     # At exit it tells a closed stream that it closes its connection.
     logging.getLogger("py4j.clientserver").setLevel(logging.WARNING)
     session = start_session("tests", cores=2)
+    session.conf.set("spark.sql.shuffle.partitions", "2")
+    compile_queries(session, False)  # a few rows are counted before Java code for them is compiled
     yield session
     session.stop()
+
+
+@pytest.fixture
+def compiling_spark(spark) -> Iterator[SparkSession]:
+    """The same session while it compiles its queries, as users' sessions do."""
+    compile_queries(spark, True)
+    yield spark
+    compile_queries(spark, False)
+
+
+def compile_queries(session: SparkSession, is_on: bool) -> None:
+    session.conf.set("spark.sql.codegen.wholeStage", is_on)
+    session.conf.set("spark.sql.codegen.factoryMode", "FALLBACK" if is_on else "NO_CODEGEN")
 
 
 @pytest.fixture(autouse=True)
@@ -81,9 +101,9 @@ def make_archive(request, tmp_path) -> Callable[..., Path]:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def free_keras_memory() -> Iterator[None]:
-    """Gives back what the test's networks held."""
+    """Gives back what the networks of a file's tests held."""
     yield
     import keras
 

@@ -67,13 +67,13 @@ def clean(spark, folder: Path, galaxies: int) -> dict[str, int]:
 
 
 @pytest.fixture
-def count(spark, tmp_path, monkeypatch):
+def count(compiling_spark, tmp_path, monkeypatch):
     """Count the rows that operators hand on while a function runs."""
 
     def make(work, *arguments) -> int:
-        last, _ = count_rows_handed_on(spark, after=-1)
+        last, _ = count_rows_handed_on(compiling_spark, after=-1)
         work(*arguments)
-        return count_rows_handed_on(spark, after=last)[1]
+        return count_rows_handed_on(compiling_spark, after=last)[1]
 
     monkeypatch.setenv("GALAXY_HOME", str(tmp_path / "runs"))
     return make

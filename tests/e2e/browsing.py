@@ -10,8 +10,9 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright")
 
 def open_page(browser, address: str, *, user: str, password: str):
     """Open a page of Airflow, which asks for a login first."""
-    page = browser.new_page(viewport={"width": 1500, "height": 1000})
-    page.set_default_timeout(60_000)
+    session = browser.new_context(viewport={"width": 1500, "height": 1000})
+    session.set_default_timeout(60_000)
+    page = session.new_page()
     page.goto(address)
     log_in(page, user=user, password=password)
     return page

@@ -128,27 +128,6 @@ def test_bad_settings_fail_at_once_with_a_message_and_spoil_no_other_task(standa
     assert "no prepared images" in standalone.log("evaluate", run_id)
 
 
-def test_bad_data_in_the_spark_job_fails_at_once_with_a_message(standalone, tmp_path):
-    (tmp_path / "images").mkdir()
-    (tmp_path / "images" / "1.jpg").write_bytes(b"")
-    (tmp_path / "classes.csv").write_text("id,class\n1,spiral\n")
-    settings = {
-        **SETTINGS,
-        "release": "class_table",
-        "source": str(tmp_path),
-        "catalogue_file": "classes.csv",
-        "images_folder": "images",
-        "id_column": "id",
-    }
-    run_id = standalone.client.trigger(DAG_ID, settings)
-
-    assert standalone.wait_for_end(run_id) == "failed"
-
-    task = standalone.tasks(run_id)["clean_labels"]
-    assert (task["state"], task["try_number"]) == ("failed", 1)
-    assert "spiral" in standalone.log("clean_labels", run_id)
-
-
 def test_run_is_reachable_by_its_page(standalone):
     path = progress.run_path(DAG_ID, standalone.run_id)
     assert standalone.settings["architectures"] == SETTINGS["architectures"]

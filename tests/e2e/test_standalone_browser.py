@@ -19,16 +19,20 @@ pytestmark = [pytest.mark.e2e, needs_browser]
 
 
 @pytest.fixture(scope="module")
-def browser():
+def session(standalone):
+    """A browser's session, logged in as the command's output says."""
     with open_browser() as browser:
-        yield browser
+        address = f"{standalone.client.address}/dags/{DAG_ID}"
+        page = open_page(browser, address, user="admin", password=standalone.password)
+        page.get_by_test_id("trigger-dag-button").wait_for()
+        yield page.context
 
 
 @pytest.fixture
-def page(browser, standalone):
-    """The DAG's page, logged in as the command's output says."""
-    address = f"{standalone.client.address}/dags/{DAG_ID}"
-    page = open_page(browser, address, user="admin", password=standalone.password)
+def page(session, standalone):
+    """The DAG's page."""
+    page = session.new_page()
+    page.goto(f"{standalone.client.address}/dags/{DAG_ID}")
     page.get_by_test_id("trigger-dag-button").wait_for()
     yield page
     page.close()

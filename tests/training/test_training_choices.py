@@ -48,12 +48,7 @@ def train(images):
     return run
 
 
-@pytest.mark.parametrize(
-    ("choices", "device"),
-    [(XLA, "float32, XLA on"), (SAMPLED, "mixed_bfloat16, XLA off")],
-)
-def test_a_network_trains_as_it_is_told_and_its_record_says_so(train, choices, device):
-    folder = train(**choices)
+def check_record(folder: Path, choices: dict[str, str], *, device: str) -> None:
     record = read_record(folder)
     assert record.device.startswith("CPU (")
     assert record.device.endswith(f", {device}")
@@ -64,6 +59,10 @@ def test_a_network_trains_as_it_is_told_and_its_record_says_so(train, choices, d
     assert np.isfinite([epoch["loss"], epoch["val_loss"]]).all()
     probabilities, _ = read_test_predictions(folder, test_time_augmentation=8)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-2)
+
+
+def test_a_network_trains_as_it_is_told_and_its_record_says_so(train):
+    check_record(train(**XLA), XLA, device="float32, XLA on")
 
 
 def test_published_weights_hold_no_state_of_the_optimizer(train):
@@ -96,13 +95,14 @@ def test_other_test_time_augmentation_trains_nothing_again(train):
     assert train(**XLA, test_time_augmentation=4) == train(**XLA)
 
 
-def test_handed_classes_are_never_mirrored(tmp_path, monkeypatch):
+def test_handed_classes_are_never_mirrored_and_precision_is_as_told(tmp_path, monkeypatch):
     monkeypatch.setenv("GALAXY_HOME", str(tmp_path))
     with artifacts.open_draft("images", {"drawn": 120}) as draft:
         draw_images(draft.path)
         summary = {"classes": ["spiral_clockwise", "spiral_anticlockwise"]}
         images = draft.publish(summary).as_reference()
-    step = {"settings": SETTINGS, "images": images, "architecture": "resnet18"}
+    step = {"settings": SETTINGS | SAMPLED, "images": images, "architecture": "resnet18"}
     folder = Path(run_step("train_network", **step)["path"])
     assert not read_record(folder).settings["has_flips"]
     assert np.load(folder / "test_probabilities.npy").shape == (4, 28, 2)
+    check_record(folder, SAMPLED, device="mixed_bfloat16, XLA off")

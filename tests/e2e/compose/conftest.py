@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from stack import BASE_IMAGES, Stack
+from stack import BASE_IMAGES, LONG_RUN, Stack, read_scores
 
 NEEDS = "needs a Docker engine with Compose and Buildx"
 
@@ -38,3 +38,13 @@ def stack(engine, tmp_path_factory) -> Iterator[Stack]:
         yield started
     finally:
         started.remove()
+
+
+@pytest.fixture(scope="session")
+def undisturbed(stack):
+    """What a run of LONG_RUN without any failure leaves: each network's outcome, and the scores."""
+    stack.forget("models", "evaluations")
+    assert stack.wait_for_end(stack.trigger(**LONG_RUN), timeout_s=600) == "success"
+    outcomes = stack.outcomes()
+    assert set(outcomes) == set(LONG_RUN["architectures"])
+    return outcomes, read_scores(stack)

@@ -25,6 +25,13 @@ BASE_IMAGES = (
 TAG = "test"
 CERTIFICATES, PIP_CONFIGURATION = Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pip.conf")
 RUN_SETTINGS = {**SETTINGS, "epochs": 2}
+LONG_RUN = {
+    "architectures": ["alexnet", "resnet18"],
+    "epochs": 12,
+    "early_stopping_patience_epochs": 12,
+    "deterministic": True,
+}
+"""Long enough to be killed in the middle; deterministic, so that results can be compared."""
 
 
 class Stack(Airflow):
@@ -212,3 +219,11 @@ def overlap(tasks: dict[str, dict[str, Any]]) -> bool:
     """Return whether the three trainings ran at one time."""
     trainings = [tasks[name] for name in TRAINERS]
     return max(t["start_date"] for t in trainings) < min(t["end_date"] for t in trainings)
+
+
+def read_scores(stack: Stack) -> tuple[str, dict[str, Any]]:
+    """Return the winner and what each network scored, without times."""
+    (path,) = stack.runs.glob("evaluations/*/results.json")
+    results = json.loads(path.read_text())
+    scores = {each["evaluation"]["architecture"]: each["evaluation"] for each in results["models"]}
+    return results["selection"]["winner"], scores

@@ -58,19 +58,38 @@ def test_database_keeps_letters_of_any_script(stack):
     assert told.strip() == "UTF8"
 
 
-def test_a_dag_that_cannot_be_imported_is_told_at_the_start(stack):
+@pytest.fixture(scope="module")
+def dag_that_fails(stack):
+    """What a start prints of a DAG that cannot be imported, and what the next one prints.
+
+    And the settings before and after them, with one that a user has added.
+    """
     path = stack.folder / "dags" / "galaxy_morphology.py"
-    before = path.read_text()
-    path.write_text("import no_such_module\n" + before)
+    text = path.read_text()
+    with (stack.folder / ".env").open("a") as file:
+        file.write("HTTP_PROXY_OF_OURS=kept\n")
+    before = stack.settings
+    path.write_text("import no_such_module\n" + text)
     try:
         stack.client.call("DELETE", f"dags/{DAG_ID}")
         with pytest.raises(AssertionError) as caught:
             stack.up(UP_DAG_TIMEOUT_S="20")
     finally:
-        path.write_text(before)
-    assert "ERROR: After 20 s, Airflow does not know the DAG galaxy_morphology" in str(caught.value)
-    assert "No module named 'no_such_module'" in str(caught.value)
-    assert "  known after " in stack.up()
+        path.write_text(text)
+    return str(caught.value), stack.up(), (before, stack.settings)
+
+
+def test_a_dag_that_cannot_be_imported_is_told_at_the_start(dag_that_fails):
+    told, told_next, _ = dag_that_fails
+    assert "ERROR: After 20 s, Airflow does not know the DAG galaxy_morphology" in told
+    assert "No module named 'no_such_module'" in told
+    assert "  known after " in told_next
+
+
+def test_another_start_keeps_secrets_settings_and_what_users_added(dag_that_fails):
+    _, _, (before, after) = dag_that_fails
+    assert "HTTP_PROXY_OF_OURS" in before
+    assert after == before
 
 
 def list_containers(stack):
@@ -112,15 +131,6 @@ def test_secrets_are_generated_and_kept_for_their_owner(stack):
     assert stack.settings["ADMIN_PASSWORD"] in stack.printed
 
 
-def test_a_second_start_keeps_secrets_settings_and_what_users_added(stack):
-    path = stack.folder / ".env"
-    with path.open("a") as file:
-        file.write("HTTP_PROXY_OF_OURS=kept\n")
-    before = stack.settings
-    stack.up()
-    assert stack.settings == before
-
-
 def test_without_its_secrets_nothing_starts_and_the_way_is_told(stack, tmp_path):
     empty = tmp_path / "empty.env"
     empty.touch()
@@ -152,22 +162,6 @@ def test_wrong_settings_are_told_before_anything_is_changed(stack, line, told):
         path.write_text(before)
     assert f"ERROR: {name} in .env: " in str(caught.value)
     assert told in str(caught.value)
-
-
-def test_a_service_that_is_no_longer_chosen_is_ended(stack):
-    path = stack.folder / ".env"
-    before = path.read_text()
-    path.write_text(before.replace("COMPOSE_PROFILES=cpu", "COMPOSE_PROFILES=cpu,flower"))
-    try:
-        stack.up()
-        assert stack.services()["flower"] == "running healthy"
-    finally:
-        path.write_text(before)
-    stack.up()
-    left = stack.compose(
-        "ps", "--all", "--format", "{{.Service}}", COMPOSE_PROFILES="cpu,gpu,flower"
-    )
-    assert set(left.split()) == set(stack.services())
 
 
 def test_a_lost_settings_file_is_told_before_anything_is_changed(stack):

@@ -1,44 +1,18 @@
 """Parts of the stack are killed in the middle of a run, which ends as if nothing had been."""
 
-import json
-
 import pandas as pd
 import pytest
 from harness import wait_for
+from stack import LONG_RUN, read_scores
 
 pytestmark = pytest.mark.e2e
-SETTINGS = {
-    "architectures": ["alexnet", "resnet18"],
-    "epochs": 12,
-    "early_stopping_patience_epochs": 12,
-    "deterministic": True,
-}
-"""Long enough to be killed in the middle; deterministic, so that results can be compared."""
 EARLY = "epoch   3/12"
-
-
-@pytest.fixture(scope="module")
-def undisturbed(stack):
-    """What a run without any failure leaves."""
-    stack.forget("models", "evaluations")
-    assert stack.wait_for_end(stack.trigger(**SETTINGS)) == "success"
-    outcomes = stack.outcomes()
-    assert set(outcomes) == set(SETTINGS["architectures"])
-    return outcomes, read_scores(stack)
-
-
-def read_scores(stack):
-    """Return the winner and what each network scored, without times."""
-    (path,) = stack.runs.glob("evaluations/*/results.json")
-    results = json.loads(path.read_text())
-    scores = {each["evaluation"]["architecture"]: each["evaluation"] for each in results["models"]}
-    return results["selection"]["winner"], scores
 
 
 def start_training(stack):
     """Start a run that finds no models, and return it when a training is in its first epochs."""
     stack.forget("models", "evaluations")
-    run_id = stack.trigger(**SETTINGS)
+    run_id = stack.trigger(**LONG_RUN)
     stack.wait_for_log(run_id, "train_resnet", EARLY)
     return run_id
 
@@ -70,7 +44,7 @@ def test_spark_job_outlives_a_spark_worker(stack, undisturbed):
     before = stack.labels()
     stack.forget("labels", "images", "models", "evaluations")
     known = {each["id"] for each in stack.list_spark_applications()}
-    run_id = stack.trigger(**SETTINGS)
+    run_id = stack.trigger(**LONG_RUN)
     (job,) = wait_for(
         lambda: {each["id"] for each in stack.list_spark_applications()} - known, timeout_s=120
     )

@@ -118,10 +118,3 @@ def test_report_opens_in_the_browser(page, stack, run_id):
     page.goto(report.as_uri())
     page.get_by_text("densenet121").first.wait_for()
     page.get_by_text("SIMULATED", exact=False).first.wait_for()
-
-
-def test_more_spark_workers_join_the_cluster(stack):
-    stack.up("--scale", "spark-worker=2")
-    assert wait_for(lambda: stack.read_spark_master()["aliveworkers"] == 2, timeout_s=60)
-    stack.up()
-    assert wait_for(lambda: stack.read_spark_master()["aliveworkers"] == 1, timeout_s=120)

@@ -1,8 +1,12 @@
-"""The NVIDIA container at work, on the processor: its image, its worker, its health, a training."""
+"""The stack with the NVIDIA container, at work on the processor, with Flower and two Spark workers.
+
+And then without them, as it was.
+"""
 
 import subprocess
 
 import pytest
+from harness import wait_for
 from stack import TAG, inspect
 
 pytestmark = pytest.mark.e2e
@@ -10,19 +14,25 @@ IMAGE = f"galaxy-morphology/trainer-gpu:{TAG}"
 
 
 @pytest.fixture(scope="module")
-def gpu_stack(stack):
-    """The stack with the trainer of profile gpu in place of the other, put back afterwards."""
+def settings_before(stack):
+    """The text of the settings as they were; they are put back, with the stack, afterwards."""
     path, files = stack.folder / ".env", stack.environment["COMPOSE_FILE"]
     before = path.read_text()
-    path.write_text(before.replace("COMPOSE_PROFILES=cpu", "COMPOSE_PROFILES=gpu"))
-    stack.environment["COMPOSE_FILE"] = f"{files}:tests/e2e/compose/no-gpu.yml"
-    try:
-        stack.up()
-        yield stack
-    finally:
+    yield before
+    if path.read_text() != before:
         path.write_text(before)
         stack.environment["COMPOSE_FILE"] = files
         stack.up()
+
+
+@pytest.fixture(scope="module")
+def gpu_stack(stack, settings_before):
+    """The stack with the trainer of profile gpu in place of the other."""
+    profiles = ("COMPOSE_PROFILES=cpu", "COMPOSE_PROFILES=gpu,flower")
+    (stack.folder / ".env").write_text(settings_before.replace(*profiles))
+    stack.environment["COMPOSE_FILE"] += ":tests/e2e/compose/no-gpu.yml"
+    stack.up("--scale", "spark-worker=2")
+    return stack
 
 
 def test_the_nvidia_container_serves_the_queue_and_trains(gpu_stack):
@@ -71,3 +81,23 @@ def test_one_worker_serves_the_queue(gpu_stack):
         *("inspect", "active_queues"),
     )
     assert told.count("* {'name': 'gpu'") == 1, told
+
+
+def test_flower_runs_where_it_is_chosen(gpu_stack):
+    assert gpu_stack.services()["flower"] == "running healthy"
+
+
+def test_more_spark_workers_join_the_cluster(gpu_stack):
+    assert wait_for(lambda: gpu_stack.read_spark_master()["aliveworkers"] == 2, timeout_s=60)
+
+
+def test_services_that_are_no_longer_chosen_are_ended(gpu_stack, settings_before):
+    (gpu_stack.folder / ".env").write_text(settings_before)
+    gpu_stack.environment["COMPOSE_FILE"] = gpu_stack.environment["COMPOSE_FILE"].rpartition(":")[0]
+    gpu_stack.up()
+    assert gpu_stack.services()["trainer-cpu"] == "running healthy"
+    left = gpu_stack.compose(
+        "ps", "--all", "--format", "{{.Service}}", COMPOSE_PROFILES="cpu,gpu,flower"
+    )
+    assert set(left.split()) == set(gpu_stack.services())
+    assert wait_for(lambda: gpu_stack.read_spark_master()["aliveworkers"] == 1, timeout_s=120)
