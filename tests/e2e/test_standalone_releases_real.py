@@ -17,13 +17,13 @@ SETTINGS = {"release": "class_table", "architectures": ["resnet18"], "image_size
 CHALLENGE = SETTINGS | {
     "source": str(DATA / "galaxy_zoo_challenge"),
     "ignored_classes": ["not_in_clean_sample"],
-    "epochs": 2,
+    "epochs": 1,
 }
 GALAXY_ZOO_1 = SETTINGS | {
     "source": str(DATA / "galaxy_zoo_1"),
     "ignored_classes": ["dont_know", "merger"],
     "class_names": {"spiral_clockwise": "spiral", "spiral_anticlockwise": "spiral"},
-    "epochs": 2,
+    "epochs": 1,
 }
 
 

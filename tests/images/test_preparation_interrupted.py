@@ -79,7 +79,7 @@ def process_group(leader: int) -> list[int]:
 @pytest.fixture
 def interrupted(tmp_path):
     """A folder with galaxies, some of them refused, and the process that prepares them."""
-    galaxies = make_galaxies(tmp_path / "in", 600)
+    galaxies = make_galaxies(tmp_path / "in", 400)
     spoil(tmp_path / "in")
     galaxies.to_parquet(tmp_path / "galaxies.parquet")
     process = start(tmp_path)
