@@ -149,8 +149,8 @@ class RunConfig(ReleaseSettings):
     epochs: int = setting(60, "Maximum number of passes over the training galaxies.", ge=1, le=1000)
     seed: int = setting(
         2026,
-        "Seed of everything random except the test split, which never changes, and the drawing of "
-        "simulated galaxies.",
+        "Seed of everything random except the simulated galaxies, which have 'simulation_seed', "
+        "and the test split, which depends on no seed.",
         ge=0,
         le=2**31 - 1,
     )
@@ -163,15 +163,15 @@ class RunConfig(ReleaseSettings):
     )
     match_radius_arcsec: float = labels_setting(
         2.0,
-        "Entries no farther apart on the sky than this are one galaxy, in arcseconds.",
+        "Entries of different releases no farther apart than this, in arcseconds, are one galaxy.",
         ge=0.1,
         le=60,
     )
     holdout: Literal["join", "respect", "ignore"] = labels_setting(
         "join",
-        "The galaxies that are in the test for good: 'join' keeps them there and adds this run's "
-        "test, 'respect' keeps them there and adds nothing, as suits a trial, and 'ignore' does "
-        "neither: such a run never gives a champion.",
+        "What to do with the holdout, the galaxies that stay in the test for good: 'join' keeps "
+        "them there and adds this run's test, 'respect' only keeps them there, which suits a "
+        "trial, and 'ignore' does neither, so that the winner never becomes champion.",
     )
     test_fraction: float = labels_setting(
         0.2, "Fraction of the galaxies held out for the test.", ge=0.02, le=0.5
@@ -203,7 +203,7 @@ class RunConfig(ReleaseSettings):
         "cpu", "Device that scales and filters images; 'opencl' can be a GPU."
     )
     max_rejected_fraction: float = images_setting(
-        0.01, "Fail if more than this fraction of the images is unreadable.", ge=0.0, le=1.0
+        0.01, "Fail if more than this fraction of the images is rejected.", ge=0.0, le=1.0
     )
     max_source_side_px: int = images_setting(
         4096, "Refuse to decode images with a side longer than this, in pixels.", ge=64, le=32768
@@ -273,7 +273,7 @@ class RunConfig(ReleaseSettings):
     test_time_augmentation: Literal[1, 4, 8] = evaluation_setting(
         8,
         "Orientations whose probabilities are averaged: 1, the 4 quarter turns, or those and their "
-        "mirror images.",
+        "mirror images, which are left out where classes tell clockwise from anticlockwise.",
     )
     bootstrap_samples: int = evaluation_setting(
         2000, "Bootstrap samples behind each interval.", ge=100, le=100_000

@@ -27,7 +27,7 @@ class BranchCriterion(Criterion):
     """A criterion on a question that is asked about some galaxies only.
 
     An empty cell or NaN means that it was not asked: the criterion is not met. For other criteria
-    it means that the row is malformed.
+    it means that a value is missing.
     """
 
 
@@ -87,7 +87,7 @@ class ShorthandRule:
 
 @dataclass(frozen=True, kw_only=True)
 class ShorthandScheme:
-    """Shorthand string to label; strings outside the grammar are malformed."""
+    """Shorthand string to label; strings outside the grammar are unreadable."""
 
     column: str
     grammar: str

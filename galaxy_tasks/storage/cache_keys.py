@@ -88,7 +88,7 @@ class ReleaseFiles:
     """A release on disk: what `prepare_release` found, as it travels through an XCom."""
 
     catalogue: str
-    """Path of the catalogue: CSV (also gzipped), Parquet, or FITS until it is converted."""
+    """Path of the catalogue, in any format that `acquisition.tables` reads."""
     images: str
     """Path of the folder with the cutouts, or of a zip with them."""
     mapping: str

@@ -225,14 +225,31 @@ def test_memory_that_runs_out_halves_the_batch(images_folder, tmp_path, caplog):
     assert fitting.restore() == state
 
 
-def test_a_long_epoch_tells_how_far_it_is(images_folder, tmp_path, caplog, monkeypatch):
+def build_small():
     import keras
-
-    from galaxy_tasks.training import epoch
 
     images = keras.Input((32, 32, 3), dtype="uint8")
     features = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(images))
-    model = keras.Model(images, keras.layers.Dense(2)(features))
+    return keras.Model(images, keras.layers.Dense(2)(features))
+
+
+def test_the_step_is_traced_once(images_folder, tmp_path, monkeypatch):
+    model, traces = build_small(), []
+    step = model.train_step
+
+    def train_step(data):
+        traces.append(data)
+        return step(data)
+
+    monkeypatch.setattr(model, "train_step", train_step)
+    prepare_fitting(model, RunConfig(batch_size=16, epochs=2), images_folder, tmp_path).run()
+    assert len(traces) == 1
+
+
+def test_a_long_epoch_tells_how_far_it_is(images_folder, tmp_path, caplog, monkeypatch):
+    from galaxy_tasks.training import epoch
+
+    model = build_small()
     monkeypatch.setattr(epoch, "PROGRESS_EVERY_S", 0.0)
 
     prepare_fitting(model, RunConfig(batch_size=16, epochs=1), images_folder, tmp_path).run()
