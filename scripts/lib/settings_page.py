@@ -13,8 +13,8 @@ INTRODUCTION = """\
 
 Every setting is a field of Airflow's trigger form, an option of `scripts/run` and
 `galaxy-morphology run` (`image_size_px` becomes `--image-size-px`), and a key under `[settings]` in
-a [release manifest](releases.md#when-a-new-release-lands). On the command line, the items of a list are
-separated by commas, and objects are written as JSON.
+a [release manifest](releases.md#when-a-new-release-lands). On the command line, the items of a
+list are separated by commas, and objects are written as JSON.
 
 The defaults below are those of the preset `full`. The preset `quick`, chosen where there is no
 NVIDIA GPU, differs in these:
