@@ -28,12 +28,4 @@ done
 
 export HOME=/home/galaxy
 as_galaxy mkdir -p /runs/inbox
-as_galaxy airflow db migrate
-# Not as an argument, which every user of the machine could read.
-export PYTHONWARNINGS=ignore::getpass.GetPassWarning
-typed_twice=$ADMIN_PASSWORD$'\n'$ADMIN_PASSWORD
-as_galaxy airflow users create --role Admin --username "$ADMIN_USER" \
-  --firstname Galaxy --lastname Admin --email "$ADMIN_USER@localhost" <<<"$typed_twice"
-# The account may be from an earlier start; .env decides.
-as_galaxy airflow users reset-password --username "$ADMIN_USER" <<<"$typed_twice"
-as_galaxy airflow pools set gpu "$GPU_SLOTS" "Networks trained at the same time"
+as_galaxy python /opt/galaxy/docker/prepare_airflow.py
