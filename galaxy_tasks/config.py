@@ -171,7 +171,7 @@ class RunConfig(ReleaseSettings):
         "join",
         "What to do with the holdout, the galaxies that stay in the test for good: 'join' keeps "
         "them there and adds this run's test, 'respect' only keeps them there, which suits a "
-        "trial, and 'ignore' does neither, so that the winner never becomes champion.",
+        "trial, and 'ignore' does neither; its winner cannot become champion.",
     )
     test_fraction: float = labels_setting(
         0.2, "Fraction of the galaxies held out for the test.", ge=0.02, le=0.5
