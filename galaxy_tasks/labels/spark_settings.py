@@ -40,7 +40,7 @@ def spark_submit_conf() -> dict[str, str]:
         "spark.executor.defaultJavaOptions": _COMPILE_LARGE_METHODS,
         "spark.driver.memory": f"{_driver_memory_mib()}m",
         "spark.driver.maxResultSize": "0",  # bounded by the driver's memory alone
-        # Else PySpark tells Java the line of every expression: five calls in place of one.
+        # Else PySpark also tells Java which line of code each expression is from.
         "spark.python.sql.dataFrameDebugging.enabled": "false",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",

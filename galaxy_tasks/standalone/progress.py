@@ -68,9 +68,12 @@ def follow_run(
         for task in tasks:
             name = task["task_id"]
             lines = _show_changes(client, path, task, shown[name], has_lines=name != last_task)
-            has_news = estimate is not None and _note(estimate, task, lines)
-            is_due = has_news and time.monotonic() >= estimate_due_at
-            if estimate and is_due and (left_s := estimate.left_s) is not None:
+            if (
+                estimate
+                and _note(estimate, task, lines)
+                and time.monotonic() >= estimate_due_at
+                and (left_s := estimate.left_s) is not None
+            ):
                 _echo("all trainings", f"up to {format_duration(left_s)} left")
                 estimate_due_at = time.monotonic() + _ESTIMATE_INTERVAL_S
         if state not in UNFINISHED:

@@ -55,7 +55,7 @@ def compile_model(model: keras.Model, *, config: RunConfig, device: Device) -> N
     # Biases and the parameters of normalisation have no scale to shrink.
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     # A metric makes its variables at its first update. Inside the first step, TensorFlow would
-    # therefore trace the step twice: half a minute for a DenseNet-121 on a processor.
+    # therefore trace the step twice: some twenty seconds more for a DenseNet-121 on a processor.
     macro_f1 = keras.metrics.F1Score(average="macro", name="macro_f1")
     macro_f1.update_state(*[np.zeros((1, model.output_shape[-1]), np.float32)] * 2)
     model.compile(

@@ -33,16 +33,16 @@ def clean(spark, config: RunConfig):
     return clean_labels(config, locate_release(config), spark=spark)
 
 
+def read_labels(artifact) -> pd.DataFrame:
+    return pd.read_parquet(artifact.path / "labels.parquet").set_index("galaxy_id")
+
+
 def test_where_the_split_fails_the_error_says_what_was_dropped_before(spark, tmp_path, monkeypatch):
     monkeypatch.setenv("GALAXY_HOME", str(tmp_path / "runs"))
     source = write_source(tmp_path / "source", good_lines())
     told = r"Only one class is left, edge_on.* Dropped before: 50 as ignored_class \(1: spiral, "
     with pytest.raises(InputError, match=told):
         clean(spark, class_table(source, ignored_classes=("spiral",)))
-
-
-def read_labels(artifact) -> pd.DataFrame:
-    return pd.read_parquet(artifact.path / "labels.parquet").set_index("galaxy_id")
 
 
 def test_every_row_is_kept_or_quarantined_with_its_reason(spark, tmp_path, monkeypatch, caplog):
