@@ -14,22 +14,26 @@ IMAGE = f"galaxy-morphology/trainer-gpu:{TAG}"
 
 
 @pytest.fixture(scope="module")
-def settings_before(stack):
-    """The text of the settings as they were; they are put back, with the stack, afterwards."""
+def put_back(stack):
+    """Puts the stack back as it was; what no test has put back is put back at the end."""
     path, files = stack.folder / ".env", stack.environment["COMPOSE_FILE"]
     before = path.read_text()
-    yield before
-    if path.read_text() != before:
+
+    def put_back():
         path.write_text(before)
         stack.environment["COMPOSE_FILE"] = files
         stack.up()
 
+    yield put_back
+    if path.read_text() != before:
+        put_back()
+
 
 @pytest.fixture(scope="module")
-def gpu_stack(stack, settings_before):
+def gpu_stack(stack, put_back):
     """The stack with the trainer of profile gpu in place of the other."""
-    profiles = ("COMPOSE_PROFILES=cpu", "COMPOSE_PROFILES=gpu,flower")
-    (stack.folder / ".env").write_text(settings_before.replace(*profiles))
+    path, profiles = stack.folder / ".env", ("COMPOSE_PROFILES=cpu", "COMPOSE_PROFILES=gpu,flower")
+    path.write_text(path.read_text().replace(*profiles))
     stack.environment["COMPOSE_FILE"] += ":tests/e2e/compose/no-gpu.yml"
     stack.up("--scale", "spark-worker=2")
     return stack
@@ -91,10 +95,8 @@ def test_more_spark_workers_join_the_cluster(gpu_stack):
     assert wait_for(lambda: gpu_stack.read_spark_master()["aliveworkers"] == 2, timeout_s=60)
 
 
-def test_services_that_are_no_longer_chosen_are_ended(gpu_stack, settings_before):
-    (gpu_stack.folder / ".env").write_text(settings_before)
-    gpu_stack.environment["COMPOSE_FILE"] = gpu_stack.environment["COMPOSE_FILE"].rpartition(":")[0]
-    gpu_stack.up()
+def test_services_that_are_no_longer_chosen_are_ended(gpu_stack, put_back):
+    put_back()
     assert gpu_stack.services()["trainer-cpu"] == "running healthy"
     left = gpu_stack.compose(
         "ps", "--all", "--format", "{{.Service}}", COMPOSE_PROFILES="cpu,gpu,flower"
