@@ -229,6 +229,25 @@ def test_long_names_do_not_stick_out_of_a_phone(browser, inputs, tmp_path):
 
 
 @needs_browser
+@pytest.mark.parametrize("width", [390, 1440])
+def test_no_name_is_broken_within_a_word(browser, page, tmp_path, width):
+    (tmp_path / "report.html").write_text(page)
+    tab = browser.new_page(viewport={"width": width, "height": 844})
+    tab.goto((tmp_path / "report.html").as_uri())
+    lines = tab.evaluate(
+        """() => Object.fromEntries([...document.querySelectorAll("#provenance ~ .cards th")].map(
+            cell => {
+                const range = document.createRange();
+                range.selectNodeContents(cell);
+                return [cell.textContent, range.getClientRects().length];
+            }))"""
+    )
+    tab.close()
+    words = {name: count for name, count in lines.items() if " " not in name}
+    assert words == dict.fromkeys(["labels", "images", "densenet121", "training", "processor"], 1)
+
+
+@needs_browser
 def test_the_page_follows_the_readers_dark_scheme(browser, page, tmp_path):
     light = open_page(browser, page, tmp_path, width=390, scheme="light")[1]
     dark = open_page(browser, page, tmp_path, width=390, scheme="dark")[1]
