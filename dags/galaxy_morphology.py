@@ -37,6 +37,12 @@ def prepare_release(ti: Any = None) -> Any:
 
 
 @task
+def choose_seeds(ti: Any = None) -> list[int]:
+    """Return a seed for each training of a network."""
+    return list(parse_config(ti.xcom_pull("choose_release")).training_seeds)
+
+
+@task
 def preprocess_images(ti: Any = None) -> Any:
     """Cut, scale and denoise the image of every labelled galaxy."""
     return run_step("preprocess_images", **pull_labels(ti))
@@ -50,14 +56,20 @@ def predict_champion(ti: Any = None) -> Any:
 
 
 # Trainings go first where slots are few: only the report waits for the champion.
-@task(queue="gpu", pool="gpu", priority_weight=2, execution_timeout=timedelta(days=2))
-def train_family(family: Family, ti: Any = None) -> Any:
+@task(
+    queue="gpu",
+    pool="gpu",
+    priority_weight=2,
+    execution_timeout=timedelta(days=2),
+    map_index_template="seed {{ task.op_kwargs['seed'] }}",
+)
+def train_family(family: Family, seed: int, ti: Any = None) -> Any:
     """Train the chosen networks of one family, going on from the last epoch of an earlier try."""
     settings = ti.xcom_pull("choose_release")
     if not parse_config(settings).variants(family):
         raise AirflowSkipException(f"'architectures' names no {family}.")
     images = ti.xcom_pull("preprocess_images")
-    return train_networks(family, settings, images)
+    return train_networks(family, settings, images, seed=seed)
 
 
 @task(trigger_rule=TriggerRule.ALL_DONE)
@@ -76,7 +88,7 @@ def evaluate(ti: Any = None) -> Any:
         labels=ti.xcom_pull("clean_labels"),
         images=images,
         champion=ti.xcom_pull("predict_champion"),
-        trainings=[ti.xcom_pull(f"train_{family}") for family in FAMILIES],
+        trainings=ti.xcom_pull([f"train_{family}" for family in FAMILIES]),
     )
 
 
@@ -112,7 +124,12 @@ with DAG(
         conf=spark_submit_conf(),
     )
     with TaskGroup("train", prefix_group_id=False):
-        trainings = [train_family.override(task_id=f"train_{name}")(name) for name in FAMILIES]
+        seeds = choose_seeds()
+        trainings = [
+            train_family.override(task_id=f"train_{name}").partial(family=name).expand(seed=seeds)
+            for name in FAMILIES
+        ]
     start = [choose_release(), prepare_release()]
     models = [predict_champion(), *trainings]
     chain(*start, clean_labels, preprocess_images(), models, evaluate())
+    chain(start[0], seeds)

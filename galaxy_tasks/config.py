@@ -6,6 +6,7 @@ environment and to Airflow's connections.
 """
 
 import difflib
+import hashlib
 import os
 import re
 from functools import partial
@@ -147,10 +148,16 @@ class RunConfig(ReleaseSettings):
     )
     image_size_px: int = setting(224, "Side of the square network input, in pixels.", ge=32, le=512)
     epochs: int = setting(60, "Maximum number of passes over the training galaxies.", ge=1, le=1000)
+    repeats: int = setting(
+        1,
+        "Trainings of each network with different seeds. Its scores are their means; with two or "
+        "more, the intervals say how far another seed might have moved them.",
+        ge=1,
+        le=20,
+    )
     seed: int = setting(
         2026,
-        "Seed of everything random except the simulated galaxies, which have 'simulation_seed', "
-        "and the test split, which depends on no seed.",
+        "Seed of each network's first training, from which the seeds of the others derive.",
         ge=0,
         le=2**31 - 1,
     )
@@ -178,6 +185,12 @@ class RunConfig(ReleaseSettings):
     )
     validation_fraction: float = labels_setting(
         0.15, "Fraction of the other galaxies used for early stopping.", ge=0.02, le=0.5
+    )
+    split_seed: int = labels_setting(
+        2026,
+        "Seed of the draw of validation galaxies. The test split depends on no seed.",
+        ge=0,
+        le=2**31 - 1,
     )
 
     # Images
@@ -275,6 +288,19 @@ class RunConfig(ReleaseSettings):
         "Orientations whose probabilities are averaged: 1, the 4 quarter turns, or those and their "
         "mirror images, which are left out where classes tell clockwise from anticlockwise.",
     )
+    margin: float = evaluation_setting(
+        0.02,
+        "Deficit in macro-F1 that is accepted for a cheaper network: the cheapest wins whose "
+        "deficit to the best is shown to be smaller.",
+        ge=0,
+        le=0.5,
+    )
+    alpha: float = evaluation_setting(
+        0.05,
+        "Probability of error that the comparisons of all networks have together.",
+        ge=0.001,
+        le=0.2,
+    )
     bootstrap_samples: int = evaluation_setting(
         2000, "Bootstrap samples behind each interval.", ge=100, le=100_000
     )
@@ -334,13 +360,27 @@ class RunConfig(ReleaseSettings):
             for part in self.parts()
         )
 
+    @property
+    def training_seeds(self) -> tuple[int, ...]:
+        """The seeds of each network's trainings; those of fewer repeats are the first of more."""
+        return (self.seed, *(_derive_seed(self.seed, n) for n in range(1, self.repeats)))
+
+    def for_training(self, seed: int) -> "RunConfig":
+        """Return the settings of one training: a run of these alone repeats it."""
+        return self.model_copy(update={"seed": seed, "repeats": 1})
+
     def variants(self, family: Family) -> tuple[Architecture, ...]:
         """Return the chosen architectures of a family, in the order of the form."""
         return tuple(name for name in self.architectures if name.startswith(family))
 
 
+def _derive_seed(seed: int, number: int) -> int:
+    digest = hashlib.sha256(f"{seed}/{number}".encode()).digest()
+    return int.from_bytes(digest[:4]) % 2**31
+
+
 PRESETS: dict[Preset, dict[str, Any]] = {
-    "full": {},
+    "full": {"repeats": 3},
     "quick": {
         "architectures": ("alexnet", "resnet18", "densenet121"),
         "image_size_px": 72,

@@ -30,6 +30,11 @@ def format_millions(count: int) -> str:
     return f"{count / 1e6:.1f} M" if count >= 100_000 else f"{count:,}"
 
 
+def format_multiply_adds(count: int) -> str:
+    """Return a number of multiply-adds in billions, or in millions below 0.1: '1.81 G', '24 M'."""
+    return f"{count / 1e9:.2f} G" if count >= 100_000_000 else f"{count / 1e6:.0f} M"
+
+
 def format_name(name: str) -> str:
     """Return a name as prose has it: spaces for underscores."""
     return name.replace("_", " ")

@@ -34,7 +34,8 @@ def test_every_setting_has_a_description_and_a_place_in_the_form():
 
 def test_the_few_settings_that_matter_stand_on_top():
     top = [name for name, schema in form_schemas("full").items() if not schema["section"]]
-    assert top == ["release", "source", "architectures", "image_size_px", "epochs", "seed"]
+    main = ["release", "source", "architectures", "image_size_px", "epochs", "repeats", "seed"]
+    assert top == main
 
 
 @pytest.mark.parametrize("preset", list(PRESETS))
@@ -101,8 +102,10 @@ def test_every_setting_determines_an_artifact_or_is_known_not_to():
         | set(model_made_from(config, "i", "alexnet"))
     )
     # Files are known by their content, workers and the bound for refusals change no result, the
-    # rest belongs to other keys.
+    # labels' key has 'split_seed' as "seed", a model's is of one repeat, and the rest belongs to
+    # other keys.
     elsewhere = {
+        *("split_seed", "repeats", "margin", "alpha"),
         *("source", "zenodo_record", "catalogue_file", "images_folder", "image_workers"),
         *("max_rejected_fraction", "simulation_seed"),
         *("architectures", "bootstrap_samples", "simulated_galaxies", "test_time_augmentation"),
@@ -139,3 +142,20 @@ def test_what_resembles_nothing_is_refused_without_a_guess():
     with pytest.raises(InputError) as refused:
         parse_config({"release": "photometry"})
     assert "Did you mean" not in str(refused.value)
+
+
+def test_more_repeats_keep_the_seeds_of_fewer_and_every_seed_is_another():
+    three, twenty = (RunConfig(seed=5, repeats=n).training_seeds for n in (3, 20))
+    assert RunConfig(seed=5).training_seeds == three[:1] == (5,)
+    assert twenty[:3] == three
+    others = RunConfig(seed=6, repeats=20).training_seeds
+    assert len({*twenty, *others}) == 40
+    assert all(0 <= seed < 2**31 for seed in twenty)
+
+
+def test_a_training_is_a_run_of_its_own_settings():
+    config = RunConfig(repeats=3)
+    seed = config.training_seeds[1]
+    alone = config.for_training(seed)
+    assert alone.training_seeds == (seed,)
+    assert alone == RunConfig(seed=seed)

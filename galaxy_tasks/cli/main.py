@@ -74,10 +74,12 @@ def run(
     images = run_step("preprocess_images", **inputs, labels=labels)
     inputs |= {"labels": labels, "images": images}
     champion = _attempt("predict_champion", run_step, "predict_champion", **inputs)
+    config = parse_config(values)
     trainings = [
-        _attempt(f"train_{family}", train_networks, family, values, images)
+        _attempt(f"train_{family}", train_networks, family, values, images, seed=seed)
         for family in FAMILIES
-        if parse_config(values).variants(family)
+        if config.variants(family)
+        for seed in config.training_seeds
     ]
     run_step(
         "evaluate",

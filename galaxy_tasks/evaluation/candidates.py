@@ -1,4 +1,7 @@
-"""Candidates, the models of a run that may win: read from their artifacts, checked and scored."""
+"""Candidates, the models of a run that may win: read from their artifacts, checked and scored.
+
+A network is a candidate once for each seed that it was trained with.
+"""
 
 import logging
 from collections.abc import Sequence
@@ -11,7 +14,7 @@ import pandas as pd
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.evaluation.metrics import evaluate_probabilities
-from galaxy_tasks.evaluation.winner import ScoredCandidate
+from galaxy_tasks.evaluation.repeats import Repeats, ScoredModel
 from galaxy_tasks.labels.test_set import describe_test_set
 from galaxy_tasks.storage import artifacts
 from galaxy_tasks.storage.artifacts import Artifact
@@ -33,8 +36,18 @@ class Candidate:
 
     @property
     def architecture(self) -> str:
-        """The model's name in tables."""
+        """The network's name in tables."""
         return self.record.architecture
+
+    @property
+    def seed(self) -> int:
+        """The seed that it was trained with."""
+        return self.record.settings["seed"]
+
+    @property
+    def title(self) -> str:
+        """Network and seed, in words."""
+        return f"{self.architecture} (seed {self.seed})"
 
 
 def describe_tested(candidate: Candidate, labels: Artifact) -> dict[str, Any]:
@@ -73,20 +86,36 @@ def check_same_galaxies(candidates: Sequence[Candidate]) -> None:
             or other.record.classes != first.record.classes
         ):
             raise InputError(
-                f"{first.architecture} and {other.architecture} were tested on "
+                f"{first.title} and {other.title} were tested on "
                 "different galaxies or classes, so they cannot be compared. Remove their folders "
                 f"({first.artifact.path}, {other.artifact.path}) and clear the training tasks."
             )
 
 
-def score_candidate(candidate: Candidate, config: RunConfig) -> ScoredCandidate:
-    """Return the candidate's scores beside what it costs."""
+def gather_repeats(candidates: Sequence[Candidate], config: RunConfig) -> tuple[Repeats, ...]:
+    """Return the networks of the candidates, each with its trainings scored one by one."""
+    names = dict.fromkeys(candidate.architecture for candidate in candidates)
+    groups = [[one for one in candidates if one.architecture == name] for name in names]
+    return tuple(
+        Repeats(
+            probabilities=np.stack([one.probabilities for one in group]).astype(np.float64),
+            models=tuple(_score(one, config) for one in group),
+            num_parameters=group[0].record.num_parameters,
+            multiply_adds=group[0].record.multiply_adds,
+        )
+        for group in groups
+    )
+
+
+def _score(candidate: Candidate, config: RunConfig) -> ScoredModel:
+    """Return the candidate's own scores."""
     record = candidate.record
     predicted = np.unique(candidate.probabilities.argmax(axis=1))
     if len(predicted) == 1:
         name = record.classes[int(predicted[0])]
-        _logger.warning("%s predicts %s for every test galaxy.", record.architecture, name)
-    return ScoredCandidate(
+        _logger.warning("%s predicts %s for every test galaxy.", candidate.title, name)
+    return ScoredModel(
+        seed=candidate.seed,
         evaluation=evaluate_probabilities(
             candidate.probabilities,
             labels=candidate.galaxies["label_index"].to_numpy(),
@@ -95,7 +124,7 @@ def score_candidate(candidate: Candidate, config: RunConfig) -> ScoredCandidate:
             bootstrap_samples=config.bootstrap_samples,
             seed=config.seed,
         ),
-        num_parameters=record.num_parameters,
+        validation_macro_f1=record.validation_macro_f1,
         training_s=record.training_s,
         images_per_s=record.images_per_s,
         key=candidate.artifact.key,

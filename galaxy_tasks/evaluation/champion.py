@@ -66,8 +66,11 @@ def find_champion(config: RunConfig, images_key: str) -> Champion | None:
     champion. Winners on simulated and on observed galaxies are never compared.
     """
     own = {
-        artifacts.key_of(cache_keys.model_made_from(config, images_key, architecture))
+        artifacts.key_of(
+            cache_keys.model_made_from(config.for_training(seed), images_key, architecture)
+        )
         for architecture in config.architectures
+        for seed in config.training_seeds
     }
     found = list_evaluations()
     own_since = min(

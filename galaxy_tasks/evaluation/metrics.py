@@ -1,6 +1,6 @@
 """From probabilities and labels to scores with 95 % intervals; knows no model and no file.
 
-The scores are scikit-learn's; `bootstrap` explains what the intervals mean and what they leave out.
+The scores are scikit-learn's; `resampling` explains what the intervals mean, and what they do not.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 from sklearn.metrics import (
     accuracy_score,
     confusion_matrix,
@@ -19,12 +20,7 @@ from sklearn.metrics import (
 )
 
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.evaluation.bootstrap import (
-    resample_counts,
-    resample_mean,
-    resample_paired_macro_f1,
-    score_confusions,
-)
+from galaxy_tasks.evaluation.resampling import draw_means, draw_scores
 
 SMALLEST_PROBABILITY = 1e-7
 """Floor of the loss, about float32's resolution: a mistake costs at most 16.1 nats."""
@@ -84,7 +80,17 @@ class Comparison:
     p_value: float
     """Two-sided, of the paired bootstrap."""
     is_distinguishable: bool
-    """p below 0.05 and 0 outside the interval; never if both predict a single class throughout."""
+    """Whether the interval leaves out 0."""
+    only_first_right: int
+    """Galaxies that the first model alone classifies correctly."""
+    only_second_right: int
+    """Galaxies that the second model alone classifies correctly."""
+
+    @property
+    def mcnemar_p_value(self) -> float:
+        """That the two are right equally often: McNemar's exact test, two-sided."""
+        differing = self.only_first_right + self.only_second_right
+        return float(binomtest(self.only_first_right, differing).pvalue) if differing else 1.0
 
 
 def evaluate_probabilities(
@@ -113,11 +119,13 @@ def evaluate_probabilities(
         raise InputError(f"A class is named twice. Received: {', '.join(classes)}")
     probabilities, labels = _check(probabilities, labels, width=len(classes), owner=architecture)
     columns = np.arange(len(classes))
-    counts = confusion_matrix(labels, probabilities.argmax(axis=1), labels=columns).astype(np.int64)
-    losses = -np.log(probabilities[np.arange(len(labels)), labels])
+    predictions = probabilities.argmax(axis=1)
+    counts = confusion_matrix(labels, predictions, labels=columns).astype(np.int64)
     sampling = {"samples": bootstrap_samples, "random": np.random.default_rng(seed)}
-    drawn = score_confusions(resample_counts(counts, **sampling))
-    drawn["loss"] = resample_mean(losses, labels=labels, **sampling)
+    drawn = draw_scores(
+        predictions[np.newaxis], labels=labels, num_classes=len(classes), **sampling
+    )
+    drawn["loss"] = draw_means(losses_of(probabilities, labels), labels=labels, **sampling)
     scores = _score(probabilities, labels)
     return Evaluation(
         architecture=architecture,
@@ -127,6 +135,14 @@ def evaluate_probabilities(
         confusion_matrix=tuple(map(tuple, counts.tolist())),
         **{name: _estimate(value, drawn[name]) for name, value in scores.items()},
     )
+
+
+def losses_of(
+    probabilities: NDArray[np.floating], labels: NDArray[np.integer]
+) -> NDArray[np.float64]:
+    """Return (galaxies,) cross-entropies, in nats, of (galaxies, classes) probabilities."""
+    own = np.asarray(probabilities, dtype=np.float64)[np.arange(len(labels)), labels]
+    return -np.log(np.maximum(own, SMALLEST_PROBABILITY))
 
 
 def compare_models(
@@ -139,28 +155,39 @@ def compare_models(
     bootstrap_samples: int,
     seed: int,
 ) -> Comparison:
-    """Return whether two models differ in macro_f1, by a bootstrap over the galaxies they share.
+    """Return whether two trained models differ, over the galaxies that they share.
 
-    Both models are scored on the same samples, so what makes a galaxy hard for both cancels.
-    Shapes and errors as in `evaluate_probabilities`.
+    Both are scored on the same samples, so what makes a galaxy hard for both cancels. It compares
+    these models as they are, and does not answer for another seed. Shapes and errors as in
+    `evaluate_probabilities`.
     """
     width = np.shape(first_probabilities)[-1] if np.ndim(first_probabilities) else 0
     one, labels = _check(first_probabilities, labels, width=width, owner=first)
     two, labels = _check(second_probabilities, labels, width=width, owner=second)
-    joint = np.zeros((width, width, width), dtype=np.int64)
-    np.add.at(joint, (labels, one.argmax(axis=1), two.argmax(axis=1)), 1)
-    drawn = resample_paired_macro_f1(
-        joint, samples=bootstrap_samples, random=np.random.default_rng(seed)
-    )
+    predictions = np.stack([one.argmax(axis=1), two.argmax(axis=1)])
+    scores = draw_scores(
+        predictions,
+        labels=labels,
+        num_classes=width,
+        samples=bootstrap_samples,
+        random=np.random.default_rng(seed),
+    )["macro_f1"]
     difference = _score(one, labels)["macro_f1"] - _score(two, labels)["macro_f1"]
-    estimate = _estimate(difference, drawn)
+    drawn = scores[:, 0] - scores[:, 1]
+    deviations = np.abs(drawn - drawn.mean())
+    half_width = float(np.quantile(deviations, 1 - SIGNIFICANCE))
     # The observed sample counts as one of the drawn (Davison & Hinkley 1997, ch. 4), so p > 0.
-    tail = min(np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0)) + 1
-    p_value = min(1.0, 2.0 * tail / (len(drawn) + 1))
-    # In stratified samples, two models that each predict a single class have no spread at all.
-    is_blind = all(len(np.unique(table.argmax(axis=1))) == 1 for table in (one, two))
-    is_clear = p_value < SIGNIFICANCE and not (is_blind or estimate.low <= 0 <= estimate.high)
-    return Comparison(first, second, estimate, p_value, is_clear)
+    p_value = (np.count_nonzero(deviations >= abs(difference)) + 1) / (len(deviations) + 1)
+    is_right = predictions == labels
+    return Comparison(
+        first,
+        second,
+        Estimate(difference, difference - half_width, difference + half_width),
+        float(p_value),
+        abs(difference) > half_width,
+        only_first_right=int(np.count_nonzero(is_right[0] & ~is_right[1])),
+        only_second_right=int(np.count_nonzero(is_right[1] & ~is_right[0])),
+    )
 
 
 def _check(

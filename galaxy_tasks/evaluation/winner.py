@@ -1,42 +1,25 @@
-"""From evaluations to the winner, or to a tie and the rule that settled it.
+"""From scored networks to the winner and the sentences that say why.
 
-The winner is the model with the best macro_f1. Where the paired bootstrap cannot tell others apart
-from it, their distance may be luck of the test set, and of them all the one with the fewest
-parameters wins.
+The winner is the cheapest network, by the multiply-adds of one image, that is shown to be at most
+`margin` behind the best in macro_f1; if none is shown, the best. That two networks cannot be told
+apart is no reason: from few galaxies, no network can be told from another.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.evaluation.metrics import Comparison, Evaluation
-from galaxy_tasks.formatting import format_millions
+from galaxy_tasks.evaluation.comparisons import TARGET, Comparer, Deficit, NetworkComparison, Plan
+from galaxy_tasks.evaluation.metrics import Estimate
+from galaxy_tasks.evaluation.repeats import ScoredNetwork
+from galaxy_tasks.formatting import format_multiply_adds
 
-
-@dataclass(frozen=True)
-class ScoredCandidate:
-    """A candidate's scores beside what it costs."""
-
-    evaluation: Evaluation
-    num_parameters: int
-    training_s: float
-    images_per_s: float
-    """Galaxies a second in training."""
-    key: str
-    """Key of the model's artifact."""
-    path: str
-    """Folder of the model's artifact."""
-
-    @property
-    def architecture(self) -> str:
-        """The model's name in tables."""
-        return self.evaluation.architecture
-
-    @property
-    def macro_f1(self) -> float:
-        """The score that ranks."""
-        return self.evaluation.macro_f1.value
+CAUTION = (
+    "Each network was trained once, so this order may be the seed's doing: another seed can move "
+    "macro-F1 by several hundredths. The intervals are over galaxies alone. To answer for the "
+    "seed as well, set 'repeats' to 3 or more; finished trainings are kept."
+)
 
 
 @dataclass(frozen=True)
@@ -44,111 +27,146 @@ class Selection:
     """The winner and why."""
 
     winner: str
-    comparisons: tuple[Comparison, ...]
-    """The best macro_f1 against each of the others, in the order of `rank`."""
-    tied: tuple[str, ...]
-    """The best and all that cannot be told apart from it, in the order of `rank`; empty where it
-    can be told apart from every other."""
+    best: str
+    """The network with the best mean macro_f1."""
+    margin: float
+    alpha: float
+    deficits: tuple[Deficit, ...]
+    """Of all but the best, in the order of `rank`."""
+    comparisons: tuple[NetworkComparison, ...]
+    """All pairs, in the order of `rank`."""
     reason: str
     """One or two sentences for people."""
+    caution: str
+    """What keeps the order from being sure; empty where each network was trained repeatedly."""
 
 
-Compare = Callable[[ScoredCandidate, ScoredCandidate], Comparison]
-"""The paired comparison of two candidates, in this order."""
-
-
-def rank(candidates: Sequence[ScoredCandidate]) -> tuple[ScoredCandidate, ...]:
-    """Return the candidates by macro_f1, best first; of equals the smaller, then by name."""
-    return tuple(sorted(candidates, key=lambda c: (-c.macro_f1, c.num_parameters, c.architecture)))
-
-
-def choose_winner(candidates: Sequence[ScoredCandidate], *, compare: Compare) -> Selection:
-    """Return the winner; `compare` is called with the best and each of the others.
-
-    Raises:
-        InputError: no candidate, two of one name, or not all on the same galaxies and classes.
-    """
-    _check(candidates)
-    best, *others = rank(candidates)
-    comparisons = tuple(compare(best, other) for other in others)
-    level = {one.second: one for one in comparisons if not one.is_distinguishable}
-    tied = [best, *(other for other in others if other.architecture in level)]
-    winner = min(tied, key=lambda one: one.num_parameters)
-    if level:
-        reason = _explain_tie(tied, winner, list(level.values()))
-    elif others:
-        reason = _explain_lead(best, others[0], comparisons[0])
-    else:
-        reason = _explain_only(best)
-    return Selection(
-        winner=winner.architecture,
-        comparisons=comparisons,
-        tied=tuple(one.architecture for one in tied) if level else (),
-        reason=reason,
+def rank(networks: Sequence[ScoredNetwork]) -> tuple[ScoredNetwork, ...]:
+    """Return the networks by mean macro_f1, best first; of equals the cheaper, then by name."""
+    return tuple(
+        sorted(networks, key=lambda one: (-one.macro_f1.value, one.multiply_adds, one.architecture))
     )
 
 
-def _check(candidates: Sequence[ScoredCandidate]) -> None:
-    if not candidates:
+def choose_winner(
+    networks: Sequence[ScoredNetwork], comparer: Comparer | None, *, margin: float, alpha: float
+) -> Selection:
+    """Return the winner; `comparer` knows all networks, and is None of a single one.
+
+    Raises:
+        InputError: no network, or two of one name.
+    """
+    _check(networks)
+    ranked = rank(networks)
+    best, names = ranked[0], [one.architecture for one in ranked]
+    deficits = comparer.bound_deficits(names) if comparer else ()
+    close = {one.architecture for one in deficits if one.bound < margin}
+    allowed = [best, *(one for one in ranked if one.architecture in close)]
+    winner = min(allowed, key=lambda one: one.multiply_adds)
+    return Selection(
+        winner=winner.architecture,
+        best=best.architecture,
+        margin=margin,
+        alpha=alpha,
+        deficits=deficits,
+        comparisons=comparer.compare_all(names) if comparer else (),
+        reason=_explain(winner, best, ranked, deficits, margin=margin, alpha=alpha),
+        caution="" if all(len(one.models) > 1 for one in networks) else CAUTION,
+    )
+
+
+def describe_comparison(comparison: NetworkComparison, *, alpha: float) -> str:
+    """Return a sentence or two on a pair: by how much, how sure, and what would be needed."""
+    difference, margin = comparison.difference, _describe_interval(comparison.difference, alpha)
+    if comparison.is_distinguishable:
+        verdict = f"{comparison.first} leads {comparison.second} by {difference.value:.3f}"
+    else:
+        verdict = (
+            f"{comparison.first} and {comparison.second} cannot be told apart: they differ by "
+            f"{difference.value:.3f}"
+        )
+    return (
+        f"{verdict} in macro-F1 ({margin}, {_describe_p(comparison.p_holm)} by Holm). This test "
+        f"would have shown a difference of {comparison.detectable:.3f} in four cases out of five; "
+        f"{_describe_plan(comparison.plan)}."
+    )
+
+
+def _describe_plan(plan: Plan | None) -> str:
+    if plan is None:
+        return f"for {TARGET:.3f}, no number of galaxies suffices with up to 50 seeds"
+    if plan.num_seeds is None:
+        return f"for {TARGET:.3f} between these trainings, it takes {plan.num_galaxies:,} galaxies"
+    return f"for {TARGET:.3f}, it takes {plan.num_galaxies:,} galaxies and {plan.num_seeds} seeds"
+
+
+def _check(networks: Sequence[ScoredNetwork]) -> None:
+    if not networks:
         raise InputError(
             "There is no winner without a trained model: every training task failed or was "
             "skipped. Read the log of the training tasks, clear one and run again."
         )
-    name, times = Counter(c.architecture for c in candidates).most_common(1)[0]
+    name, times = Counter(one.architecture for one in networks).most_common(1)[0]
     if times > 1:
         raise InputError(f"Each architecture may appear only once. Received: {name} {times} times")
-    tests = {(c.evaluation.num_galaxies, c.evaluation.classes) for c in candidates}
-    if len(tests) > 1:
-        received = ", ".join(
-            f"{c.architecture}: {c.evaluation.num_galaxies} galaxies, "
-            f"{len(c.evaluation.classes)} classes"
-            for c in candidates
-        )
-        raise InputError(
-            "Models can be compared only on the same test galaxies and classes. "
-            f"Received: {received}. Clear the training tasks and run again."
-        )
 
 
-def _explain_only(winner: ScoredCandidate) -> str:
-    score = winner.evaluation.macro_f1
-    return (
-        f"{winner.architecture} is the only trained model: macro-F1 {score.value:.3f} "
-        f"({score.low:.3f} to {score.high:.3f})."
-    )
-
-
-def _explain_lead(best: ScoredCandidate, second: ScoredCandidate, comparison: Comparison) -> str:
-    return (
-        f"{best.architecture} has the best macro-F1, {best.macro_f1:.3f}, and leads "
-        f"{second.architecture} ({second.macro_f1:.3f}) by {_describe(comparison)}."
-    )
-
-
-def _explain_tie(
-    tied: Sequence[ScoredCandidate], winner: ScoredCandidate, comparisons: Sequence[Comparison]
+def _explain(
+    winner: ScoredNetwork,
+    best: ScoredNetwork,
+    ranked: Sequence[ScoredNetwork],
+    deficits: Sequence[Deficit],
+    *,
+    margin: float,
+    alpha: float,
 ) -> str:
-    best, *others = tied
-    behind = " and ".join(
-        f"{other.architecture} ({other.macro_f1:.3f}), which is behind by {_describe(comparison)}"
-        for other, comparison in zip(others, comparisons, strict=True)
+    score = _describe_score(best)
+    if len(ranked) == 1:
+        return f"{best.architecture} is the only trained network: {score}."
+    bounds = {one.architecture: one for one in deficits}
+    if winner is not best:
+        own = bounds[winner.architecture]
+        return (
+            f"{winner.architecture} is the cheapest network "
+            f"({format_multiply_adds(winner.multiply_adds)} multiply-adds an image) that is at "
+            f"most {margin:.3f} behind the best in macro-F1: {winner.macro_f1.value:.3f}, "
+            f"{_describe_bound(own, alpha)} behind {best.architecture}, which has {score} and "
+            f"needs {format_multiply_adds(best.multiply_adds)}."
+        )
+    cheaper = [one for one in ranked if one.multiply_adds < best.multiply_adds]
+    if not cheaper:
+        return f"{best.architecture} has the best macro-F1, {_numbers(best)}, and is the cheapest."
+    others = "; ".join(
+        f"{one.architecture} is {_describe_bound(bounds[one.architecture], alpha)} behind"
+        for one in cheaper
     )
-    sizes = " and ".join(format_millions(one.num_parameters) for one in tied if one is not winner)
     return (
-        f"{best.architecture} has the best macro-F1, {best.macro_f1:.3f}, but on "
-        f"{best.evaluation.num_galaxies:,} test galaxies it cannot be told apart from {behind}. "
-        f"Among these {len(tied)}, {winner.architecture} wins because it has the fewest parameters "
-        f"({format_millions(winner.num_parameters)} against {sizes})."
+        f"{best.architecture} has the best macro-F1, {_numbers(best)}. No cheaper network is shown "
+        f"to be at most {margin:.3f} behind it: {others}."
     )
 
 
-def _describe(comparison: Comparison) -> str:
-    difference, p_value = comparison.difference, comparison.p_value
-    p_text = "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
-    return (
-        f"{_signed(difference.value)} (95 % interval {_signed(difference.low)} to "
-        f"{_signed(difference.high)}, {p_text}, paired bootstrap)"
-    )
+def _describe_score(one: ScoredNetwork) -> str:
+    return f"macro-F1 {_numbers(one)}"
+
+
+def _numbers(one: ScoredNetwork) -> str:
+    seeds = f"mean of {len(one.models)} seeds, " if len(one.models) > 1 else ""
+    score = one.macro_f1
+    return f"{score.value:.3f} ({seeds}95 % interval {score.low:.3f} to {score.high:.3f})"
+
+
+def _describe_bound(deficit: Deficit, alpha: float) -> str:
+    return f"{deficit.value:.3f} (less than {deficit.bound:.3f} at {100 * (1 - alpha):g} %)"
+
+
+def _describe_interval(estimate: Estimate, alpha: float) -> str:
+    low, high = (_signed(bound) for bound in (estimate.low, estimate.high))
+    return f"{100 * (1 - alpha):g} % interval {low} to {high}, all pairs together"
+
+
+def _describe_p(p_value: float) -> str:
+    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
 
 
 def _signed(number: float) -> str:

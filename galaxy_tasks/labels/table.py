@@ -214,7 +214,7 @@ def _assign_splits(
     is_validation = split.choose_validation(
         label_indices[rest],
         validation_fraction=config.validation_fraction,
-        seed=config.seed,
+        seed=config.split_seed,
         groups=groups[rest],
     )
     splits = np.where(is_test, "test", "train").astype(object)

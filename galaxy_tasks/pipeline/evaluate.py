@@ -14,18 +14,13 @@ from galaxy_tasks.evaluation.candidates import (
     Candidate,
     check_same_galaxies,
     describe_tested,
+    gather_repeats,
     read_candidate,
-    score_candidate,
 )
 from galaxy_tasks.evaluation.challenge import ChampionComparison, compare_with_champion
-from galaxy_tasks.evaluation.metrics import Comparison, compare_models
-from galaxy_tasks.evaluation.winner import (
-    Compare,
-    ScoredCandidate,
-    Selection,
-    choose_winner,
-    rank,
-)
+from galaxy_tasks.evaluation.comparisons import Comparer
+from galaxy_tasks.evaluation.repeats import ScoredNetwork, score_networks
+from galaxy_tasks.evaluation.winner import Selection, choose_winner, rank
 from galaxy_tasks.report.contents import MissingModel, gather_report
 from galaxy_tasks.report.leaderboard import render_leaderboard
 from galaxy_tasks.report.page import render_report
@@ -94,9 +89,9 @@ def _publish(
     """Choose the winner, compare it with the champion, and publish results and report."""
     draft.clear()
     check_same_galaxies(candidates)
-    scored = tuple(score_candidate(candidate, config) for candidate in candidates)
-    selection = choose_winner(scored, compare=_make_compare(candidates, config))
-    winner = next(c for c in candidates if c.architecture == selection.winner)
+    networks, selection = _select(candidates, config)
+    served = next(one.served.key for one in networks if one.architecture == selection.winner)
+    winner = next(one for one in candidates if one.artifact.key == served)
     comparison = compare_with_champion(
         config, labels=labels, images=images, predictions=predictions, winner=winner
     )
@@ -105,37 +100,40 @@ def _publish(
         labels=labels,
         images=images,
         candidates=candidates,
-        scored=scored,
+        networks=networks,
         selection=selection,
         missing=missing,
         winner=winner,
         champion=comparison,
     )
     (draft.path / REPORT).write_text(render_report(inputs), encoding="utf-8")
-    leaderboard = [render_leaderboard(selection, scored, missing), comparison.describe()]
+    leaderboard = [render_leaderboard(selection, networks, missing), comparison.describe()]
     (draft.path / LEADERBOARD).write_text("\n".join(leaderboard), encoding="utf-8")
-    results = _describe_results(scored, selection, missing, comparison)
+    results = _describe_results(networks, selection, missing, comparison)
     write_json(draft.path / RESULTS, {"test_set": describe_tested(winner, labels), **results})
-    return draft.publish({"winner": selection.winner, "model": winner.artifact.key})
+    return draft.publish({"winner": selection.winner, "model": served})
 
 
-def _make_compare(candidates: Sequence[Candidate], config: RunConfig) -> Compare:
-    """Return the paired comparison of two of these models."""
-    by_key = {candidate.artifact.key: candidate for candidate in candidates}
-
-    def compare(first: ScoredCandidate, second: ScoredCandidate) -> Comparison:
-        one, two = by_key[first.key], by_key[second.key]
-        return compare_models(
-            one.probabilities,
-            two.probabilities,
-            labels=one.galaxies["label_index"].to_numpy(),
-            first=first.architecture,
-            second=second.architecture,
-            bootstrap_samples=config.bootstrap_samples,
-            seed=config.seed,
-        )
-
-    return compare
+def _select(
+    candidates: Sequence[Candidate], config: RunConfig
+) -> tuple[tuple[ScoredNetwork, ...], Selection]:
+    """Return the networks' scores and the winner among them."""
+    labels = candidates[0].galaxies["label_index"].to_numpy()
+    networks, draws = score_networks(
+        gather_repeats(candidates, config),
+        labels=labels,
+        bootstrap_samples=config.bootstrap_samples,
+        seed=config.seed,
+    )
+    comparer = Comparer(
+        [network.architecture for network in networks],
+        draws,
+        num_galaxies=len(labels),
+        alpha=config.alpha,
+        seed=config.seed,
+    )
+    selection = choose_winner(networks, comparer, margin=config.margin, alpha=config.alpha)
+    return networks, selection
 
 
 def _find_models(
@@ -147,11 +145,12 @@ def _find_models(
     """
     models = {r["key"]: Artifact.from_reference(r) for t in trainings if t for r in t["models"]}
     for architecture in config.architectures:
-        found = artifacts.find(
-            "models", cache_keys.model_made_from(config, images.key, architecture)
-        )
-        if found:
-            models.setdefault(found.key, found)
+        for seed in config.training_seeds:
+            made_from = cache_keys.model_made_from(
+                config.for_training(seed), images.key, architecture
+            )
+            if found := artifacts.find("models", made_from):
+                models.setdefault(found.key, found)
     return list(models.values())
 
 
@@ -163,13 +162,24 @@ def _explain_no_model(missing: Sequence[MissingModel]) -> str:
 def _list_missing(
     config: RunConfig, trainings: Sequence[Mapping[str, Any] | None], models: Sequence[Artifact]
 ) -> tuple[MissingModel, ...]:
-    """Return the chosen architectures without a model, and the families that were not chosen."""
-    trained = [model.manifest["made_from"]["architecture"] for model in models]
-    reasons = {name: why for t in trainings if t for name, why in t["failed"].items()}
+    """Return the trainings without a model, and the families that were not chosen."""
+    made = [model.manifest["made_from"] for model in models]
+    trained = {(one["architecture"], one["seed"]) for one in made}
+    reasons = {
+        (name, each["seed"]): why
+        for each in trainings
+        if each
+        for name, why in each["failed"].items()
+    }
     failed = [
-        MissingModel(name, "failed", reasons.get(name, "its training task failed; see its log"))
+        MissingModel(
+            f"{name} (seed {seed})" if config.repeats > 1 else name,
+            "failed",
+            reasons.get((name, seed), "its training task failed; see its log"),
+        )
         for name in config.architectures
-        if name not in trained
+        for seed in config.training_seeds
+        if (name, seed) not in trained
     ]
     skipped = [
         MissingModel(family, "skipped", "no network of this family was chosen")
@@ -180,14 +190,14 @@ def _list_missing(
 
 
 def _describe_results(
-    candidates: Sequence[ScoredCandidate],
+    networks: Sequence[ScoredNetwork],
     selection: Selection,
     missing: Sequence[MissingModel],
     champion: ChampionComparison,
 ) -> dict[str, Any]:
     return {
         "selection": asdict(selection),
-        "models": [asdict(candidate) for candidate in rank(candidates)],
+        "networks": [{**asdict(one), "served": one.served.key} for one in rank(networks)],
         "missing": [asdict(model) for model in missing],
         "challenge": asdict(champion.challenge) if champion.challenge else None,
         "drift": asdict(champion.drift) if champion.drift else None,
@@ -198,29 +208,30 @@ def _describe_outcome(evaluation: Artifact) -> dict[str, Any]:
     """Return what travels through the XCom; log the leaderboard and where the report is."""
     results = read_json(evaluation.path / RESULTS)
     winner = results["selection"]["winner"]
-    (folder,) = (m["path"] for m in results["models"] if m["evaluation"]["architecture"] == winner)
+    model = artifacts.home() / "models" / evaluation.manifest["summary"]["model"]
     report = evaluation.path / REPORT
     leaderboard = (evaluation.path / LEADERBOARD).read_text(encoding="utf-8")
-    _logger.info("%s\nReport: %s\nWinning model: %s", leaderboard, report, folder)
+    _logger.info("%s\nReport: %s\nWinning model: %s", leaderboard, report, model)
     return {
         "winner": winner,
-        "model": folder,
+        "model": str(model),
         "report": str(report),
         "results": str(evaluation.path / RESULTS),
-        "leaderboard": [_describe_row(model) for model in results["models"]],
+        "leaderboard": [_describe_row(network) for network in results["networks"]],
     }
 
 
-def _describe_row(model: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a model of results.json as the leaderboard has it."""
-    scores = model["evaluation"]
+def _describe_row(network: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a network of results.json as the leaderboard has it."""
+    models = network["models"]
     return {
-        "model": scores["architecture"],
-        "macro_f1": scores["macro_f1"]["value"],
-        "interval": [scores["macro_f1"]["low"], scores["macro_f1"]["high"]],
-        "accuracy": scores["accuracy"]["value"],
-        "loss": scores["loss"]["value"],
-        "weighted_f1": scores["weighted_f1"]["value"],
-        "parameters": model["num_parameters"],
-        "training_s": round(model["training_s"], 1),
+        "network": network["architecture"],
+        "macro_f1": network["macro_f1"]["value"],
+        "interval": [network["macro_f1"]["low"], network["macro_f1"]["high"]],
+        "seeds": len(models),
+        "accuracy": network["accuracy"]["value"],
+        "loss": network["loss"]["value"],
+        "weighted_f1": network["weighted_f1"]["value"],
+        "parameters": network["num_parameters"],
+        "training_s": round(sum(model["training_s"] for model in models), 1),
     }

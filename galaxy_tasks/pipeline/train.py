@@ -17,9 +17,11 @@ _TRAINING_TIMEOUT_S = 2 * 24 * 3600
 
 
 def train_networks(
-    family: Family, settings: dict[str, Any], images: dict[str, Any]
+    family: Family, settings: dict[str, Any], images: dict[str, Any], *, seed: int
 ) -> dict[str, Any]:
-    """Return {"models": [references], "failed": {architecture: error}} of the chosen networks.
+    """Return {"seed", "models": [references], "failed": {architecture: error}} of the networks.
+
+    `seed` is one of the run's training seeds.
 
     Each trains in a process of its own, because seeds, precision and GPU memory belong to a
     process. One that fails does not keep the others from training; then, if another try may help
@@ -30,7 +32,11 @@ def train_networks(
     for architecture in parse_config(settings).variants(family):
         try:
             reference = run_step(
-                "train_network", settings=settings, images=images, architecture=architecture
+                "train_network",
+                settings=settings,
+                images=images,
+                architecture=architecture,
+                seed=seed,
             )
         except (GalaxyMorphologyError, ChildProcessError) as error:
             errors.append(error)
@@ -41,14 +47,15 @@ def train_networks(
     worth_another_try = [error for error in errors if not isinstance(error, InputError)]
     if worth_another_try or (errors and not models):
         raise (worth_another_try or errors)[0]
-    return {"models": models, "failed": failed}
+    return {"seed": seed, "models": models, "failed": failed}
 
 
 def train_network(
-    settings: dict[str, Any], images: dict[str, Any], architecture: Architecture
+    settings: dict[str, Any], images: dict[str, Any], architecture: Architecture, seed: int
 ) -> dict[str, Any]:
-    """Train one network and return the reference of its model."""
-    config, prepared = parse_config(settings), Artifact.from_reference(images)
+    """Train one network with one seed and return the reference of its model."""
+    config = parse_config(settings).for_training(seed)
+    prepared = Artifact.from_reference(images)
     made_from = cache_keys.model_made_from(config, prepared.key, architecture)
     with artifacts.open_draft("models", made_from, timeout_s=_TRAINING_TIMEOUT_S) as draft:
         if draft.published:

@@ -14,10 +14,8 @@ from galaxy_tasks.config import RunConfig
 from galaxy_tasks.evaluation.candidates import Candidate, describe_tested
 from galaxy_tasks.evaluation.challenge import Challenge, ChampionComparison
 from galaxy_tasks.evaluation.drift import ReleaseDrift
-from galaxy_tasks.evaluation.winner import (
-    ScoredCandidate,
-    Selection,
-)
+from galaxy_tasks.evaluation.repeats import ScoredNetwork
+from galaxy_tasks.evaluation.winner import Selection
 from galaxy_tasks.report.examples import ExampleGalaxy, choose_examples
 from galaxy_tasks.report.figures import EpochHistory
 from galaxy_tasks.storage.artifacts import Artifact, code_version
@@ -31,9 +29,10 @@ NUM_EXAMPLES = 12
 
 @dataclass(frozen=True)
 class MissingModel:
-    """An architecture, or a family of them, without a trained model."""
+    """A training without a model, or a family of networks that was not chosen."""
 
     architecture: str
+    """The network, with the seed where there are several, or the family."""
     status: Literal["failed", "skipped"]
     reason: str
 
@@ -52,10 +51,10 @@ class ReportInputs:
 
     config: RunConfig
     selection: Selection
-    candidates: tuple[ScoredCandidate, ...]
+    networks: tuple[ScoredNetwork, ...]
     missing_models: tuple[MissingModel, ...]
-    histories: Mapping[str, EpochHistory]
-    """By architecture."""
+    histories: Mapping[str, Mapping[int, EpochHistory]]
+    """By architecture, then by seed."""
     examples: tuple[ExampleGalaxy, ...]
     """Of the winner; the page parts the right from the wrong."""
     num_rows: int
@@ -88,7 +87,7 @@ def gather_report(
     labels: Artifact,
     images: Artifact,
     candidates: Sequence[Candidate],
-    scored: tuple[ScoredCandidate, ...],
+    networks: tuple[ScoredNetwork, ...],
     selection: Selection,
     missing: tuple[MissingModel, ...],
     winner: Candidate,
@@ -99,9 +98,14 @@ def gather_report(
     return ReportInputs(
         config=config,
         selection=selection,
-        candidates=scored,
+        networks=networks,
         missing_models=missing,
-        histories={c.architecture: read_history(c.artifact.path) for c in candidates},
+        histories={
+            network.architecture: {
+                model.seed: read_history(Path(model.path)) for model in network.models
+            }
+            for network in networks
+        },
         examples=_pick_examples(images.path, winner),
         num_rows=cleaned["rows_in"],
         class_counts=_count_by_split(cleaned["classes"]),
@@ -111,10 +115,10 @@ def gather_report(
             "labels": labels.key,
             "test set": _describe_test_set(winner, labels),
             "images": images.key,
-            **{c.architecture: str(c.artifact.path) for c in candidates},
+            **{c.title: str(c.artifact.path) for c in candidates},
         },
         hardware=_describe_hardware(candidates),
-        times_s={f"training {c.architecture}": c.record.training_s for c in candidates},
+        times_s={f"training {c.title}": c.record.training_s for c in candidates},
         challenge=champion.challenge,
         no_challenge=champion.missing,
         drift=champion.drift,

@@ -131,13 +131,20 @@ def find_limits(histories: Sequence[EpochHistory], panel: Panel) -> tuple[float,
 
 
 def draw_curves(
-    history: EpochHistory, *, panel: Panel, limits: tuple[float, float], description: str
+    histories: Sequence[EpochHistory],
+    *,
+    panel: Panel,
+    limits: tuple[float, float],
+    description: str,
 ) -> Drawing:
-    """Return one panel, drawn in both styles; curves have gaps where a value is missing."""
+    """Return one panel of all trainings, drawn in both styles.
+
+    Curves have gaps where a value is missing.
+    """
     drawn = {}
     for name, style in _STYLES.items():
         with mpl.rc_context(style):
-            drawn[name] = _encode_svg(_draw(history, panel, limits))
+            drawn[name] = _encode_svg(_draw(histories, panel, limits))
     return Drawing(**drawn, description=description)
 
 
@@ -158,9 +165,16 @@ def encode_jpeg_url(image: NDArray[np.uint8]) -> str:
     return _make_url("image/jpeg", buffer.getvalue())
 
 
-def _draw(history: EpochHistory, panel: Panel, limits: tuple[float, float]) -> Figure:
+def _draw(histories: Sequence[EpochHistory], panel: Panel, limits: tuple[float, float]) -> Figure:
     figure = Figure(figsize=_SIZE_INCHES, layout="constrained")
     axes = figure.add_subplot()
+    for history in histories:
+        _add_training(axes, history, panel)
+    _dress(axes, panel.title, limits)
+    return figure
+
+
+def _add_training(axes: Axes, history: EpochHistory, panel: Panel) -> None:
     epochs = [record["epoch"] for record in history]
     for curve in panel.curves:
         values = [_number(record, curve.key) for record in history]
@@ -175,8 +189,6 @@ def _draw(history: EpochHistory, panel: Panel, limits: tuple[float, float]) -> F
     if panel.has_kept:
         kept = find_kept_epoch(history)
         axes.plot([kept["epoch"]], [kept["mean_val_macro_f1"]], "o", color=_MACRO_F1, markersize=6)
-    _dress(axes, panel.title, limits)
-    return figure
 
 
 def _dress(axes: Axes, title: str, limits: tuple[float, float]) -> None:

@@ -4,24 +4,26 @@ import textwrap
 from collections.abc import Sequence
 
 from galaxy_tasks.evaluation.metrics import Estimate
-from galaxy_tasks.evaluation.winner import ScoredCandidate, Selection, rank
-from galaxy_tasks.formatting import format_duration
+from galaxy_tasks.evaluation.repeats import ScoredNetwork
+from galaxy_tasks.evaluation.winner import Selection, describe_comparison, rank
+from galaxy_tasks.formatting import format_duration, format_multiply_adds
 from galaxy_tasks.report.contents import MissingModel
 
 _HEADER = (
-    *("", "model", "macro-F1", "accuracy", "loss", "weighted-F1"),
-    *("parameters", "training", "images/s"),
+    *("", "network", "macro-F1", "seeds", "accuracy", "loss", "weighted-F1"),
+    *("multiply-adds", "parameters", "training", "images/s"),
 )
-_FIRST_NUMBER = _HEADER.index("parameters")
+_FIRST_NUMBER = _HEADER.index("multiply-adds")
+_WIDTH = 100
 
 
 def render_leaderboard(
     selection: Selection,
-    candidates: Sequence[ScoredCandidate],
+    networks: Sequence[ScoredNetwork],
     missing_models: Sequence[MissingModel] = (),
 ) -> str:
-    """Return the table, best first; `*` marks the winner."""
-    rows = [_HEADER, *(_make_row(candidate, selection) for candidate in rank(candidates))]
+    """Return the table, best first, and what it shows; `*` marks the winner."""
+    rows = [_HEADER, *(_make_row(network, selection) for network in rank(networks))]
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join(
@@ -30,31 +32,48 @@ def render_leaderboard(
         )
         for row in rows
     ]
-    num_galaxies = candidates[0].evaluation.num_galaxies
-    tie = f" (a tie of {len(selection.tied)})" if selection.tied else ""
+    num_galaxies = networks[0].models[0].evaluation.num_galaxies
+    paragraphs = [
+        selection.reason,
+        selection.caution,
+        *(describe_comparison(one, alpha=selection.alpha) for one in selection.comparisons),
+    ]
     return "\n".join(
         [
             f"Leaderboard on {num_galaxies:,} test galaxies, best macro-F1 first "
             "(95 % intervals in brackets, * the winner)",
             *lines,
             *(f"   {one.architecture}: {one.status} ({one.reason})" for one in missing_models),
-            f"Winner: {selection.winner}{tie}",
-            *textwrap.wrap(selection.reason, 100, break_on_hyphens=False),
+            f"Winner: {selection.winner}",
+            *(
+                line
+                for paragraph in paragraphs
+                for line in textwrap.wrap(paragraph, _WIDTH, break_on_hyphens=False)
+            ),
         ]
     )
 
 
-def _make_row(candidate: ScoredCandidate, selection: Selection) -> tuple[str, ...]:
-    evaluation = candidate.evaluation
-    scores = (evaluation.macro_f1, evaluation.accuracy, evaluation.loss, evaluation.weighted_f1)
+def _make_row(network: ScoredNetwork, selection: Selection) -> tuple[str, ...]:
+    scores = (network.accuracy, network.loss, network.weighted_f1)
     return (
-        "*" if candidate.architecture == selection.winner else "",
-        candidate.architecture,
+        "*" if network.architecture == selection.winner else "",
+        network.architecture,
+        _format_estimate(network.macro_f1),
+        _format_seeds(network),
         *map(_format_estimate, scores),
-        f"{candidate.num_parameters:,}",
-        format_duration(candidate.training_s),
-        f"{candidate.images_per_s:,.0f}",
+        format_multiply_adds(network.multiply_adds),
+        f"{network.num_parameters:,}",
+        format_duration(network.training_s),
+        f"{network.images_per_s:,.0f}",
     )
+
+
+def _format_seeds(network: ScoredNetwork) -> str:
+    """Return the number of seeds and how far they scatter, as in 3 ± 0.012."""
+    if network.seed_deviation is None:
+        return "1"
+    return f"{len(network.models)} ± {network.seed_deviation:.3f}"
 
 
 def _format_estimate(estimate: Estimate) -> str:

@@ -12,8 +12,13 @@ import jinja2
 
 from galaxy_tasks.config import find_changes
 from galaxy_tasks.evaluation.metrics import Estimate
-from galaxy_tasks.evaluation.winner import rank
-from galaxy_tasks.formatting import format_duration, format_millions, format_name
+from galaxy_tasks.evaluation.winner import describe_comparison, rank
+from galaxy_tasks.formatting import (
+    format_duration,
+    format_millions,
+    format_multiply_adds,
+    format_name,
+)
 from galaxy_tasks.report.contents import ReportInputs
 from galaxy_tasks.report.figures import (
     DARK,
@@ -48,16 +53,24 @@ def render_report(inputs: ReportInputs) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        words=format_name, duration=format_duration, millions=format_millions, jpeg=encode_jpeg_url
+        words=format_name,
+        duration=format_duration,
+        millions=format_millions,
+        multiply_adds=format_multiply_adds,
+        jpeg=encode_jpeg_url,
     )
-    ranked = rank(inputs.candidates)
-    by_name = {candidate.architecture: candidate for candidate in ranked}
+    ranked = rank(inputs.networks)
+    by_name = {network.architecture: network for network in ranked}
+    selection = inputs.selection
     return environment.get_template(TEMPLATE.name).render(
         inputs=inputs,
         ranked=ranked,
-        winner=by_name[inputs.selection.winner],
-        classes=ranked[0].evaluation.classes,
-        scale=_find_scale([candidate.evaluation.macro_f1 for candidate in ranked]),
+        winner=by_name[selection.winner],
+        classes=ranked[0].served.evaluation.classes,
+        scale=_find_scale([network.macro_f1 for network in ranked]),
+        comparisons=[
+            describe_comparison(one, alpha=selection.alpha) for one in selection.comparisons
+        ],
         curves=_draw_all_curves(inputs.histories, [one.architecture for one in ranked]),
         examples={
             "right": [example for example in inputs.examples if example.is_right],
@@ -81,21 +94,22 @@ def _find_scale(estimates: Sequence[Estimate]) -> dict[str, float]:
 
 
 def _draw_all_curves(
-    histories: Mapping[str, EpochHistory], architectures: Sequence[str]
+    histories: Mapping[str, Mapping[int, EpochHistory]], architectures: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Return for each model with a history its panels, on axes shared by all models."""
-    shown = {name: histories[name] for name in architectures if histories.get(name)}
-    limits = {
-        panel.title: find_limits(list(shown.values()), panel) for panel in (LOSS_PANEL, SCORE_PANEL)
-    }
+    """Return the panels of each network, all its trainings in one, on axes shared by all."""
+    shown = {name: list(histories[name].values()) for name in architectures if histories.get(name)}
+    every = [history for trainings in shown.values() for history in trainings]
+    limits = {panel.title: find_limits(every, panel) for panel in (LOSS_PANEL, SCORE_PANEL)}
     return [
         {
             "architecture": name,
-            "epochs": len(history),
-            "kept": find_kept_epoch(history),
+            "trainings": [
+                {"seed": seed, "epochs": len(history), "kept": find_kept_epoch(history)}
+                for seed, history in histories[name].items()
+            ],
             "panels": [
                 draw_curves(
-                    history,
+                    trainings,
                     panel=panel,
                     limits=limits[panel.title],
                     description=f"{name}: {panel.title} by epoch",
@@ -103,5 +117,5 @@ def _draw_all_curves(
                 for panel in (LOSS_PANEL, SCORE_PANEL)
             ],
         }
-        for name, history in shown.items()
+        for name, trainings in shown.items()
     ]

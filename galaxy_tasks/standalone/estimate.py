@@ -61,13 +61,19 @@ class RunEstimate:
         self._slots = slots
         self._ended: set[str] = set()
         self._trainings = {
-            f"train_{family}": _Training({name: _COSTS[name] for name in config.variants(family)})
+            f"train_{family}[{number}]" if config.repeats > 1 else f"train_{family}": _Training(
+                {name: _COSTS[name] for name in config.variants(family)}
+            )
             for family in FAMILIES
+            for number in range(config.repeats)
             if config.variants(family)
         }
 
     def note_line(self, task: str, line: str, *, now_s: float) -> bool:
-        """Take account of a line of a task's log; return whether an epoch has ended."""
+        """Take account of a line of a task's log; return whether an epoch has ended.
+
+        A training that is repeated is named as Airflow names it, `train_resnet[0]`.
+        """
         training = self._trainings.get(task)
         if training is None:
             return False

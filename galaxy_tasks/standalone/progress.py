@@ -65,12 +65,16 @@ def follow_run(
     while True:
         state = client.get(path)["state"]
         tasks = client.get(f"{path}/taskInstances?limit=100&order_by=start_date")["task_instances"]
+        repeated = {task["task_id"] for task in tasks if task["map_index"] > 0}
         for task in tasks:
             name = task["task_id"]
-            lines = _show_changes(client, path, task, shown[name], has_lines=name != last_task)
+            title = f"{name}[{task['map_index']}]" if name in repeated else name
+            has_lines = name != last_task
+            one = shown[title]
+            lines = _show_changes(client, path, task, one, title=title, has_lines=has_lines)
             if (
                 estimate
-                and _note(estimate, task, lines)
+                and _note(estimate, task, title, lines)
                 and time.monotonic() >= estimate_due_at
                 and (left_s := estimate.left_s) is not None
             ):
@@ -82,12 +86,12 @@ def follow_run(
         time.sleep(_POLL_S)
 
 
-def _note(estimate: RunEstimate, task: Json, lines: list[str]) -> bool:
+def _note(estimate: RunEstimate, task: Json, title: str, lines: list[str]) -> bool:
     """Let the estimate know what is new of a task; return whether an epoch has ended."""
     if task["state"] in _ENDED_STATES:
-        estimate.note_end(task["task_id"])
+        estimate.note_end(title)
     now_s = time.monotonic()
-    return any([estimate.note_line(task["task_id"], line, now_s=now_s) for line in lines])
+    return any([estimate.note_line(title, line, now_s=now_s) for line in lines])
 
 
 def list_unfinished_runs(client: Client, dag_id: str) -> list[str]:
@@ -102,13 +106,16 @@ def fail_run(client: Client, dag_id: str, run_id: str, *, retry_s: float | None 
     client.call("PATCH", run_path(dag_id, run_id), {"state": "failed"}, retry_s=retry_s)
 
 
-def read_log(client: Client, task_path: str, try_number: int) -> list[Json]:
+def read_log(client: Client, path: str, task: Json) -> list[Json]:
     """Return the entries of a task's log so far: dicts with event, level, logger, timestamp.
+
+    `task` is one of the `taskInstances` of the run at `path`; its present try is read.
 
     The group that Airflow puts before them, which names their sources and changes as the task ends,
     is left out.
     """
-    query = f"{task_path}/logs/{try_number}?full_content=true"
+    log = f"{path}/taskInstances/{task['task_id']}/logs/{task['try_number']}"
+    query = f"{log}?full_content=true&map_index={task['map_index']}"
     entries = client.get(query, retry_s=_LOG_RETRY_S).get("content") or []
     events = [entry["event"] for entry in entries]
     has_group = events[:1] == [_SOURCES_GROUP]
@@ -120,10 +127,9 @@ def _print_result(client: Client, path: str, task_id: str) -> None:
 
     A run that was ended by hand may have no such task, or no log of it.
     """
-    task_path = f"{path}/taskInstances/{task_id}"
     try:
-        try_number = client.get(task_path)["try_number"]
-        entries = read_log(client, task_path, try_number) if try_number else []
+        task = client.get(f"{path}/taskInstances/{task_id}")
+        entries = read_log(client, path, task) if task["try_number"] else []
     except (ApiError, UnreachableError) as error:
         echo(f"\nThe output of {task_id} cannot be read: {error}")
         return
@@ -132,29 +138,28 @@ def _print_result(client: Client, path: str, task_id: str) -> None:
 
 
 def _show_changes(
-    client: Client, path: str, task: Json, shown: _Shown, *, has_lines: bool
+    client: Client, path: str, task: Json, shown: _Shown, *, title: str, has_lines: bool
 ) -> list[str]:
-    """Print what is new of a task; return the new lines of its log."""
-    name, state, try_number, lines = task["task_id"], task["state"], task["try_number"], []
+    """Print what is new of a task under this title; return the new lines of its log."""
+    state, try_number, lines = task["state"], task["try_number"], []
     has_changed, shown.state = state != shown.state, state
     if has_changed and state == "running":
-        _echo(name, "is running" + (f" (try {try_number})" if try_number > 1 else ""))
+        _echo(title, "is running" + (f" (try {try_number})" if try_number > 1 else ""))
     is_due = state == "running" and time.monotonic() >= shown.next_log_at
     if has_lines and try_number and (is_due or (has_changed and state in _STATES_WITH_LOG)):
-        lines = list(_read_new_lines(client, f"{path}/taskInstances/{name}", try_number, shown))
+        lines = list(_read_new_lines(client, path, task, shown))
         for line in lines:
-            _echo(name, line)
+            _echo(title, line)
         shown.next_log_at = time.monotonic() + _LOG_POLL_S
     if has_changed and state not in (None, "scheduled", "running"):
-        _echo(name, _DESCRIBED.get(state, f"is {state.replace('_', ' ')}"))
+        _echo(title, _DESCRIBED.get(state, f"is {state.replace('_', ' ')}"))
     return lines
 
 
-def _read_new_lines(
-    client: Client, task_path: str, try_number: int, shown: _Shown
-) -> Iterator[str]:
+def _read_new_lines(client: Client, path: str, task: Json, shown: _Shown) -> Iterator[str]:
+    try_number = task["try_number"]
     try:
-        entries = read_log(client, task_path, try_number)
+        entries = read_log(client, path, task)
     except (ApiError, UnreachableError):  # a task that has only just started has no log yet
         return
     count = shown.num_entries.get(try_number, 0)

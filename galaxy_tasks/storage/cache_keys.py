@@ -30,9 +30,9 @@ RELEASE_FORMAT = 3
 HOLDOUT_FORMAT = 2
 LABELS_FORMAT = 5
 IMAGES_FORMAT = 3
-MODEL_FORMAT = 4
+MODEL_FORMAT = 5
 PREDICTIONS_FORMAT = 2
-EVALUATION_FORMAT = 4
+EVALUATION_FORMAT = 5
 
 _RELEASE_SETTINGS = [
     "minimum_votes",
@@ -48,7 +48,6 @@ _SPLIT_SETTINGS = [
     "match_radius_arcsec",
     "test_fraction",
     "validation_fraction",
-    "seed",
 ]
 _IMAGE_SETTINGS = [
     "image_size_px",
@@ -145,6 +144,7 @@ def labels_made_from(
             for part in config.parts()
         ],
         **_pick(config, _SPLIT_SETTINGS),
+        "seed": config.split_seed,
     }
 
 
@@ -219,7 +219,7 @@ def images_made_from(
 def model_made_from(
     config: RunConfig, images_key: str, architecture: Architecture
 ) -> dict[str, Any]:
-    """Return what determines a trained model."""
+    """Return what determines a trained model; `config` as of `RunConfig.for_training`."""
     return {
         "format": MODEL_FORMAT,
         "images": images_key,
@@ -265,6 +265,7 @@ def evaluation_made_from(
         "predictions": predictions_key,
         "holdout": config.holdout,
         **_pick(config, ["bootstrap_samples", "seed", "test_time_augmentation"]),
+        **_pick(config, ["margin", "alpha"]),
     }
 
 

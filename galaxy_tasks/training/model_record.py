@@ -32,8 +32,10 @@ class ModelRecord:
     architecture: Architecture
     classes: tuple[str, ...]
     settings: dict[str, Any]
-    """RunConfig as JSON: how images are prepared, too."""
+    """RunConfig as JSON: how images are prepared, too. Its seed is that of this training."""
     num_parameters: int
+    multiply_adds: int
+    """Of one image in one orientation, see `networks.cost`."""
     epochs: int
     best_epoch: int
     validation_macro_f1: float

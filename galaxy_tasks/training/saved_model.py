@@ -37,11 +37,14 @@ def write_model(
     classes: Sequence[str],
 ) -> dict[str, Any]:
     """Write a trained model into a folder and return its record for the artifact's summary."""
+    from galaxy_tasks.networks.cost import count_multiply_adds
+
     record = ModelRecord(
         architecture=architecture,
         classes=tuple(classes),
         settings=config.model_dump(mode="json"),
         num_parameters=trained.model.count_params(),
+        multiply_adds=count_multiply_adds(trained.model),
         epochs=trained.state.epoch,
         best_epoch=trained.state.best_epoch,
         validation_macro_f1=trained.state.best_macro_f1,

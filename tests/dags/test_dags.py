@@ -53,7 +53,8 @@ def decide(policy, error):
 
 def test_tasks_follow_each_other_as_documented(dag):
     assert {task.task_id: task.downstream_task_ids for task in dag.tasks} == {
-        "choose_release": {"prepare_release"},
+        "choose_release": {"prepare_release", "choose_seeds"},
+        "choose_seeds": TRAINERS,
         "prepare_release": {"clean_labels"},
         "clean_labels": {"preprocess_images"},
         "preprocess_images": ON_GPU,
@@ -68,7 +69,7 @@ def test_tasks_follow_each_other_as_documented(dag):
 def test_only_what_runs_a_model_needs_the_gpu(dag):
     assert {t.task_id for t in dag.tasks if t.queue == "gpu"} == ON_GPU
     assert {t.task_id for t in dag.tasks if t.pool == "gpu"} == ON_GPU
-    assert set(dag.task_group_dict["train"].children) == TRAINERS
+    assert set(dag.task_group_dict["train"].children) == {*TRAINERS, "choose_seeds"}
     weights = {t.task_id: t.priority_weight for t in dag.tasks}
     assert all(weights[name] > weights["predict_champion"] for name in TRAINERS)
 
@@ -150,7 +151,8 @@ def test_form_shows_every_setting_with_a_description_and_the_presets_value(dag):
 
 def test_form_puts_the_settings_that_matter_on_top(dag):
     on_top = [name for name in dag.params if "section" not in dag.params.get_param(name).schema]
-    assert on_top == ["release", "source", "architectures", "image_size_px", "epochs", "seed"]
+    main = ["release", "source", "architectures", "image_size_px", "epochs", "repeats", "seed"]
+    assert on_top == main
 
 
 @pytest.mark.parametrize(

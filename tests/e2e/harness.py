@@ -23,6 +23,7 @@ START_TIMEOUT_S = 900
 DAG_ID = "galaxy_morphology"
 STEPS = (
     "choose_release",
+    "choose_seeds",
     "prepare_release",
     "clean_labels",
     "preprocess_images",
@@ -46,25 +47,26 @@ class Airflow:
     """The run that is meant where none is named."""
 
     def task(self, task_id: str, run_id: str | None = None) -> dict[str, Any]:
-        return self.client.get(self._task_path(task_id, run_id))
+        return self.tasks(run_id)[task_id]
 
     def tasks(self, run_id: str | None = None) -> dict[str, dict[str, Any]]:
-        path = f"{progress.run_path(DAG_ID, run_id or self.run_id)}/taskInstances"
+        """Return the tasks by name; each network is trained once."""
+        path = f"{self._run_path(run_id)}/taskInstances"
         return {task["task_id"]: task for task in self.client.get(path)["task_instances"]}
 
     def log(self, task_id: str, run_id: str | None = None) -> str:
         """Return what a task's log says, as the web page shows it."""
-        path = self._task_path(task_id, run_id)
-        lines = []
-        for entry in progress.read_log(self.client, path, self.client.get(path)["try_number"]):
+        task, lines = self.task(task_id, run_id), []
+        for entry in progress.read_log(self.client, self._run_path(run_id), task):
             errors = [error["exc_value"] for error in entry.get("error_detail") or []]
             lines += [entry["event"], *errors]
         return "\n".join(lines)
 
     def result(self, task_id: str, run_id: str | None = None) -> Any:
         """Return what a task returned."""
-        path = f"{self._task_path(task_id, run_id)}/xcomEntries/return_value"
-        return self.client.get(path)["value"]
+        entry = f"{self._run_path(run_id)}/taskInstances/{task_id}/xcomEntries/return_value"
+        index = self.task(task_id, run_id)["map_index"]
+        return self.client.get(f"{entry}?map_index={index}")["value"]
 
     def wait_for_end(self, run_id: str, *, timeout_s: float = 300) -> str:
         path = progress.run_path(DAG_ID, run_id)
@@ -73,8 +75,8 @@ class Airflow:
             timeout_s=timeout_s,
         )
 
-    def _task_path(self, task_id: str, run_id: str | None) -> str:
-        return f"{progress.run_path(DAG_ID, run_id or self.run_id)}/taskInstances/{task_id}"
+    def _run_path(self, run_id: str | None) -> str:
+        return progress.run_path(DAG_ID, run_id or self.run_id)
 
 
 @dataclass

@@ -3,7 +3,11 @@ import pytest
 from sklearn.metrics import log_loss
 
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.evaluation.metrics import Evaluation, evaluate_probabilities
+from galaxy_tasks.evaluation.metrics import (
+    Evaluation,
+    compare_models,
+    evaluate_probabilities,
+)
 
 CLASSES = ("spiral", "edge_on", "cigar")
 
@@ -34,7 +38,7 @@ def noisy_predictions(labels, *, error_share, seed):
 def test_a_perfect_model_scores_one_everywhere():
     result = evaluate([0, 0, 1, 2, 2], [0, 0, 1, 2, 2])
     for estimate in (result.accuracy, result.macro_f1, result.weighted_f1):
-        assert (estimate.value, estimate.low, estimate.high) == (1.0, 1.0, 1.0)
+        assert estimate.low < estimate.value == estimate.high == 1.0  # five galaxies prove little
     assert result.confusion_matrix == ((2, 0, 0), (0, 1, 0), (0, 0, 2))
     assert [score.support for score in result.class_scores] == [2, 1, 2]
 
@@ -42,7 +46,7 @@ def test_a_perfect_model_scores_one_everywhere():
 def test_the_worst_model_scores_zero_everywhere():
     result = evaluate([0, 0, 1, 2], [1, 2, 2, 0])
     for estimate in (result.accuracy, result.macro_f1, result.weighted_f1):
-        assert (estimate.value, estimate.low, estimate.high) == (0.0, 0.0, 0.0)
+        assert estimate.high > estimate.value == estimate.low == 0.0
     assert all(score.f1 == score.precision == score.recall == 0 for score in result.class_scores)
 
 
@@ -175,3 +179,86 @@ def test_what_does_not_fit_together_is_refused(table, labels, said):
 def test_a_class_named_twice_is_refused():
     with pytest.raises(InputError, match="spiral, spiral"):
         evaluate([0, 1], [0, 1], classes=("spiral", "spiral"))
+
+
+def compare(labels, first, second, *, samples=1000):
+    return compare_models(
+        probabilities_of(first),
+        probabilities_of(second),
+        labels=labels,
+        first="resnet18",
+        second="alexnet",
+        bootstrap_samples=samples,
+        seed=3,
+    )
+
+
+def test_a_clearly_better_model_is_told_apart():
+    labels = np.arange(900) % 3
+    better = noisy_predictions(labels, error_share=0.05, seed=1)
+    worse = noisy_predictions(labels, error_share=0.2, seed=2)
+    result = compare(labels, better, worse)
+    assert result.is_distinguishable
+    assert result.p_value < 0.01
+    assert 0 < result.difference.low < result.difference.value < result.difference.high
+    assert compare(labels, worse, better).difference.value == -result.difference.value
+
+
+def test_two_models_of_the_same_skill_are_not_told_apart():
+    labels = np.arange(900) % 3
+    first = noisy_predictions(labels, error_share=0.1, seed=1)
+    second = noisy_predictions(labels, error_share=0.1, seed=2)
+    result = compare(labels, first, second)
+    assert not result.is_distinguishable
+    assert result.p_value > 0.05
+
+
+def test_a_model_does_not_differ_from_itself_but_its_interval_has_a_width():
+    labels = np.arange(60) % 3
+    predictions = noisy_predictions(labels, error_share=0.3, seed=1)
+    result = compare(labels, predictions, predictions)
+    assert (result.difference.value, result.p_value, result.mcnemar_p_value) == (0.0, 1.0, 1.0)
+    assert result.difference.low < 0 < result.difference.high
+    assert not result.is_distinguishable
+
+
+def test_equal_models_are_rarely_told_apart_by_chance():
+    labels = np.arange(300) % 3
+    told_apart = 0
+    for trial in range(200):
+        first = noisy_predictions(labels, error_share=0.2, seed=2 * trial)
+        second = noisy_predictions(labels, error_share=0.2, seed=2 * trial + 1)
+        told_apart += compare(labels, first, second, samples=400).is_distinguishable
+    assert 1 <= told_apart <= 20  # 5 % of 200 are expected
+
+
+def test_two_models_that_call_all_galaxies_alike_are_not_told_apart():
+    labels = np.repeat([0, 1, 2], [50, 48, 10])
+    blind, other = np.zeros(108, dtype=int), np.ones(108, dtype=int)
+    assert not compare(labels, blind, other).is_distinguishable
+    assert compare(labels, labels, blind).is_distinguishable
+
+
+def test_mcnemars_exact_p_value_is_the_one_worked_out_by_hand():
+    labels = np.zeros(12, dtype=int)
+    labels[-1] = 1
+    first, second = np.zeros(12, dtype=int), np.zeros(12, dtype=int)
+    second[:5] = 1  # the first alone is right in 5 galaxies
+    first[11], second[11] = 0, 1  # the second alone in 1
+    result = compare(labels, first, second)
+    assert (result.only_first_right, result.only_second_right) == (5, 1)
+    # Of 6 fair coins, 5 or more heads or tails: 2 * (6 + 1) / 64.
+    assert result.mcnemar_p_value == pytest.approx(14 / 64)
+
+
+def test_models_of_other_widths_are_not_compared():
+    with pytest.raises(InputError, match=r"one column for each class.*\(2, 4\)"):
+        compare_models(
+            np.full((2, 3), 1 / 3),
+            np.full((2, 4), 1 / 4),
+            labels=np.array([0, 1]),
+            first="resnet18",
+            second="alexnet",
+            bootstrap_samples=100,
+            seed=0,
+        )

@@ -114,7 +114,7 @@ def test_labels_that_come_out_alike_with_a_later_holdout_have_the_same_content(s
 
 
 def test_other_settings_keep_the_test_and_log_how_much_of_it(spark, runs, caplog):
-    config = runs[0]["first"].model_copy(update={"seed": 7})
+    config = runs[0]["first"].model_copy(update={"split_seed": 7})
     artifact = clean(spark, config, find_latest_holdout())
     before = read_test(runs[2]["first"])
     assert before < read_test(artifact)

@@ -76,8 +76,9 @@ def run(spark, settings):
     ).as_reference()
     images = preprocess_images(values, files, labels)
     champion = predict_champion(values, files, labels, images)
-    model = train_network(values, images, "alexnet")
-    trainings = [{"models": [model], "failed": {}}]
+    seed = parse_config(values).seed
+    model = train_network(values, images, "alexnet", seed=seed)
+    trainings = [{"seed": seed, "models": [model], "failed": {}}]
     outcome = evaluate(values, labels, images, trainings, champion)
     results = json.loads(Path(outcome["results"]).read_text())
     return {**outcome, "champion": champion, "results": results}
@@ -171,13 +172,16 @@ def test_the_same_run_again_meets_the_same_champion(runs):
 def test_the_test_set_is_recorded_with_the_result(runs):
     for one in runs:
         test_set = one["results"]["test_set"]
-        assert test_set["galaxies"] == one["results"]["models"][0]["evaluation"]["num_galaxies"]
+        assert (
+            test_set["galaxies"]
+            == one["results"]["networks"][0]["models"][0]["evaluation"]["num_galaxies"]
+        )
         assert test_set["sha256"] in Path(one["report"]).read_text()
 
 
 def test_a_champion_whose_model_was_removed_is_passed_over(runs, caplog):
     results = [one["results"] for one in (runs[0], runs[2])]
-    models = [Path(one["models"][0]["path"]) for one in results]
+    models = [Path(one["networks"][0]["models"][0]["path"]) for one in results]
     images = json.loads((models[0] / "manifest.json").read_text())["made_from"]["images"]
     config = parse_config({**SETTINGS, "release": "class_table", "source": "/else", "seed": 9})
     newest = find_champion(config, "other images")
@@ -218,7 +222,7 @@ def test_a_damaged_manifest_or_model_of_an_earlier_run_is_passed_over(runs, capl
 def test_the_first_run_once_more_still_meets_no_champion(runs):
     """Though another has won since, which was not there when it ran first."""
     path = Path(runs[0]["report"]).parent
-    model = Path(runs[0]["results"]["models"][0]["path"])
+    model = Path(runs[0]["results"]["networks"][0]["models"][0]["path"])
     made_from = json.loads((model / "manifest.json").read_text())["made_from"]
     settings = json.loads((model / "model.json").read_text())["settings"]
     assert path.is_dir()

@@ -90,11 +90,10 @@ def test_every_row_is_accounted_for(home, log):
 
 
 def test_results_are_what_the_probabilities_say(home, results):
-    assert {model["evaluation"]["architecture"] for model in results["models"]} == {
-        "alexnet",
-        "resnet18",
-    }
-    for model in results["models"]:
+    assert {network["architecture"] for network in results["networks"]} == {"alexnet", "resnet18"}
+    for network in results["networks"]:
+        (model,) = network["models"]
+        assert (model["seed"], network["served"]) == (2026, model["key"])
         folder = Path(model["path"])
         probabilities = np.load(folder / "test_probabilities.npy")[:4].mean(axis=0)
         labels = pd.read_parquet(folder / "test_galaxies.parquet")["label_index"]
@@ -128,7 +127,7 @@ def test_a_second_run_repeats_no_work(home, log, results):
 
 
 def test_predict_gives_the_same_probabilities_as_the_test(home, results, tmp_path):
-    model = Path(results["models"][0]["path"])
+    model = Path(results["networks"][0]["models"][0]["path"])
     (images,) = home.glob("releases/*/images_training_rev1")
     folder, archive = tmp_path / "cutouts", tmp_path / "more.zip"
     survey = shutil.copytree(images, tmp_path / "survey")
@@ -162,7 +161,7 @@ def test_predict_gives_the_same_probabilities_as_the_test(home, results, tmp_pat
 
 def test_predict_refuses_what_it_cannot_trust(results, tmp_path):
     model = tmp_path / "model"
-    shutil.copytree(results["models"][0]["path"], model)
+    shutil.copytree(results["networks"][0]["models"][0]["path"], model)
     image = tmp_path / "image.jpg"
     image.write_bytes(b"x")
     output = tmp_path / "out.csv"
@@ -172,7 +171,10 @@ def test_predict_refuses_what_it_cannot_trust(results, tmp_path):
     for arguments, message in [
         ([image, "--model", model], "was changed"),
         ([image, "--model", tmp_path], "holds no trained model"),
-        ([tmp_path / "none", "--model", results["models"][0]["path"]], "No such file"),
+        (
+            [tmp_path / "none", "--model", results["networks"][0]["models"][0]["path"]],
+            "No such file",
+        ),
     ]:
         result = galaxy_morphology("predict", *arguments, "-o", output)
         assert result.returncode == 65, result.stdout + result.stderr

@@ -34,7 +34,7 @@ def test_limits_hold_the_curves_of_all_models_and_pass_over_missing_values():
 
 
 def draw(history, panel=LOSS_PANEL):
-    return draw_curves(history, panel=panel, limits=(0, 1), description="curves")
+    return draw_curves([history], panel=panel, limits=(0, 1), description="curves")
 
 
 def read_svg(url):

@@ -6,12 +6,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from fixtures.chromium import needs_browser, open_browser
-from fixtures.report_inputs import CLASSES, SKILL, draw_galaxy, make_inputs
+from fixtures.report_inputs import (
+    CLASSES,
+    SKILL,
+    draw_galaxy,
+    draw_tables,
+    make_inputs,
+    score_tables,
+)
 
 from galaxy_tasks.config import PRESETS, RunConfig, parse_config
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.evaluation.challenge import Challenge
-from galaxy_tasks.evaluation.winner import choose_winner
 from galaxy_tasks.report.contents import MissingModel, RejectedFile
 from galaxy_tasks.report.examples import ExampleGalaxy
 from galaxy_tasks.report.leaderboard import render_leaderboard
@@ -38,11 +44,26 @@ def test_the_page_names_every_model_class_and_reason(page, inputs):
 
 
 def test_the_page_shows_the_numbers_of_the_evaluation(page, inputs):
-    for candidate in inputs.candidates:
-        score = candidate.evaluation.macro_f1
+    for network in inputs.networks:
+        score = network.macro_f1
         assert f"{score.value:.3f}<small>{score.low:.3f}–{score.high:.3f}</small>" in page
-        for row in candidate.evaluation.confusion_matrix:
+        assert f"<td>3<small>± {network.seed_deviation:.3f}</small></td>" in page
+        for row in network.served.evaluation.confusion_matrix:
             assert all(f">{count:,}<" in page for count in row)
+
+
+def test_every_pair_is_described_and_the_rule_is_stated(page, inputs):
+    text = html.unescape(page)
+    for first, second in itertools.combinations(SKILL, 2):
+        assert any(first in line and second in line for line in re.findall("<li>.*?</li>", text))
+    assert "the margin 0.020" in text
+    assert "another seed can move" not in text
+
+
+def test_one_training_each_is_cautioned_against_at_the_top():
+    page = html.unescape(render_report(make_inputs(seeds=(7,))))
+    caution = page.index("this order may be the seed's doing")
+    assert caution < page.index('id="leaderboard"')
 
 
 def test_the_page_loads_nothing_from_anywhere(page):
@@ -76,15 +97,19 @@ def test_a_run_that_ignored_the_holdout_says_so(inputs, holdout, is_told):
 
 def test_names_from_user_tables_cannot_inject_markup(inputs):
     evil = "<script>alert(1)</script>"
+
+    def rename_class(model):
+        classes = (evil, *CLASSES[1:])
+        return replace(model, evaluation=replace(model.evaluation, classes=classes))
+
     galaxy = ExampleGalaxy('"><img src=x>', draw_galaxy(seed=1), evil, evil, 0.9)
-    candidates = tuple(
-        replace(one, evaluation=replace(one.evaluation, classes=(evil, *CLASSES[1:])))
-        for one in inputs.candidates
+    networks = tuple(
+        replace(one, models=tuple(map(rename_class, one.models))) for one in inputs.networks
     )
     page = render_report(
         replace(
             inputs,
-            candidates=candidates,
+            networks=networks,
             examples=(galaxy,),
             dropped={evil: 1},
             rejected_images=(RejectedFile(evil, evil),),
@@ -113,11 +138,10 @@ def test_each_group_of_settings_stands_once_and_a_preset_is_no_change():
 
 
 def test_a_run_with_one_model_and_nothing_else_makes_a_page(inputs):
-    alone = inputs.candidates[:1]
-    selection = choose_winner(alone, compare=lambda first, second: pytest.fail("one model"))
+    networks, selection = score_tables({"alexnet": draw_tables(seeds=(7,))["alexnet"]})
     bare = replace(
         inputs,
-        candidates=alone,
+        networks=networks,
         selection=selection,
         missing_models=(),
         histories={},
@@ -131,7 +155,7 @@ def test_a_run_with_one_model_and_nothing_else_makes_a_page(inputs):
         times_s={},
     )
     page = render_report(bare)
-    assert "only trained model" in page
+    assert "only trained network" in page
     assert "None: every image could be read." in page
 
 
@@ -167,7 +191,7 @@ def test_an_example_that_is_no_image_is_refused(inputs):
 
 def test_the_leaderboard_marks_the_winner_and_lists_what_is_missing(inputs):
     failed = MissingModel("resnet152", "failed", "out of memory")
-    table = render_leaderboard(inputs.selection, inputs.candidates, (failed,))
+    table = render_leaderboard(inputs.selection, inputs.networks, (failed,))
     lines = table.splitlines()
     assert lines[0].startswith("Leaderboard on 451 test galaxies")
     marked = [line for line in lines if line.startswith("*")]
@@ -175,7 +199,7 @@ def test_the_leaderboard_marks_the_winner_and_lists_what_is_missing(inputs):
     assert "   resnet152: failed (out of memory)" in lines
     scores = [float(re.findall(r"0\.\d{3}", line)[0]) for line in lines[2:5]]
     assert scores == sorted(scores, reverse=True)
-    assert "23,600,000  12 min 34 s     1,480" in table
+    assert "23,600,000  37 min 42 s     1,480" in table
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,9 @@ import pytest
 from fixtures.trained_inputs import make_record
 
 from galaxy_tasks.config import RunConfig
-from galaxy_tasks.evaluation.candidates import Candidate, score_candidate
+from galaxy_tasks.evaluation.candidates import Candidate, gather_repeats
 from galaxy_tasks.evaluation.challenge import ChampionComparison
+from galaxy_tasks.evaluation.repeats import score_networks
 from galaxy_tasks.evaluation.winner import choose_winner
 from galaxy_tasks.report.contents import MissingModel, gather_report
 from galaxy_tasks.report.page import render_report
@@ -63,7 +64,9 @@ def test_the_report_shows_what_the_artifacts_hold_and_which_code_made_it(
 ):
     monkeypatch.setenv("GALAXY_COMMIT", "abc1234")
     config = RunConfig(bootstrap_samples=100)
-    scored = (score_candidate(candidate, config),)
+    networks, _ = score_networks(
+        gather_repeats([candidate], config), labels=LABELS, bootstrap_samples=100, seed=1
+    )
     missing = (MissingModel("alexnet", "failed", "out of memory"),)
 
     inputs = gather_report(
@@ -71,8 +74,8 @@ def test_the_report_shows_what_the_artifacts_hold_and_which_code_made_it(
         labels=artifacts.get("labels", images.manifest["summary"]["labels"]),
         images=images,
         candidates=[candidate],
-        scored=scored,
-        selection=choose_winner(scored, compare=lambda one, two: pytest.fail("one model")),
+        networks=networks,
+        selection=choose_winner(networks, None, margin=0.02, alpha=0.05),
         missing=missing,
         winner=candidate,
         champion=ChampionComparison(None, None),
@@ -83,10 +86,10 @@ def test_the_report_shows_what_the_artifacts_hold_and_which_code_made_it(
     assert inputs.dropped == {"malformed": 50}
     assert [one.file for one in inputs.rejected_images] == ["g40.jpg"]
     assert "; 3 of the labelled test galaxies" in inputs.artifacts["test set"]
-    means = [record["mean_val_macro_f1"] for record in inputs.histories["resnet18"]]
+    means = [record["mean_val_macro_f1"] for record in inputs.histories["resnet18"][2026]]
     assert means == pytest.approx([0.5, 0.7, 0.7])
     assert inputs.hardware["training"] == "CPU (drawn)"
-    assert inputs.times_s == {"training resnet18": 60.0}
+    assert inputs.times_s == {"training resnet18 (seed 2026)": 60.0}
     wrong = [galaxy for galaxy in inputs.examples if galaxy.label != galaxy.prediction]
     assert [galaxy.galaxy_id for galaxy in wrong] == ["g7"]
     assert len(inputs.examples) == 13

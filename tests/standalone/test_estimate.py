@@ -59,3 +59,14 @@ def test_side_by_side_they_take_as_long_as_the_longest():
     run = RunEstimate(CONFIG, slots=2)
     train(run, "alexnet", range(1, 6), epoch_s=10)
     assert run.left_s == pytest.approx(100 * (1.81 + 3.66) / 0.71)
+
+
+def test_every_repeat_of_a_network_counts():
+    config = CONFIG.model_copy(update={"architectures": ("alexnet",), "repeats": 3})
+    run = RunEstimate(config, slots=1)
+    assert not run.note_line("train_alexnet[0]", "Training alexnet: 1 M", now_s=0)
+    for epoch in range(1, 6):
+        assert run.note_line("train_alexnet[0]", line(epoch), now_s=10 * epoch)
+    assert run.left_s == pytest.approx(50 + 2 * 100)
+    run.note_end("train_alexnet[0]")
+    assert run.left_s == pytest.approx(2 * 100)

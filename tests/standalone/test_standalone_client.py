@@ -160,8 +160,8 @@ def test_runs_that_others_trigger_are_shown_until_the_user_has_enough(serve, cap
     assert "Winner: resnet18" in shown
 
 
-def task(name, state, *, try_number):
-    return {"task_id": name, "state": state, "try_number": try_number}
+def task(name, state, *, try_number, map_index=-1):
+    return {"task_id": name, "state": state, "try_number": try_number, "map_index": map_index}
 
 
 def logged(*lines, level="info", **more):
@@ -267,3 +267,24 @@ def test_the_log_of_a_running_task_is_read_less_often_than_its_state(serve):
     follow(api)
     assert api.asked[RUN] == 3
     assert api.asked[f"{RUN}/taskInstances/train_resnet/logs/1"] == 1
+
+
+def test_trainings_that_are_repeated_are_told_apart(serve, capsys):
+    trainings = [task("train_resnet", "success", try_number=1, map_index=n) for n in (0, 1)]
+    api = serve(
+        {
+            RUN: [{"state": "success"}],
+            f"{RUN}/taskInstances": [{"task_instances": trainings}],
+            f"{RUN}/taskInstances/train_resnet/logs/1": [logged("epoch 1/1")],
+            f"{RUN}/taskInstances/evaluate": [task("evaluate", "success", try_number=1)],
+            f"{RUN}/taskInstances/evaluate/logs/1": [logged("Winner: resnet18")],
+        }
+    )
+    assert follow(api) == "success"
+    lines = [line.split("  ", 1)[1] for line in capsys.readouterr().out.splitlines()[:-2]]
+    assert lines == [
+        "train_resnet[0]    epoch 1/1",
+        "train_resnet[0]    has succeeded",
+        "train_resnet[1]    epoch 1/1",
+        "train_resnet[1]    has succeeded",
+    ]

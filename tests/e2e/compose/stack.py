@@ -225,5 +225,8 @@ def read_scores(stack: Stack) -> tuple[str, dict[str, Any]]:
     """Return the winner and what each network scored, without times."""
     (path,) = stack.runs.glob("evaluations/*/results.json")
     results = json.loads(path.read_text())
-    scores = {each["evaluation"]["architecture"]: each["evaluation"] for each in results["models"]}
+    scores = {
+        each["architecture"]: [model["evaluation"] for model in each["models"]]
+        for each in results["networks"]
+    }
     return results["selection"]["winner"], scores
