@@ -141,7 +141,7 @@ def _simulate(
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser()
     parser.add_argument("--simulations", type=int, default=2000)
     parser.add_argument("--samples", type=int, default=1000)
     parser.add_argument("--seeds", default="1,3,5")

@@ -47,7 +47,7 @@ def loop(labels: NDArray[np.int64], predictions: NDArray[np.int64], *, samples: 
 
 def main() -> None:
     """Print both times and their ratio, the medians over interleaved rounds."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser()
     parser.add_argument("--models", type=int, default=9)
     parser.add_argument("--galaxies", type=int, default=50_000)
     parser.add_argument("--samples", type=int, default=10_000)

@@ -72,6 +72,13 @@ def train_family(family: Family, seed: int, ti: Any = None) -> Any:
     return train_networks(family, settings, images, seed=seed)
 
 
+@task
+def train_baseline(ti: Any = None) -> Any:
+    """Train gradient boosting on simple measurements of the images, to hold networks against."""
+    settings = ti.xcom_pull("choose_release")
+    return run_step("train_baseline", settings=settings, images=ti.xcom_pull("preprocess_images"))
+
+
 @task(trigger_rule=TriggerRule.ALL_DONE)
 def evaluate(ti: Any = None) -> Any:
     """Compare the trained models on the test galaxies and name the winner."""
@@ -88,6 +95,7 @@ def evaluate(ti: Any = None) -> Any:
         labels=ti.xcom_pull("clean_labels"),
         images=images,
         champion=ti.xcom_pull("predict_champion"),
+        baseline=ti.xcom_pull("train_baseline"),
         trainings=ti.xcom_pull([f"train_{family}" for family in FAMILIES]),
     )
 
@@ -129,6 +137,7 @@ with DAG(
             train_family.override(task_id=f"train_{name}").partial(family=name).expand(seed=seeds)
             for name in FAMILIES
         ]
+        trainings.append(train_baseline())
     start = [choose_release(), prepare_release()]
     models = [predict_champion(), *trainings]
     chain(*start, clean_labels, preprocess_images(), models, evaluate())

@@ -81,6 +81,9 @@ def run(
         if config.variants(family)
         for seed in config.training_seeds
     ]
+    baseline = _attempt(
+        "train_baseline", run_step, "train_baseline", settings=values, images=images
+    )
     run_step(
         "evaluate",
         settings=values,
@@ -88,6 +91,7 @@ def run(
         images=images,
         trainings=trainings,
         champion=champion,
+        baseline=baseline,
     )
 
 

@@ -118,9 +118,7 @@ def evaluate_probabilities(
     if len(set(classes)) != len(classes):
         raise InputError(f"A class is named twice. Received: {', '.join(classes)}")
     probabilities, labels = _check(probabilities, labels, width=len(classes), owner=architecture)
-    columns = np.arange(len(classes))
     predictions = probabilities.argmax(axis=1)
-    counts = confusion_matrix(labels, predictions, labels=columns).astype(np.int64)
     sampling = {"samples": bootstrap_samples, "random": np.random.default_rng(seed)}
     drawn = draw_scores(
         predictions[np.newaxis], labels=labels, num_classes=len(classes), **sampling
@@ -132,9 +130,16 @@ def evaluate_probabilities(
         num_galaxies=len(labels),
         classes=tuple(classes),
         class_scores=_score_classes(probabilities, labels, classes),
-        confusion_matrix=tuple(map(tuple, counts.tolist())),
+        confusion_matrix=_count_confusions(labels, predictions, len(classes)),
         **{name: _estimate(value, drawn[name]) for name, value in scores.items()},
     )
+
+
+def _count_confusions(
+    labels: NDArray[np.int64], predictions: NDArray[np.int64], num_classes: int
+) -> tuple[tuple[int, ...], ...]:
+    counts = confusion_matrix(labels, predictions, labels=np.arange(num_classes))
+    return tuple(map(tuple, counts.tolist()))
 
 
 def losses_of(
@@ -165,7 +170,7 @@ def compare_models(
     one, labels = _check(first_probabilities, labels, width=width, owner=first)
     two, labels = _check(second_probabilities, labels, width=width, owner=second)
     predictions = np.stack([one.argmax(axis=1), two.argmax(axis=1)])
-    scores = draw_scores(
+    drawn = draw_scores(
         predictions,
         labels=labels,
         num_classes=width,
@@ -173,17 +178,27 @@ def compare_models(
         random=np.random.default_rng(seed),
     )["macro_f1"]
     difference = _score(one, labels)["macro_f1"] - _score(two, labels)["macro_f1"]
-    drawn = scores[:, 0] - scores[:, 1]
-    deviations = np.abs(drawn - drawn.mean())
-    half_width = float(np.quantile(deviations, 1 - SIGNIFICANCE))
+    deviations = drawn[:, 0] - drawn[:, 1]
+    return _compare(
+        first, second, difference, deviations - deviations.mean(), predictions == labels
+    )
+
+
+def _compare(
+    first: str,
+    second: str,
+    difference: float,
+    deviations: NDArray[np.float64],
+    is_right: NDArray[np.bool_],
+) -> Comparison:
+    half_width = float(np.quantile(np.abs(deviations), 1 - SIGNIFICANCE))
     # The observed sample counts as one of the drawn (Davison & Hinkley 1997, ch. 4), so p > 0.
-    p_value = (np.count_nonzero(deviations >= abs(difference)) + 1) / (len(deviations) + 1)
-    is_right = predictions == labels
+    beyond = np.count_nonzero(np.abs(deviations) >= abs(difference))
     return Comparison(
         first,
         second,
         Estimate(difference, difference - half_width, difference + half_width),
-        float(p_value),
+        float((beyond + 1) / (len(deviations) + 1)),
         abs(difference) > half_width,
         only_first_right=int(np.count_nonzero(is_right[0] & ~is_right[1])),
         only_second_right=int(np.count_nonzero(is_right[1] & ~is_right[0])),

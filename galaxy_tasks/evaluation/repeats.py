@@ -124,24 +124,28 @@ def score_networks(
         samples=bootstrap_samples,
         random=random,
     )
-    ends = np.cumsum([len(one.models) for one in networks])
-    scored, deviations = [], []
-    for network, end in zip(networks, ends, strict=True):
-        own = slice(end - len(network.models), end)
+    scored, deviations, start = [], [], 0
+    for network in networks:
+        own = slice(start, start + len(network.models))
+        start = own.stop
         galaxies = {name: draws[:, own].mean(axis=1) for name, draws in drawn.items()}
-        losses = np.mean([losses_of(table, labels) for table in network.probabilities], axis=0)
-        galaxies["loss"] = draw_means(
-            losses, labels=labels, samples=bootstrap_samples, random=random
-        )
+        galaxies["loss"] = _draw_losses(network, labels, bootstrap_samples, random)
         scored.append(_score(network, galaxies, random))
         deviations.append(galaxies["macro_f1"] - galaxies["macro_f1"].mean())
-    draws = MacroF1Draws(
+    return tuple(scored), MacroF1Draws(
         values=np.array([one.macro_f1.value for one in scored]),
         galaxies=np.stack(deviations, axis=1),
         seed_variances=np.array([_variance(_values(one, "macro_f1")) for one in networks]),
         num_seeds=np.array([len(one.models) for one in networks]),
     )
-    return tuple(scored), draws
+
+
+def _draw_losses(
+    network: Repeats, labels: NDArray[np.integer], samples: int, random: np.random.Generator
+) -> NDArray[np.float64]:
+    """Return (samples,) mean losses over the trainings, on resampled galaxies."""
+    losses = np.mean([losses_of(table, labels) for table in network.probabilities], axis=0)
+    return draw_means(losses, labels=labels, samples=samples, random=random)
 
 
 def _score(

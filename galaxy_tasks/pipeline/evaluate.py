@@ -10,17 +10,9 @@ from typing import Any
 
 from galaxy_tasks.config import FAMILIES, RunConfig, parse_config
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.evaluation.candidates import (
-    Candidate,
-    check_same_galaxies,
-    describe_tested,
-    gather_repeats,
-    read_candidate,
-)
-from galaxy_tasks.evaluation.challenge import ChampionComparison, compare_with_champion
-from galaxy_tasks.evaluation.comparisons import Comparer
-from galaxy_tasks.evaluation.repeats import ScoredNetwork, score_networks
-from galaxy_tasks.evaluation.winner import Selection, choose_winner, rank
+from galaxy_tasks.evaluation.candidates import describe_tested, read_candidate
+from galaxy_tasks.evaluation.outcome import Outcome, evaluate_run
+from galaxy_tasks.evaluation.winner import rank
 from galaxy_tasks.report.contents import MissingModel, gather_report
 from galaxy_tasks.report.leaderboard import render_leaderboard
 from galaxy_tasks.report.page import render_report
@@ -40,11 +32,12 @@ def evaluate(
     images: dict[str, str],
     trainings: Sequence[dict[str, Any] | None],
     champion: dict[str, str] | None = None,
+    baseline: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     """Compare the models on the test galaxies, name the winner, publish results and report.
 
-    `trainings` are the results of the train tasks, None for one that failed or was skipped;
-    `champion` refers to the champion's predictions, None where there is none.
+    `trainings` are the results of the train tasks, `champion` refers to the champion's predictions
+    and `baseline` to those of gradient boosting; None for a task that failed or was skipped.
 
     The result has winner, model (its folder), report, results (paths) and leaderboard (records).
 
@@ -56,84 +49,58 @@ def evaluate(
     missing = _list_missing(config, trainings, models)
     if not models:
         raise InputError(_explain_no_model(missing))
-    predictions = Artifact.from_reference(champion) if champion else None
+    predictions, boosted = _open(champion), _open(baseline)
     made_from = cache_keys.evaluation_made_from(
         config,
         [model.key for model in models],
         missing=[f"{m.architecture} {m.status}" for m in missing],
+        baseline_key=boosted.key if boosted else None,
         predictions_key=predictions.key if predictions else None,
     )
     with artifacts.open_draft("evaluations", made_from) as draft:
         evaluation = draft.published or _publish(
             draft,
             config,
+            *(models, missing, predictions, boosted),
             labels=Artifact.from_reference(labels),
             images=prepared,
-            predictions=predictions,
-            candidates=[read_candidate(model, config) for model in models],
-            missing=missing,
         )
     return _describe_outcome(evaluation)
+
+
+def _open(reference: dict[str, str] | None) -> Artifact | None:
+    return Artifact.from_reference(reference) if reference else None
 
 
 def _publish(
     draft: Draft,
     config: RunConfig,
+    models: Sequence[Artifact],
+    missing: tuple[MissingModel, ...],
+    predictions: Artifact | None,
+    baseline: Artifact | None,
     *,
     labels: Artifact,
     images: Artifact,
-    predictions: Artifact | None,
-    candidates: Sequence[Candidate],
-    missing: tuple[MissingModel, ...],
 ) -> Artifact:
-    """Choose the winner, compare it with the champion, and publish results and report."""
+    """Evaluate the models, and publish results and report."""
     draft.clear()
-    check_same_galaxies(candidates)
-    networks, selection = _select(candidates, config)
-    served = next(one.served.key for one in networks if one.architecture == selection.winner)
-    winner = next(one for one in candidates if one.artifact.key == served)
-    comparison = compare_with_champion(
-        config, labels=labels, images=images, predictions=predictions, winner=winner
-    )
-    inputs = gather_report(
+    outcome = evaluate_run(
         config,
+        [read_candidate(model, config) for model in models],
         labels=labels,
         images=images,
-        candidates=candidates,
-        networks=networks,
-        selection=selection,
-        missing=missing,
-        winner=winner,
-        champion=comparison,
+        baseline=baseline,
+        predictions=predictions,
     )
+    inputs = gather_report(config, outcome, labels=labels, images=images, missing=missing)
     (draft.path / REPORT).write_text(render_report(inputs), encoding="utf-8")
-    leaderboard = [render_leaderboard(selection, networks, missing), comparison.describe()]
-    (draft.path / LEADERBOARD).write_text("\n".join(leaderboard), encoding="utf-8")
-    results = _describe_results(networks, selection, missing, comparison)
-    write_json(draft.path / RESULTS, {"test_set": describe_tested(winner, labels), **results})
-    return draft.publish({"winner": selection.winner, "model": served})
-
-
-def _select(
-    candidates: Sequence[Candidate], config: RunConfig
-) -> tuple[tuple[ScoredNetwork, ...], Selection]:
-    """Return the networks' scores and the winner among them."""
-    labels = candidates[0].galaxies["label_index"].to_numpy()
-    networks, draws = score_networks(
-        gather_repeats(candidates, config),
-        labels=labels,
-        bootstrap_samples=config.bootstrap_samples,
-        seed=config.seed,
-    )
-    comparer = Comparer(
-        [network.architecture for network in networks],
-        draws,
-        num_galaxies=len(labels),
-        alpha=config.alpha,
-        seed=config.seed,
-    )
-    selection = choose_winner(networks, comparer, margin=config.margin, alpha=config.alpha)
-    return networks, selection
+    text = f"{render_leaderboard(outcome, missing)}\n{outcome.champion.describe()}"
+    (draft.path / LEADERBOARD).write_text(text, encoding="utf-8")
+    tested = describe_tested(outcome.winner, labels)
+    write_json(draft.path / RESULTS, {"test_set": tested, **_describe_results(outcome, missing)})
+    winner = outcome.winner
+    return draft.publish({"winner": winner.architecture, "model": winner.artifact.key})
 
 
 def _find_models(
@@ -189,15 +156,12 @@ def _list_missing(
     return (*failed, *skipped)
 
 
-def _describe_results(
-    networks: Sequence[ScoredNetwork],
-    selection: Selection,
-    missing: Sequence[MissingModel],
-    champion: ChampionComparison,
-) -> dict[str, Any]:
+def _describe_results(outcome: Outcome, missing: Sequence[MissingModel]) -> dict[str, Any]:
+    champion = outcome.champion
     return {
-        "selection": asdict(selection),
-        "networks": [{**asdict(one), "served": one.served.key} for one in rank(networks)],
+        "selection": asdict(outcome.selection),
+        "networks": [{**asdict(one), "served": one.served.key} for one in rank(outcome.networks)],
+        "references": [asdict(one) for one in outcome.references],
         "missing": [asdict(model) for model in missing],
         "challenge": asdict(champion.challenge) if champion.challenge else None,
         "drift": asdict(champion.drift) if champion.drift else None,

@@ -23,6 +23,7 @@ _MODULES = {
     "preprocess_images": "preprocess_images",
     "predict_champion": "predict_champion",
     "train_network": "train",
+    "train_baseline": "train_baseline",
     "evaluate": "evaluate",
 }
 """The file that holds each step."""

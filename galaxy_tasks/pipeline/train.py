@@ -80,15 +80,12 @@ def train_network(
         summary = write_model(
             draft.path, trained, config=config, architecture=architecture, classes=classes
         )
+        state = trained.state
         _logger.info(
             "%s: kept epoch %d of %d, with the best mean of validation macro-F1, %.3f; trained in "
             "%s, at %s images/s.",
-            architecture,
-            trained.state.best_epoch,
-            trained.state.epoch,
-            trained.state.best_macro_f1,
-            format_duration(trained.state.seconds),
-            f"{trained.images_per_s:,.0f}",
+            *(architecture, state.best_epoch, state.epoch, state.best_macro_f1),
+            *(format_duration(state.seconds), f"{trained.images_per_s:,.0f}"),
         )
         return draft.publish(summary, discard=CHECKPOINT_FILES).as_reference()
 

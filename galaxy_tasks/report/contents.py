@@ -12,10 +12,7 @@ import pandas as pd
 
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.evaluation.candidates import Candidate, describe_tested
-from galaxy_tasks.evaluation.challenge import Challenge, ChampionComparison
-from galaxy_tasks.evaluation.drift import ReleaseDrift
-from galaxy_tasks.evaluation.repeats import ScoredNetwork
-from galaxy_tasks.evaluation.winner import Selection
+from galaxy_tasks.evaluation.outcome import Outcome
 from galaxy_tasks.report.examples import ExampleGalaxy, choose_examples
 from galaxy_tasks.report.figures import EpochHistory
 from galaxy_tasks.storage.artifacts import Artifact, code_version
@@ -50,8 +47,7 @@ class ReportInputs:
     """Everything that the page shows."""
 
     config: RunConfig
-    selection: Selection
-    networks: tuple[ScoredNetwork, ...]
+    outcome: Outcome
     missing_models: tuple[MissingModel, ...]
     histories: Mapping[str, Mapping[int, EpochHistory]]
     """By architecture, then by seed."""
@@ -70,12 +66,6 @@ class ReportInputs:
     """Where it ran: a word such as 'training' or 'processor', and what that was."""
     times_s: Mapping[str, float]
     """Seconds that each training took, over all its attempts."""
-    challenge: Challenge | None
-    """None where there is no champion, or no predictions of it."""
-    no_challenge: str
-    """Why there is no challenge; empty where there is one."""
-    drift: ReleaseDrift | None
-    """None without a champion, or where it had the same images."""
     code_version: str
     written: str
     """When, as a person would write it, with the time zone."""
@@ -83,48 +73,44 @@ class ReportInputs:
 
 def gather_report(
     config: RunConfig,
+    outcome: Outcome,
     *,
     labels: Artifact,
     images: Artifact,
-    candidates: Sequence[Candidate],
-    networks: tuple[ScoredNetwork, ...],
-    selection: Selection,
     missing: tuple[MissingModel, ...],
-    winner: Candidate,
-    champion: ChampionComparison,
 ) -> ReportInputs:
     """Return all that the page shows, read from the artifacts where it is not given."""
-    cleaned = labels.manifest["summary"]
+    cleaned, candidates = labels.manifest["summary"], outcome.candidates
     return ReportInputs(
         config=config,
-        selection=selection,
-        networks=networks,
+        outcome=outcome,
         missing_models=missing,
-        histories={
-            network.architecture: {
-                model.seed: read_history(Path(model.path)) for model in network.models
-            }
-            for network in networks
-        },
-        examples=_pick_examples(images.path, winner),
+        histories=_read_histories(outcome),
+        examples=_pick_examples(images.path, outcome.winner),
         num_rows=cleaned["rows_in"],
         class_counts=_count_by_split(cleaned["classes"]),
         dropped=cleaned["dropped"],
         rejected_images=_list_rejected(images),
         artifacts={
             "labels": labels.key,
-            "test set": _describe_test_set(winner, labels),
+            "test set": _describe_test_set(outcome.winner, labels),
             "images": images.key,
             **{c.title: str(c.artifact.path) for c in candidates},
         },
         hardware=_describe_hardware(candidates),
         times_s={f"training {c.title}": c.record.training_s for c in candidates},
-        challenge=champion.challenge,
-        no_challenge=champion.missing,
-        drift=champion.drift,
         code_version=code_version(),
         written=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
     )
+
+
+def _read_histories(outcome: Outcome) -> dict[str, dict[int, EpochHistory]]:
+    return {
+        network.architecture: {
+            model.seed: read_history(Path(model.path)) for model in network.models
+        }
+        for network in outcome.networks
+    }
 
 
 def read_history(model_folder: Path) -> EpochHistory:

@@ -4,6 +4,8 @@ import textwrap
 from collections.abc import Sequence
 
 from galaxy_tasks.evaluation.metrics import Estimate
+from galaxy_tasks.evaluation.outcome import Outcome
+from galaxy_tasks.evaluation.references import Reference
 from galaxy_tasks.evaluation.repeats import ScoredNetwork
 from galaxy_tasks.evaluation.winner import Selection, describe_comparison, rank
 from galaxy_tasks.formatting import format_duration, format_multiply_adds
@@ -17,13 +19,14 @@ _FIRST_NUMBER = _HEADER.index("multiply-adds")
 _WIDTH = 100
 
 
-def render_leaderboard(
-    selection: Selection,
-    networks: Sequence[ScoredNetwork],
-    missing_models: Sequence[MissingModel] = (),
-) -> str:
+def render_leaderboard(outcome: Outcome, missing_models: Sequence[MissingModel] = ()) -> str:
     """Return the table, best first, and what it shows; `*` marks the winner."""
-    rows = [_HEADER, *(_make_row(network, selection) for network in rank(networks))]
+    networks, selection = outcome.networks, outcome.selection
+    rows = [
+        _HEADER,
+        *(_make_row(network, selection) for network in rank(networks)),
+        *map(_make_reference_row, outcome.references),
+    ]
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join(
@@ -41,7 +44,7 @@ def render_leaderboard(
     return "\n".join(
         [
             f"Leaderboard on {num_galaxies:,} test galaxies, best macro-F1 first "
-            "(95 % intervals in brackets, * the winner)",
+            "(95 % intervals in brackets, * the winner, - for reference)",
             *lines,
             *(f"   {one.architecture}: {one.status} ({one.reason})" for one in missing_models),
             f"Winner: {selection.winner}",
@@ -66,6 +69,19 @@ def _make_row(network: ScoredNetwork, selection: Selection) -> tuple[str, ...]:
         f"{network.num_parameters:,}",
         format_duration(network.training_s),
         f"{network.images_per_s:,.0f}",
+    )
+
+
+def _make_reference_row(reference: Reference) -> tuple[str, ...]:
+    scores, cost = reference.evaluation, reference.multiply_adds
+    return (
+        "-",
+        reference.name,
+        _format_estimate(scores.macro_f1),
+        "",
+        *map(_format_estimate, (scores.accuracy, scores.loss, scores.weighted_f1)),
+        format_multiply_adds(cost) if cost else "",
+        *("", "", ""),
     )
 
 

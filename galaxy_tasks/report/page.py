@@ -45,6 +45,40 @@ def render_report(inputs: ReportInputs) -> str:
     Raises:
         InputError: an example's image is not uint8 (height, width, 3).
     """
+    outcome = inputs.outcome
+    ranked, selection = rank(outcome.networks), outcome.selection
+    return (
+        _make_environment()
+        .get_template(TEMPLATE.name)
+        .render(
+            inputs=inputs,
+            ranked=ranked,
+            selection=selection,
+            winner=next(one for one in ranked if one.architecture == selection.winner),
+            references=outcome.references,
+            champion=outcome.champion,
+            classes=ranked[0].served.evaluation.classes,
+            scale=_find_scale([network.macro_f1 for network in ranked]),
+            comparisons=[
+                describe_comparison(one, alpha=selection.alpha) for one in selection.comparisons
+            ],
+            curves=_draw_all_curves(inputs.histories, [one.architecture for one in ranked]),
+            examples={
+                "right": [example for example in inputs.examples if example.is_right],
+                "wrong": [example for example in inputs.examples if not example.is_right],
+            },
+            settings=list_settings(inputs.config),
+            preset=find_changes(inputs.config)[0],
+            light=LIGHT,
+            dark=DARK,
+            is_simulated=inputs.config.release == "simulated",
+            few_galaxies=FEW_GALAXIES,
+            most_rejected_shown=MOST_REJECTED_SHOWN,
+        )
+    )
+
+
+def _make_environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATE.parent),
         autoescape=True,
@@ -59,31 +93,7 @@ def render_report(inputs: ReportInputs) -> str:
         multiply_adds=format_multiply_adds,
         jpeg=encode_jpeg_url,
     )
-    ranked = rank(inputs.networks)
-    by_name = {network.architecture: network for network in ranked}
-    selection = inputs.selection
-    return environment.get_template(TEMPLATE.name).render(
-        inputs=inputs,
-        ranked=ranked,
-        winner=by_name[selection.winner],
-        classes=ranked[0].served.evaluation.classes,
-        scale=_find_scale([network.macro_f1 for network in ranked]),
-        comparisons=[
-            describe_comparison(one, alpha=selection.alpha) for one in selection.comparisons
-        ],
-        curves=_draw_all_curves(inputs.histories, [one.architecture for one in ranked]),
-        examples={
-            "right": [example for example in inputs.examples if example.is_right],
-            "wrong": [example for example in inputs.examples if not example.is_right],
-        },
-        settings=list_settings(inputs.config),
-        preset=find_changes(inputs.config)[0],
-        light=LIGHT,
-        dark=DARK,
-        is_simulated=inputs.config.release == "simulated",
-        few_galaxies=FEW_GALAXIES,
-        most_rejected_shown=MOST_REJECTED_SHOWN,
-    )
+    return environment
 
 
 def _find_scale(estimates: Sequence[Estimate]) -> dict[str, float]:

@@ -29,7 +29,16 @@ from galaxy_tasks.errors import InputError
 from galaxy_tasks.storage.atomic_io import flush, flush_tree, read_json
 from galaxy_tasks.storage.locks import hold_lock
 
-Kind = Literal["releases", "holdouts", "labels", "images", "models", "predictions", "evaluations"]
+Kind = Literal[
+    "releases",
+    "holdouts",
+    "labels",
+    "images",
+    "models",
+    "baselines",
+    "predictions",
+    "evaluations",
+]
 
 MANIFEST = "manifest.json"
 DRAFT_PREFIX = ".draft-"

@@ -31,6 +31,7 @@ HOLDOUT_FORMAT = 2
 LABELS_FORMAT = 5
 IMAGES_FORMAT = 3
 MODEL_FORMAT = 5
+BASELINE_FORMAT = 1
 PREDICTIONS_FORMAT = 2
 EVALUATION_FORMAT = 5
 
@@ -229,6 +230,11 @@ def model_made_from(
     }
 
 
+def baseline_made_from(config: RunConfig, images_key: str) -> dict[str, Any]:
+    """Return what determines the test probabilities of gradient boosting."""
+    return {"format": BASELINE_FORMAT, "images": images_key, "seed": config.seed}
+
+
 def predictions_made_from(
     config: RunConfig,
     *,
@@ -252,16 +258,23 @@ def predictions_made_from(
 
 
 def evaluation_made_from(
-    config: RunConfig, model_keys: list[str], *, missing: list[str], predictions_key: str | None
+    config: RunConfig,
+    model_keys: list[str],
+    *,
+    missing: list[str],
+    baseline_key: str | None,
+    predictions_key: str | None,
 ) -> dict[str, Any]:
     """Return what determines an evaluation and its report.
 
-    `predictions_key` is that of the champion's predictions, None without such.
+    `baseline_key` is that of the baseline, and `predictions_key` that of the champion's
+    predictions; None without such.
     """
     return {
         "format": EVALUATION_FORMAT,
         "models": sorted(model_keys),
         "missing": missing,
+        "baseline": baseline_key,
         "predictions": predictions_key,
         "holdout": config.holdout,
         **_pick(config, ["bootstrap_samples", "seed", "test_time_augmentation"]),

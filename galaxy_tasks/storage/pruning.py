@@ -19,6 +19,7 @@ _REMOVABLE: dict[Kind, str] = {
     "releases": "simulated release",
     "images": "prepared images",
     "models": "model that no report lists",
+    "baselines": "baseline of an earlier run",
     "predictions": "predictions of an earlier champion",
 }
 _ALWAYS_KEPT: tuple[Kind, ...] = ("holdouts", "labels", "evaluations")

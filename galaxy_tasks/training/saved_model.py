@@ -1,6 +1,6 @@
 """A trained model on disk, as `model_record` describes its files: written, and loaded again."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,10 +56,7 @@ def write_model(
     trained.model.save_weights(folder / WEIGHTS)
     (folder / "architecture.json").write_text(trained.model.to_json())
     write_json(folder / MODEL, asdict(record))
-    history = [
-        {**one, "is_kept": one["epoch"] == record.best_epoch} for one in trained.state.history
-    ]
-    write_json(folder / HISTORY, history)
+    write_json(folder / HISTORY, _mark_kept(trained.state.history, record.best_epoch))
     np.save(folder / TEST_PROBABILITIES, trained.test_probabilities)
     pd.DataFrame(
         {
@@ -69,6 +66,10 @@ def write_model(
         }
     ).to_parquet(folder / TEST_GALAXIES, index=False)
     return asdict(record)
+
+
+def _mark_kept(history: Sequence[Mapping[str, Any]], best_epoch: int) -> list[dict[str, Any]]:
+    return [{**one, "is_kept": one["epoch"] == best_epoch} for one in history]
 
 
 def require_model(folder: Path) -> ModelRecord:

@@ -57,7 +57,8 @@ def test_tasks_follow_each_other_as_documented(dag):
         "choose_seeds": TRAINERS,
         "prepare_release": {"clean_labels"},
         "clean_labels": {"preprocess_images"},
-        "preprocess_images": ON_GPU,
+        "preprocess_images": {*ON_GPU, "train_baseline"},
+        "train_baseline": {"evaluate"},
         "predict_champion": {"evaluate"},
         "train_alexnet": {"evaluate"},
         "train_resnet": {"evaluate"},
@@ -69,7 +70,11 @@ def test_tasks_follow_each_other_as_documented(dag):
 def test_only_what_runs_a_model_needs_the_gpu(dag):
     assert {t.task_id for t in dag.tasks if t.queue == "gpu"} == ON_GPU
     assert {t.task_id for t in dag.tasks if t.pool == "gpu"} == ON_GPU
-    assert set(dag.task_group_dict["train"].children) == {*TRAINERS, "choose_seeds"}
+    assert set(dag.task_group_dict["train"].children) == {
+        *TRAINERS,
+        "choose_seeds",
+        "train_baseline",
+    }
     weights = {t.task_id: t.priority_weight for t in dag.tasks}
     assert all(weights[name] > weights["predict_champion"] for name in TRAINERS)
 

@@ -27,6 +27,7 @@ STEPS = (
     "prepare_release",
     "clean_labels",
     "preprocess_images",
+    "train_baseline",
     "evaluate",
 )
 TRAINERS = ("train_alexnet", "train_resnet", "train_densenet")

@@ -12,12 +12,13 @@ from fixtures.report_inputs import (
     draw_galaxy,
     draw_tables,
     make_inputs,
+    make_outcome,
     score_tables,
 )
 
 from galaxy_tasks.config import PRESETS, RunConfig, parse_config
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.evaluation.challenge import Challenge
+from galaxy_tasks.evaluation.challenge import Challenge, ChampionComparison
 from galaxy_tasks.report.contents import MissingModel, RejectedFile
 from galaxy_tasks.report.examples import ExampleGalaxy
 from galaxy_tasks.report.leaderboard import render_leaderboard
@@ -30,6 +31,12 @@ def inputs():
     return make_inputs()
 
 
+def change_evaluation(network, **changes):
+    """Return a network with other evaluations of its trainings."""
+    models = (replace(one, evaluation=replace(one.evaluation, **changes)) for one in network.models)
+    return replace(network, models=tuple(models))
+
+
 @pytest.fixture(scope="module")
 def page(inputs):
     return render_report(inputs)
@@ -38,13 +45,13 @@ def page(inputs):
 def test_the_page_names_every_model_class_and_reason(page, inputs):
     for name in (*SKILL, "resnet18", *CLASSES, *inputs.dropped, "100008.jpg"):
         assert name in page or name.replace("_", " ") in page, name
-    assert inputs.selection.reason in page
+    assert inputs.outcome.selection.reason in page
     for key in ("9f31c0de22aa7b14", "NVIDIA H100 80GB HBM3", "12 min 34 s"):
         assert key in page
 
 
 def test_the_page_shows_the_numbers_of_the_evaluation(page, inputs):
-    for network in inputs.networks:
+    for network in inputs.outcome.networks:
         score = network.macro_f1
         assert f"{score.value:.3f}<small>{score.low:.3f}–{score.high:.3f}</small>" in page
         assert f"<td>3<small>± {network.seed_deviation:.3f}</small></td>" in page
@@ -97,19 +104,14 @@ def test_a_run_that_ignored_the_holdout_says_so(inputs, holdout, is_told):
 
 def test_names_from_user_tables_cannot_inject_markup(inputs):
     evil = "<script>alert(1)</script>"
-
-    def rename_class(model):
-        classes = (evil, *CLASSES[1:])
-        return replace(model, evaluation=replace(model.evaluation, classes=classes))
-
     galaxy = ExampleGalaxy('"><img src=x>', draw_galaxy(seed=1), evil, evil, 0.9)
     networks = tuple(
-        replace(one, models=tuple(map(rename_class, one.models))) for one in inputs.networks
+        change_evaluation(one, classes=(evil, *CLASSES[1:])) for one in inputs.outcome.networks
     )
     page = render_report(
         replace(
             inputs,
-            networks=networks,
+            outcome=replace(inputs.outcome, networks=networks),
             examples=(galaxy,),
             dropped={evil: 1},
             rejected_images=(RejectedFile(evil, evil),),
@@ -141,8 +143,7 @@ def test_a_run_with_one_model_and_nothing_else_makes_a_page(inputs):
     networks, selection = score_tables({"alexnet": draw_tables(seeds=(7,))["alexnet"]})
     bare = replace(
         inputs,
-        networks=networks,
-        selection=selection,
+        outcome=make_outcome(networks, selection, references=()),
         missing_models=(),
         histories={},
         examples=(),
@@ -178,7 +179,8 @@ def test_what_the_champion_may_have_learned_from_is_stated(inputs):
         comparison=None,
         verdict="They cannot be compared.",
     )
-    page = html.unescape(render_report(replace(inputs, challenge=challenge)))
+    outcome = replace(inputs.outcome, champion=ChampionComparison(challenge, None))
+    page = html.unescape(render_report(replace(inputs, outcome=outcome)))
     assert "may have learned from some of them: it has galaxies of another." in page
     assert "For 30 galaxies a position is missing" in page
 
@@ -191,12 +193,13 @@ def test_an_example_that_is_no_image_is_refused(inputs):
 
 def test_the_leaderboard_marks_the_winner_and_lists_what_is_missing(inputs):
     failed = MissingModel("resnet152", "failed", "out of memory")
-    table = render_leaderboard(inputs.selection, inputs.networks, (failed,))
+    table = render_leaderboard(inputs.outcome, (failed,))
     lines = table.splitlines()
     assert lines[0].startswith("Leaderboard on 451 test galaxies")
     marked = [line for line in lines if line.startswith("*")]
-    assert [line.split()[1] for line in marked] == [inputs.selection.winner]
+    assert [line.split()[1] for line in marked] == [inputs.outcome.selection.winner]
     assert "   resnet152: failed (out of memory)" in lines
+    assert lines[5].startswith("-  most common class")
     scores = [float(re.findall(r"0\.\d{3}", line)[0]) for line in lines[2:5]]
     assert scores == sorted(scores, reverse=True)
     assert "23,600,000  37 min 42 s     1,480" in table
@@ -233,13 +236,10 @@ def test_nothing_sticks_out_of_the_page(browser, page, tmp_path, width):
 def test_long_names_do_not_stick_out_of_a_phone(browser, inputs, tmp_path):
     long = "averyverylongname" * 6
     classes = tuple(f"{name}{long}" for name in CLASSES)
-    candidates = tuple(
-        replace(one, evaluation=replace(one.evaluation, classes=classes))
-        for one in inputs.candidates
-    )
+    networks = tuple(change_evaluation(one, classes=classes) for one in inputs.outcome.networks)
     changed = replace(
         inputs,
-        candidates=candidates,
+        outcome=replace(inputs.outcome, networks=networks),
         examples=(ExampleGalaxy(long, draw_galaxy(seed=1), long, long, 0.9),),
         missing_models=(MissingModel("resnet18", "failed", long),),
         dropped={long: 3},
@@ -282,23 +282,21 @@ def test_the_page_follows_the_readers_dark_scheme(browser, page, tmp_path):
 @pytest.mark.parametrize(("num_networks", "num_classes"), [(3, 5), (9, 12)])
 def test_printed_on_a4_no_column_is_lost(browser, inputs, tmp_path, num_networks, num_classes):
     classes = tuple(f"{CLASSES[n % 5]}_{n}" for n in range(num_classes))
-    one = inputs.candidates[0]
-    scores = tuple(
-        replace(one.evaluation.class_scores[n % 5], morphology=classes[n])
-        for n in range(num_classes)
-    )
-    evaluation = replace(
-        one.evaluation,
+    one = inputs.outcome.networks[0]
+    scores = one.served.evaluation.class_scores
+    one = change_evaluation(
+        one,
         classes=classes,
-        class_scores=scores,
+        class_scores=tuple(
+            replace(scores[n % 5], morphology=classes[n]) for n in range(num_classes)
+        ),
         confusion_matrix=((1234,) * num_classes,) * num_classes,
     )
     names = [one.architecture, *(f"densenet20{n}" for n in range(1, num_networks))]
-    candidates = tuple(
-        replace(one, evaluation=replace(evaluation, architecture=name)) for name in names
-    )
-    selection = replace(inputs.selection, winner=one.architecture)
-    page = render_report(replace(inputs, candidates=candidates, selection=selection))
+    networks = tuple(replace(one, architecture=name) for name in names)
+    selection = replace(inputs.outcome.selection, winner=one.architecture)
+    outcome = replace(inputs.outcome, networks=networks, selection=selection)
+    page = render_report(replace(inputs, outcome=outcome))
     (tmp_path / "report.html").write_text(page)
     tab = browser.new_page(viewport={"width": 703, "height": 1032})  # A4 without its margins
     tab.emulate_media(media="print")

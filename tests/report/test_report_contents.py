@@ -6,10 +6,8 @@ import pytest
 from fixtures.trained_inputs import make_record
 
 from galaxy_tasks.config import RunConfig
-from galaxy_tasks.evaluation.candidates import Candidate, gather_repeats
-from galaxy_tasks.evaluation.challenge import ChampionComparison
-from galaxy_tasks.evaluation.repeats import score_networks
-from galaxy_tasks.evaluation.winner import choose_winner
+from galaxy_tasks.evaluation.candidates import Candidate
+from galaxy_tasks.evaluation.outcome import evaluate_run
 from galaxy_tasks.report.contents import MissingModel, gather_report
 from galaxy_tasks.report.page import render_report
 from galaxy_tasks.storage import artifacts
@@ -64,22 +62,13 @@ def test_the_report_shows_what_the_artifacts_hold_and_which_code_made_it(
 ):
     monkeypatch.setenv("GALAXY_COMMIT", "abc1234")
     config = RunConfig(bootstrap_samples=100)
-    networks, _ = score_networks(
-        gather_repeats([candidate], config), labels=LABELS, bootstrap_samples=100, seed=1
-    )
     missing = (MissingModel("alexnet", "failed", "out of memory"),)
 
-    inputs = gather_report(
-        config,
-        labels=artifacts.get("labels", images.manifest["summary"]["labels"]),
-        images=images,
-        candidates=[candidate],
-        networks=networks,
-        selection=choose_winner(networks, None, margin=0.02, alpha=0.05),
-        missing=missing,
-        winner=candidate,
-        champion=ChampionComparison(None, None),
+    labels = artifacts.get("labels", images.manifest["summary"]["labels"])
+    outcome = evaluate_run(
+        config, [candidate], labels=labels, images=images, baseline=None, predictions=None
     )
+    inputs = gather_report(config, outcome, labels=labels, images=images, missing=missing)
 
     assert inputs.num_rows == 350
     assert inputs.class_counts["test"] == {"round": 20, "edge_on": 20}

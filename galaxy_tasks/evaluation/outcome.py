@@ -1,0 +1,90 @@
+"""All that the evaluation of a run finds: scores, the winner, and how it does against others."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from galaxy_tasks.config import RunConfig
+from galaxy_tasks.evaluation.candidates import Candidate, check_same_galaxies, gather_repeats
+from galaxy_tasks.evaluation.challenge import ChampionComparison, compare_with_champion
+from galaxy_tasks.evaluation.comparisons import Comparer
+from galaxy_tasks.evaluation.references import Reference, score_references
+from galaxy_tasks.evaluation.repeats import ScoredNetwork, score_networks
+from galaxy_tasks.evaluation.winner import Selection, choose_winner
+from galaxy_tasks.storage.artifacts import Artifact
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The evaluation of a run."""
+
+    candidates: tuple[Candidate, ...]
+    networks: tuple[ScoredNetwork, ...]
+    selection: Selection
+    winner: Candidate
+    """The training of the winning network that is used from now on."""
+    references: tuple[Reference, ...]
+    champion: ChampionComparison
+
+
+def evaluate_run(
+    config: RunConfig,
+    candidates: Sequence[Candidate],
+    *,
+    labels: Artifact,
+    images: Artifact,
+    baseline: Artifact | None,
+    predictions: Artifact | None,
+) -> Outcome:
+    """Return the evaluation of a run's trained models.
+
+    `baseline` has the test probabilities of gradient boosting, and `predictions` those of the
+    champion; None where there are none.
+
+    Raises:
+        InputError: models or baseline were tested on different galaxies.
+    """
+    check_same_galaxies(candidates)
+    networks, selection = _select(config, candidates)
+    served = next(one.served.key for one in networks if one.architecture == selection.winner)
+    winner = next(one for one in candidates if one.artifact.key == served)
+    return Outcome(
+        candidates=tuple(candidates),
+        networks=networks,
+        selection=selection,
+        winner=winner,
+        references=score_references(
+            config,
+            winners=[one for one in candidates if one.architecture == selection.winner],
+            training_counts=_count_training(labels),
+            baseline=baseline,
+        ),
+        champion=compare_with_champion(
+            config, labels=labels, images=images, predictions=predictions, winner=winner
+        ),
+    )
+
+
+def _select(
+    config: RunConfig, candidates: Sequence[Candidate]
+) -> tuple[tuple[ScoredNetwork, ...], Selection]:
+    """Return the networks' scores and the winner among them."""
+    labels = candidates[0].galaxies["label_index"].to_numpy()
+    networks, draws = score_networks(
+        gather_repeats(candidates, config),
+        labels=labels,
+        bootstrap_samples=config.bootstrap_samples,
+        seed=config.seed,
+    )
+    comparer = Comparer(
+        [network.architecture for network in networks],
+        draws,
+        num_galaxies=len(labels),
+        alpha=config.alpha,
+        seed=config.seed,
+    )
+    return networks, choose_winner(networks, comparer, margin=config.margin, alpha=config.alpha)
+
+
+def _count_training(labels: Artifact) -> dict[str, int]:
+    counts = labels.manifest["summary"]["classes"]
+    return {name: by_split["train"] for name, by_split in counts.items()}
