@@ -59,7 +59,7 @@ def _airflow_settings(paths: Paths, *, port: int) -> dict[str, object]:
         "CORE__LOAD_EXAMPLES": False,
         "CORE__PLUGINS_FOLDER": paths.project / "plugins",
         "CORE__EXECUTOR": "LocalExecutor",
-        "CORE__PARALLELISM": 4,
+        "CORE__PARALLELISM": 16,  # the pool "gpu" bounds the trainings
         "CORE__AUTH_MANAGER": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager"
         ".SimpleAuthManager",
         "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
