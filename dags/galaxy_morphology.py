@@ -131,14 +131,12 @@ with DAG(
         ],
         conf=spark_submit_conf(),
     )
+    release, seeds = choose_release(), choose_seeds()
     with TaskGroup("train", prefix_group_id=False):
-        seeds = choose_seeds()
         trainings = [
             train_family.override(task_id=f"train_{name}").partial(family=name).expand(seed=seeds)
             for name in FAMILIES
         ]
-        trainings.append(train_baseline())
-    start = [choose_release(), prepare_release()]
-    models = [predict_champion(), *trainings]
-    chain(*start, clean_labels, preprocess_images(), models, evaluate())
-    chain(start[0], seeds)
+    models = [predict_champion(), *trainings, train_baseline()]
+    chain(release, prepare_release(), clean_labels, preprocess_images(), models, evaluate())
+    chain(release, seeds)

@@ -1,7 +1,7 @@
 """Trainings with several seeds are tasks of their own: each is kept, killed and retried alone."""
 
-import os
-import signal
+import json
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -80,9 +80,8 @@ def kill_training(standalone, seed: int) -> None:
     for process in psutil.Process(standalone.process.pid).children(recursive=True):
         command = process.cmdline()
         if "train_network" in command:
-            arguments = command[command.index("--arguments") + 1]
-            with open(arguments, encoding="utf-8") as file:
-                if f'"seed": {seed}' in file.read():
-                    os.kill(process.pid, signal.SIGKILL)
-                    return
+            arguments = Path(command[command.index("--arguments") + 1])
+            if json.loads(arguments.read_text())["seed"] == seed:
+                process.kill()
+                return
     raise AssertionError(f"no process trains with seed {seed}")
