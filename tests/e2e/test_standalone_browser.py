@@ -45,10 +45,14 @@ def test_graph_shows_the_workflow(page):
     edges = page.locator(".react-flow__edge").all()
     assert {edge.get_attribute("data-id") for edge in edges} == {
         "choose_release-prepare_release",
+        "choose_release-choose_seeds",
+        "choose_seeds-train",
         "prepare_release-clean_labels",
         "clean_labels-preprocess_images",
         "preprocess_images-train",
         "preprocess_images-predict_champion",
+        "preprocess_images-train_baseline",
+        "train_baseline-evaluate",
         "train-evaluate",
         "predict_champion-evaluate",
     }
