@@ -12,7 +12,7 @@ from galaxy_tasks.standalone import progress
 
 pytestmark = pytest.mark.e2e
 
-REPEATED = {**SETTINGS, "architectures": ["alexnet"], "repeats": 2}
+REPEATED = {**SETTINGS, "architectures": ["resnet18"], "repeats": 2}
 
 
 def list_models(standalone):
@@ -23,7 +23,7 @@ def list_trainings(standalone, run_id) -> list[dict[str, Any]]:
     """Return the instances of the mapped task, in the order of the seeds."""
     path = f"{progress.run_path(DAG_ID, run_id)}/taskInstances"
     tasks = standalone.client.get(path)["task_instances"]
-    trainings = [task for task in tasks if task["task_id"] == "train_alexnet"]
+    trainings = [task for task in tasks if task["task_id"] == "train_resnet"]
     return sorted(trainings, key=lambda task: task["map_index"])
 
 
@@ -49,17 +49,17 @@ def test_more_repeats_train_only_the_new_seeds(standalone):
     assert ["Already there" in log for log in logs] == [True, True, False]
     assert standalone.result("choose_seeds", second)[:2] == seeds
     (network,) = standalone.result("evaluate", second)["leaderboard"]
-    assert (network["network"], network["seeds"]) == ("alexnet", 3)
+    assert (network["network"], network["seeds"]) == ("resnet18", 3)
 
 
 @pytest.mark.slow
 def test_a_training_that_is_killed_goes_on_and_disturbs_no_other(standalone):
-    settings = {**REPEATED, "repeats": 3, "epochs": 60, "early_stopping_patience_epochs": 60}
+    settings = {**REPEATED, "repeats": 3, "epochs": 25, "early_stopping_patience_epochs": 25}
     run_id = standalone.client.trigger(DAG_ID, settings)
 
     def find_victim():
         for task in list_trainings(standalone, run_id):
-            if task["state"] == "running" and "epoch   2/60" in read_log(standalone, run_id, task):
+            if task["state"] == "running" and "epoch   2/25" in read_log(standalone, run_id, task):
                 return task["map_index"]
         return None
 
