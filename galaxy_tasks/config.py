@@ -252,6 +252,13 @@ class RunConfig(ReleaseSettings):
         ge=1,
         le=1000,
     )
+    calibration_fraction: float = training_setting(
+        0.5,
+        "Fraction of the validation galaxies that calibrate the probabilities and take no part in "
+        "early stopping.",
+        ge=0,
+        le=0.9,
+    )
     weights: Literal["none", "imagenet"] = training_setting(
         "none", "Initial weights: 'none' for random ones, or 'imagenet'."
     )

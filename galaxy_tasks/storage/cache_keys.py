@@ -72,6 +72,7 @@ _TRAINING_SETTINGS = [
     "class_balance",
     "class_balance_power",
     "early_stopping_patience_epochs",
+    "calibration_fraction",
     "weights",
     "has_flips",
     "max_rotation_degrees",

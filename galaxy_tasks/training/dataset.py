@@ -7,7 +7,7 @@ that is resumed sees the galaxies in the order in which it would have seen them.
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
 
 
@@ -61,6 +62,30 @@ def open_galaxies(folder: Path, split: str) -> Galaxies:
     )
 
 
+def part_validation(
+    validation: Galaxies, *, fraction: float, seed: int
+) -> tuple[Galaxies, Galaxies]:
+    """Return the galaxies that stop a training early, and those that calibrate its probabilities.
+
+    Of each class, `fraction` is for calibration, rounded down, so that a class of one galaxy stops.
+    """
+    random = np.random.default_rng(seed)
+    is_calibrating = np.zeros(len(validation), dtype=bool)
+    for label in np.unique(validation.labels):
+        rows = random.permutation(np.flatnonzero(validation.labels == label))
+        is_calibrating[rows[: int(fraction * len(rows))]] = True
+    return _choose(validation, ~is_calibrating), _choose(validation, is_calibrating)
+
+
+def _choose(galaxies: Galaxies, is_chosen: NDArray[np.bool_]) -> Galaxies:
+    return replace(
+        galaxies,
+        rows=galaxies.rows[is_chosen],
+        labels=galaxies.labels[is_chosen],
+        galaxy_ids=tuple(np.array(galaxies.galaxy_ids, dtype=object)[is_chosen]),
+    )
+
+
 def class_weights(labels: NDArray[np.int64], num_classes: int, power: float) -> NDArray[np.float64]:
     """Return a weight for each class, (1 / share) ** power, scaled to a mean of 1 over galaxies.
 
@@ -73,6 +98,17 @@ def class_weights(labels: NDArray[np.int64], num_classes: int, power: float) -> 
         )
     weights = (len(labels) / counts) ** power
     return weights * len(labels) / float(weights[labels].sum())
+
+
+def balance_weights(
+    labels: NDArray[np.int64], num_classes: int, config: RunConfig
+) -> NDArray[np.float64]:
+    """Return how much more each class counts in training than its galaxies, (num_classes,).
+
+    By weights in the loss or by sampling, the network comes to expect the class that much more.
+    """
+    power = config.class_balance_power if config.class_balance != "none" else 0.0
+    return class_weights(labels, num_classes, power)
 
 
 def epoch_order(

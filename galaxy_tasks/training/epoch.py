@@ -18,7 +18,7 @@ from galaxy_tasks.training.checkpoints import TrainingState
 from galaxy_tasks.training.dataset import (
     EpochBatches,
     Galaxies,
-    class_weights,
+    balance_weights,
     count_steps,
     epoch_order,
 )
@@ -139,7 +139,7 @@ def _gather_batches(
     training: Galaxies, *, state: TrainingState, config: RunConfig, num_classes: int
 ) -> EpochBatches:
     """Return the batches of the epoch after `state`."""
-    weights = class_weights(training.labels, num_classes, config.class_balance_power)
+    weights = balance_weights(training.labels, num_classes, config)
     is_sampling = config.class_balance == "sampling"
     order = epoch_order(
         training.labels,
@@ -152,7 +152,7 @@ def _gather_batches(
         order=order,
         batch_size=state.batch_size,
         num_classes=num_classes,
-        loss_weights=weights if config.class_balance == "weights" else np.ones(num_classes),
+        loss_weights=np.ones(num_classes) if is_sampling else weights,
     )
 
 

@@ -27,7 +27,12 @@ from galaxy_tasks.training.checkpoints import (
     load_checkpoint,
     save_checkpoint,
 )
-from galaxy_tasks.training.dataset import Galaxies, open_galaxies
+from galaxy_tasks.training.dataset import (
+    Galaxies,
+    balance_weights,
+    open_galaxies,
+    part_validation,
+)
 from galaxy_tasks.training.device import Device, halve_batch
 from galaxy_tasks.training.epoch import (
     check_finite,
@@ -47,12 +52,22 @@ class TrainedModel:
     model: keras.Model
     """Not compiled: it holds no state of the optimizer."""
     state: TrainingState
-    test_probabilities: NDArray[np.float32]
-    """(orientations, galaxies, classes)."""
-    test: Galaxies
+    test: "Predicted"
+    calibration: "Predicted"
+    """Of the validation galaxies that took no part in early stopping."""
+    class_weights: tuple[float, ...]
+    """How much more each class counted than its galaxies; all 1 without class balance."""
     images_per_s: float
     device: str
     """What it was trained on, and how."""
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Galaxies and the model's probabilities of them, (orientations, galaxies, classes)."""
+
+    galaxies: Galaxies
+    probabilities: NDArray[np.float32]
 
 
 def train_classifier(
@@ -79,21 +94,33 @@ def train_classifier(
     training, validation, test = (
         open_galaxies(images_folder, split) for split in ("train", "validation", "test")
     )
+    stopping, calibrating = part_validation(
+        validation, fraction=config.calibration_fraction, seed=config.split_seed
+    )
     model = _build(architecture, config=config, num_classes=len(classes), device=device)
-    fitting = Fitting(model, config, training=training, validation=validation, folder=folder)
+    fitting = Fitting(model, config, training=training, validation=stopping, folder=folder)
     state = fitting.run()
     load_best(folder, model=fitting.variables)
     orientations = 4 if is_handed(classes) else 8
     # With the model that predicted the validation galaxies, as its program is compiled already.
-    probabilities = predict_test(
-        model, batch_size=state.batch_size, test=test, orientations=orientations
-    )
-    total, what = float(probabilities.sum()), "The sum of the test's probabilities"
+    predicted = [
+        Predicted(
+            galaxies,
+            predict_split(
+                model, batch_size=state.batch_size, galaxies=galaxies, orientations=orientations
+            ),
+        )
+        for galaxies in (test, calibrating)
+    ]
+    total, what = float(predicted[0].probabilities.sum()), "The sum of the test's probabilities"
     check_finite(total, what=what, epoch=state.best_epoch, config=config)
     fit_s = sum(record["fit_seconds"] for record in state.history)
     images_per_s = sum(record["images"] for record in state.history) / fit_s
     trained = keras.Model(model.inputs, model.outputs, name=architecture)
-    return TrainedModel(trained, state, probabilities, test, images_per_s, device.describe())
+    weights = balance_weights(training.labels, len(classes), config)
+    return TrainedModel(
+        trained, state, *predicted, tuple(weights.tolist()), images_per_s, device.describe()
+    )
 
 
 def _build(
@@ -195,19 +222,21 @@ class Fitting:
         return self._save(done)
 
 
-def predict_test(
-    model: keras.Model, *, batch_size: int, test: Galaxies, orientations: int
+def predict_split(
+    model: keras.Model, *, batch_size: int, galaxies: Galaxies, orientations: int
 ) -> NDArray[np.float32]:
-    """Return the probabilities of the test galaxies, (orientations, n, classes) float32.
+    """Return the probabilities of galaxies, (orientations, n, classes) float32.
 
     The batch is halved while the device's memory is too small.
 
     Raises:
         ResourceError: a batch of one galaxy is still too much for the device's memory.
     """
+    if not len(galaxies):
+        return np.zeros((orientations, 0, model.output_shape[-1]), dtype=np.float32)
     while True:
         try:
-            batches = test.image_batches(batch_size)
+            batches = galaxies.image_batches(batch_size)
             return predict_probabilities(model, batches, orientations=orientations)
         except Exception as error:
             batch_size = halve_batch(batch_size, error)

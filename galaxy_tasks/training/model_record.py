@@ -6,6 +6,7 @@ architecture.json         the layers, as Keras describes them, for other program
 history.json              one record an epoch
 test_probabilities.npy    (orientations, galaxies, classes) float32
 test_galaxies.parquet     galaxy_id, label_index, row (in the images artifact), same order
+calibration_*             the same of the galaxies that calibrate the probabilities
 """
 
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from galaxy_tasks.training.test_time_augmentation import average_orientations
 
 WEIGHTS, MODEL, HISTORY = "weights.weights.h5", "model.json", "history.json"
 TEST_PROBABILITIES, TEST_GALAXIES = "test_probabilities.npy", "test_galaxies.parquet"
+CALIBRATION_PROBABILITIES = "calibration_probabilities.npy"
+CALIBRATION_GALAXIES = "calibration_galaxies.parquet"
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ class ModelRecord:
 
     architecture: Architecture
     classes: tuple[str, ...]
+    class_weights: tuple[float, ...]
+    """How much more each class counted in training than its galaxies; all 1 without balance."""
     settings: dict[str, Any]
     """RunConfig as JSON: how images are prepared, too. Its seed is that of this training."""
     num_parameters: int
@@ -60,7 +65,8 @@ def read_record(folder: Path) -> ModelRecord:
             "'models' in the artifacts' home, such as the winner's that the report names."
         )
     document = read_json(path)
-    return ModelRecord(**{**document, "classes": tuple(document["classes"])})
+    lists = {name: tuple(document[name]) for name in ("classes", "class_weights")}
+    return ModelRecord(**{**document, **lists})
 
 
 def read_test_predictions(

@@ -13,6 +13,8 @@ from galaxy_tasks.errors import InputError
 from galaxy_tasks.storage.artifacts import MANIFEST, Artifact, verify
 from galaxy_tasks.storage.atomic_io import write_json
 from galaxy_tasks.training.model_record import (
+    CALIBRATION_GALAXIES,
+    CALIBRATION_PROBABILITIES,
     HISTORY,
     MODEL,
     TEST_GALAXIES,
@@ -25,7 +27,7 @@ from galaxy_tasks.training.model_record import (
 if TYPE_CHECKING:
     import keras
 
-    from galaxy_tasks.training.loop import TrainedModel
+    from galaxy_tasks.training.loop import Predicted, TrainedModel
 
 
 def write_model(
@@ -42,6 +44,7 @@ def write_model(
     record = ModelRecord(
         architecture=architecture,
         classes=tuple(classes),
+        class_weights=trained.class_weights,
         settings=config.model_dump(mode="json"),
         num_parameters=trained.model.count_params(),
         multiply_adds=count_multiply_adds(trained.model),
@@ -51,21 +54,28 @@ def write_model(
         training_s=trained.state.seconds,
         images_per_s=trained.images_per_s,
         device=trained.device,
-        orientations=len(trained.test_probabilities),
+        orientations=len(trained.test.probabilities),
     )
     trained.model.save_weights(folder / WEIGHTS)
     (folder / "architecture.json").write_text(trained.model.to_json())
     write_json(folder / MODEL, asdict(record))
     write_json(folder / HISTORY, _mark_kept(trained.state.history, record.best_epoch))
-    np.save(folder / TEST_PROBABILITIES, trained.test_probabilities)
-    pd.DataFrame(
-        {
-            "galaxy_id": trained.test.galaxy_ids,
-            "label_index": trained.test.labels,
-            "row": trained.test.rows,
-        }
-    ).to_parquet(folder / TEST_GALAXIES, index=False)
+    _write_predicted(folder, trained.test, names=(TEST_PROBABILITIES, TEST_GALAXIES))
+    names = (CALIBRATION_PROBABILITIES, CALIBRATION_GALAXIES)
+    _write_predicted(folder, trained.calibration, names=names)
     return asdict(record)
+
+
+def _write_predicted(folder: Path, predicted: "Predicted", *, names: tuple[str, str]) -> None:
+    """Write probabilities, and the galaxies in the same order."""
+    galaxies = predicted.galaxies
+    np.save(folder / names[0], predicted.probabilities)
+    columns = {
+        "galaxy_id": galaxies.galaxy_ids,
+        "label_index": galaxies.labels,
+        "row": galaxies.rows,
+    }
+    pd.DataFrame(columns).to_parquet(folder / names[1], index=False)
 
 
 def _mark_kept(history: Sequence[Mapping[str, Any]], best_epoch: int) -> list[dict[str, Any]]:

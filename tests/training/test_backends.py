@@ -29,7 +29,7 @@ import keras
 import numpy as np
 from galaxy_tasks.training.dataset import open_galaxies
 from galaxy_tasks.training.epoch import compile_model
-from galaxy_tasks.training.loop import Fitting, predict_test
+from galaxy_tasks.training.loop import Fitting, predict_split
 images = keras.Input((32, 32, 3), dtype="uint8")
 maps = keras.layers.Conv2D(8, 5, 2, activation="relu")(keras.layers.Rescaling(1 / 100)(images))
 maps = keras.layers.BatchNormalization(momentum=0.9)(maps)
@@ -45,7 +45,7 @@ training, validation, test = (
 )
 folder = Path(sys.argv[2])
 state = Fitting(model, config, training=training, validation=validation, folder=folder).run()
-np.save(folder / "probabilities.npy", predict_test(model, batch_size=16, test=test, orientations=8))
+np.save(folder / "probabilities.npy", predict_split(model, batch_size=16, galaxies=test, orientations=8))
 (folder / "result.json").write_text(json.dumps({
     "device": device.describe(),
     "settings": [keras.backend.backend(), keras.config.floatx(), keras.config.image_data_format()],

@@ -7,9 +7,11 @@ import pytest
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.training.dataset import (
     EpochBatches,
+    Galaxies,
     class_weights,
     epoch_order,
     open_galaxies,
+    part_validation,
 )
 
 
@@ -91,3 +93,20 @@ def test_bad_inputs_are_named(images_folder):
     np.save(images_folder / "images.npy", np.zeros((3, 4, 4, 3), np.uint8))
     with pytest.raises(InputError, match=r"11 rows but images\.npy 3 images"):
         open_galaxies(images_folder, "train")
+
+
+def test_a_share_of_each_class_calibrates_and_the_rest_stops_a_training():
+    labels = np.repeat([0, 1, 2], [20, 7, 1])
+    ids = tuple(f"g{n}" for n in range(28))
+    validation = Galaxies(np.zeros((28, 1, 1, 3), np.uint8), np.arange(28), labels, ids)
+    stopping, calibrating = part_validation(validation, fraction=0.5, seed=1)
+    assert np.bincount(calibrating.labels).tolist() == [10, 3]
+    assert np.bincount(stopping.labels).tolist() == [10, 4, 1]
+    assert sorted([*stopping.galaxy_ids, *calibrating.galaxy_ids]) == sorted(ids)
+    for part in (stopping, calibrating):
+        assert part.galaxy_ids == tuple(f"g{row}" for row in part.rows)
+        assert (labels[part.rows] == part.labels).all()
+    again, _ = part_validation(validation, fraction=0.5, seed=1)
+    assert again.galaxy_ids == stopping.galaxy_ids
+    everything, nothing = part_validation(validation, fraction=0, seed=1)
+    assert (len(everything), len(nothing)) == (28, 0)

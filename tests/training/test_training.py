@@ -200,12 +200,12 @@ def build_greedy(*, doublings: int):
 
 def test_memory_that_runs_out_at_prediction_halves_the_batch(images_folder, caplog):
     from galaxy_tasks.training.dataset import open_galaxies
-    from galaxy_tasks.training.loop import predict_test
+    from galaxy_tasks.training.loop import predict_split
 
-    probabilities = predict_test(
+    probabilities = predict_split(
         build_greedy(doublings=2),
         batch_size=24,
-        test=open_galaxies(images_folder, "test"),
+        galaxies=open_galaxies(images_folder, "test"),
         orientations=1,
     )
 
