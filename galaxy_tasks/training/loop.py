@@ -102,18 +102,10 @@ def train_classifier(
     state = fitting.run()
     load_best(folder, model=fitting.variables)
     orientations = 4 if is_handed(classes) else 8
-    # With the model that predicted the validation galaxies, as its program is compiled already.
     predicted = [
-        Predicted(
-            galaxies,
-            predict_split(
-                model, batch_size=state.batch_size, galaxies=galaxies, orientations=orientations
-            ),
-        )
+        _predict(model, galaxies, state=state, config=config, orientations=orientations)
         for galaxies in (test, calibrating)
     ]
-    total, what = float(predicted[0].probabilities.sum()), "The sum of the test's probabilities"
-    check_finite(total, what=what, epoch=state.best_epoch, config=config)
     fit_s = sum(record["fit_seconds"] for record in state.history)
     images_per_s = sum(record["images"] for record in state.history) / fit_s
     trained = keras.Model(model.inputs, model.outputs, name=architecture)
@@ -121,6 +113,23 @@ def train_classifier(
     return TrainedModel(
         trained, state, *predicted, tuple(weights.tolist()), images_per_s, device.describe()
     )
+
+
+def _predict(
+    model: keras.Model,
+    galaxies: Galaxies,
+    *,
+    state: TrainingState,
+    config: RunConfig,
+    orientations: int,
+) -> Predicted:
+    """Predict with the model that predicted the validation galaxies: its program is compiled."""
+    probabilities = predict_split(
+        model, batch_size=state.batch_size, galaxies=galaxies, orientations=orientations
+    )
+    total, what = float(probabilities.sum()), "The sum of the probabilities"
+    check_finite(total, what=what, epoch=state.best_epoch, config=config)
+    return Predicted(galaxies, probabilities)
 
 
 def _build(

@@ -45,7 +45,8 @@ training, validation, test = (
 )
 folder = Path(sys.argv[2])
 state = Fitting(model, config, training=training, validation=validation, folder=folder).run()
-np.save(folder / "probabilities.npy", predict_split(model, batch_size=16, galaxies=test, orientations=8))
+probabilities = predict_split(model, batch_size=16, galaxies=test, orientations=8)
+np.save(folder / "probabilities.npy", probabilities)
 (folder / "result.json").write_text(json.dumps({
     "device": device.describe(),
     "settings": [keras.backend.backend(), keras.config.floatx(), keras.config.image_data_format()],
