@@ -83,12 +83,10 @@ def train_classifier(
 
     Args:
         images_folder: folder of a published images artifact.
-        folder: where checkpoints are kept; the training resumes from one that is there. The
-            caller removes the last when the model is safe.
+        folder: where checkpoints are kept, from which it resumes; the caller removes the last.
 
     Raises:
-        InputError: a class without training galaxies, or a loss or probabilities that are not
-            finite.
+        InputError: a class without training galaxies, or a number that is not finite.
         ResourceError: a batch of one galaxy is still too much for the device's memory.
     """
     training, validation, test = (
@@ -109,10 +107,8 @@ def train_classifier(
     fit_s = sum(record["fit_seconds"] for record in state.history)
     images_per_s = sum(record["images"] for record in state.history) / fit_s
     trained = keras.Model(model.inputs, model.outputs, name=architecture)
-    weights = balance_weights(training.labels, len(classes), config)
-    return TrainedModel(
-        trained, state, *predicted, tuple(weights.tolist()), images_per_s, device.describe()
-    )
+    weights = tuple(balance_weights(training.labels, len(classes), config).tolist())
+    return TrainedModel(trained, state, *predicted, weights, images_per_s, device.describe())
 
 
 def _predict(
