@@ -226,6 +226,13 @@ class RunConfig(ReleaseSettings):
     )
 
     # Training
+    training_fraction: float = training_setting(
+        1.0,
+        "Fraction of the training galaxies to learn from; less shows what more galaxies would "
+        "bring.",
+        ge=0.01,
+        le=1,
+    )
     batch_size: int = training_setting(64, "Galaxies per batch.", ge=1, le=4096)
     learning_rate: float = training_setting(
         1e-3, "Peak learning rate of AdamW, reached after warm-up.", ge=1e-6, le=1

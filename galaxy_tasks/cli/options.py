@@ -53,6 +53,12 @@ def read_settings(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _read(name, text) for name, text in given.items()}
 
 
+def read_values(name: str, text: str) -> list[Any]:
+    """Return several values of a setting, split at commas; RunConfig checks them."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    return [_read(name, part) if name in RunConfig.model_fields else part for part in parts]
+
+
 def complete_settings(given: dict[str, Any], preset: Preset) -> dict[str, Any]:
     """Return all settings as JSON: the given ones, else the preset's, else the defaults.
 

@@ -23,6 +23,8 @@ _MODULES = {
     "preprocess_images": "preprocess_images",
     "predict_champion": "predict_champion",
     "train_network": "train",
+    "train_planned": "ablate",
+    "evaluate_ablation": "ablate",
     "train_baseline": "train_baseline",
     "evaluate": "evaluate",
 }

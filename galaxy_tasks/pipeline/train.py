@@ -10,7 +10,7 @@ from galaxy_tasks.formatting import format_duration
 from galaxy_tasks.pipeline.process import run_step
 from galaxy_tasks.releases.morphology import is_handed
 from galaxy_tasks.storage import artifacts, cache_keys
-from galaxy_tasks.storage.artifacts import Artifact
+from galaxy_tasks.storage.artifacts import Artifact, Draft
 
 _logger = logging.getLogger(__name__)
 _TRAINING_TIMEOUT_S = 2 * 24 * 3600
@@ -58,36 +58,70 @@ def train_network(
     prepared = Artifact.from_reference(images)
     made_from = cache_keys.model_made_from(config, prepared.key, architecture)
     with artifacts.open_draft("models", made_from, timeout_s=_TRAINING_TIMEOUT_S) as draft:
-        if draft.published:
-            return draft.published.as_reference()
-        from galaxy_tasks.training.checkpoints import CHECKPOINT_FILES
-        from galaxy_tasks.training.device import set_up_device
+        model = draft.published or _train(draft, config, prepared, architecture)
+        return model.as_reference()
 
-        device = set_up_device(config)
-        from galaxy_tasks.training.loop import train_classifier
-        from galaxy_tasks.training.saved_model import write_model
 
-        classes = prepared.manifest["summary"]["classes"]
-        config = keep_handedness(config, classes)
-        trained = train_classifier(
-            prepared.path,
-            architecture=architecture,
-            config=config,
-            classes=classes,
-            device=device,
-            folder=draft.path,
-        )
-        summary = write_model(
-            draft.path, trained, config=config, architecture=architecture, classes=classes
-        )
-        state = trained.state
-        _logger.info(
-            "%s: kept epoch %d of %d, with the best mean of validation macro-F1, %.3f; trained in "
-            "%s, at %s images/s.",
-            *(architecture, state.best_epoch, state.epoch, state.best_macro_f1),
-            *(format_duration(state.seconds), f"{trained.images_per_s:,.0f}"),
-        )
-        return draft.publish(summary, discard=CHECKPOINT_FILES).as_reference()
+def train_fold(
+    settings: dict[str, Any],
+    images: dict[str, Any],
+    architecture: Architecture,
+    seed: int,
+    fold: Sequence[int],
+) -> dict[str, Any]:
+    """Train without one fold of the training galaxies, (index, count), and predict that.
+
+    Return the reference of its predictions; the weights are not kept.
+    """
+    config = parse_config(settings).for_training(seed)
+    prepared = Artifact.from_reference(images)
+    made_from = cache_keys.fold_model_made_from(config, prepared.key, architecture, fold=fold)
+    with artifacts.open_draft("fold_models", made_from, timeout_s=_TRAINING_TIMEOUT_S) as draft:
+        model = draft.published or _train(draft, config, prepared, architecture, fold=fold)
+        return model.as_reference()
+
+
+def _train(
+    draft: Draft,
+    config: RunConfig,
+    images: Artifact,
+    architecture: Architecture,
+    *,
+    fold: Sequence[int] | None = None,
+) -> Artifact:
+    """Train a network and publish it."""
+    from galaxy_tasks.training.checkpoints import CHECKPOINT_FILES
+    from galaxy_tasks.training.device import set_up_device
+
+    device = set_up_device(config)
+    from galaxy_tasks.training.dataset import Fold
+    from galaxy_tasks.training.loop import train_classifier
+    from galaxy_tasks.training.model_record import WEIGHTS
+    from galaxy_tasks.training.saved_model import write_model
+
+    classes = images.manifest["summary"]["classes"]
+    config = keep_handedness(config, classes)
+    trained = train_classifier(
+        images.path,
+        architecture=architecture,
+        config=config,
+        classes=classes,
+        device=device,
+        folder=draft.path,
+        fold=Fold(*fold) if fold else None,
+    )
+    state = trained.state
+    _logger.info(
+        "%s: kept epoch %d of %d, with the best mean of validation macro-F1, %.3f; trained in "
+        "%s, at %s images/s.",
+        *(architecture, state.best_epoch, state.epoch, state.best_macro_f1),
+        *(format_duration(state.seconds), f"{trained.images_per_s:,.0f}"),
+    )
+    summary = write_model(
+        draft.path, trained, config=config, architecture=architecture, classes=classes
+    )
+    discard = (*CHECKPOINT_FILES, WEIGHTS) if fold else CHECKPOINT_FILES
+    return draft.publish(summary, discard=discard)
 
 
 def keep_handedness(config: RunConfig, classes: Sequence[str]) -> RunConfig:

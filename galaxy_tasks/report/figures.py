@@ -6,7 +6,7 @@ Curves are drawn with Matplotlib's Figure (no pyplot, so no global state), once 
 import base64
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,10 +141,15 @@ def draw_curves(
 
     Curves have gaps where a value is missing.
     """
+    return draw_in_both_styles(lambda: _draw(histories, panel, limits), description=description)
+
+
+def draw_in_both_styles(draw: Callable[[], Figure], *, description: str) -> Drawing:
+    """Return what `draw` draws; the colours C0, C1 and C2 are those of the page's curves."""
     drawn = {}
     for name, style in _STYLES.items():
         with mpl.rc_context(style):
-            drawn[name] = _encode_svg(_draw(histories, panel, limits))
+            drawn[name] = _encode_svg(draw())
     return Drawing(**drawn, description=description)
 
 

@@ -48,7 +48,7 @@ def render_report(inputs: ReportInputs) -> str:
     outcome = inputs.outcome
     ranked, selection = rank(outcome.networks), outcome.selection
     return (
-        _make_environment()
+        make_environment()
         .get_template(TEMPLATE.name)
         .render(
             inputs=inputs,
@@ -78,7 +78,8 @@ def render_report(inputs: ReportInputs) -> str:
     )
 
 
-def _make_environment() -> jinja2.Environment:
+def make_environment() -> jinja2.Environment:
+    """Return the templates of this folder, which escape what they are given."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATE.parent),
         autoescape=True,

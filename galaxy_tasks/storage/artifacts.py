@@ -35,9 +35,11 @@ Kind = Literal[
     "labels",
     "images",
     "models",
+    "fold_models",
     "baselines",
     "predictions",
     "evaluations",
+    "ablations",
 ]
 
 MANIFEST = "manifest.json"

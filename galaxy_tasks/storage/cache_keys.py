@@ -10,7 +10,7 @@ Left out on purpose: where a step ran. A model trained on a CPU is the same mode
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -34,6 +34,7 @@ MODEL_FORMAT = 5
 BASELINE_FORMAT = 1
 PREDICTIONS_FORMAT = 2
 EVALUATION_FORMAT = 5
+ABLATION_FORMAT = 1
 
 _RELEASE_SETTINGS = [
     "minimum_votes",
@@ -50,7 +51,7 @@ _SPLIT_SETTINGS = [
     "test_fraction",
     "validation_fraction",
 ]
-_IMAGE_SETTINGS = [
+IMAGE_SETTINGS = [
     "image_size_px",
     "crop_fraction",
     "denoise_method",
@@ -61,9 +62,11 @@ _IMAGE_SETTINGS = [
     "opencv_device",
     "max_source_side_px",
 ]
-_TRAINING_SETTINGS = [
+TRAINING_SETTINGS = [
     "epochs",
     "seed",
+    "split_seed",
+    "training_fraction",
     "batch_size",
     "learning_rate",
     "weight_decay",
@@ -214,7 +217,7 @@ def images_made_from(
         "format": IMAGES_FORMAT,
         "content": release_files.content,
         "labels": labels_content,
-        **_pick(config, _IMAGE_SETTINGS),
+        **_pick(config, IMAGE_SETTINGS),
     }
 
 
@@ -227,7 +230,26 @@ def model_made_from(
         "images": images_key,
         "architecture": architecture,
         "backend": keras_backend(),
-        **_pick(config, _TRAINING_SETTINGS),
+        **_pick(config, TRAINING_SETTINGS),
+    }
+
+
+def fold_model_made_from(
+    config: RunConfig, images_key: str, architecture: Architecture, *, fold: Sequence[int]
+) -> dict[str, Any]:
+    """Return what determines a model that has not learned from a fold: (index, count)."""
+    return {**model_made_from(config, images_key, architecture), "fold": list(fold)}
+
+
+def ablation_made_from(
+    config: RunConfig, vary: Mapping[str, Sequence[Any]], *, model_keys: Sequence[str]
+) -> dict[str, Any]:
+    """Return what determines an ablation."""
+    return {
+        "format": ABLATION_FORMAT,
+        "vary": {name: list(levels) for name, levels in vary.items()},
+        "models": sorted(model_keys),
+        **_pick(config, ["test_time_augmentation", "alpha"]),
     }
 
 

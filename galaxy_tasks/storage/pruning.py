@@ -19,10 +19,11 @@ _REMOVABLE: dict[Kind, str] = {
     "releases": "simulated release",
     "images": "prepared images",
     "models": "model that no report lists",
+    "fold_models": "predictions of an ablation",
     "baselines": "baseline of an earlier run",
     "predictions": "predictions of an earlier champion",
 }
-_ALWAYS_KEPT: tuple[Kind, ...] = ("holdouts", "labels", "evaluations")
+_ALWAYS_KEPT: tuple[Kind, ...] = ("holdouts", "labels", "evaluations", "ablations")
 REMOVED_PREFIX = ".removed-"
 
 

@@ -62,6 +62,55 @@ def open_galaxies(folder: Path, split: str) -> Galaxies:
     )
 
 
+@dataclass(frozen=True)
+class Fold:
+    """One of `count` equal parts of the training galaxies, counted from 0."""
+
+    index: int
+    count: int
+
+
+@dataclass(frozen=True)
+class Splits:
+    """What a training does with the galaxies."""
+
+    training: Galaxies
+    stopping: Galaxies
+    """Validation galaxies that stop it early."""
+    calibration: Galaxies
+    """The other validation galaxies; see `part_validation`."""
+    test: Galaxies
+
+
+def open_splits(folder: Path, config: RunConfig, *, fold: Fold | None = None) -> Splits:
+    """Return the splits of an images artifact's folder.
+
+    With a fold its galaxies are the test, and no galaxy of the artifact's own test is used. Folds
+    and the training fraction depend on `split_seed`; of each class they hold its share.
+    """
+    training, validation = (open_galaxies(folder, split) for split in ("train", "validation"))
+    if fold:
+        ranks = _rank_within_class(training, seed=[config.split_seed, fold.count])
+        is_held_out = (ranks * fold.count).astype(np.int64) == fold.index
+        training, test = _choose(training, ~is_held_out), _choose(training, is_held_out)
+    else:
+        test = open_galaxies(folder, "test")
+    stopping, calibration = part_validation(
+        validation, fraction=config.calibration_fraction, seed=config.split_seed
+    )
+    is_learned = _rank_within_class(training, seed=config.split_seed) < config.training_fraction
+    return Splits(_choose(training, is_learned), stopping, calibration, test)
+
+
+def _rank_within_class(galaxies: Galaxies, *, seed: int | list[int]) -> NDArray[np.float64]:
+    """Return a random rank of each galaxy within its class, (n,), from 0 to below 1."""
+    random, ranks = np.random.default_rng(seed), np.zeros(len(galaxies))
+    for label in np.unique(galaxies.labels):
+        rows = random.permutation(np.flatnonzero(galaxies.labels == label))
+        ranks[rows] = np.arange(len(rows)) / len(rows)
+    return ranks
+
+
 def part_validation(
     validation: Galaxies, *, fraction: float, seed: int
 ) -> tuple[Galaxies, Galaxies]:

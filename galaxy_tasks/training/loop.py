@@ -27,12 +27,7 @@ from galaxy_tasks.training.checkpoints import (
     load_checkpoint,
     save_checkpoint,
 )
-from galaxy_tasks.training.dataset import (
-    Galaxies,
-    balance_weights,
-    open_galaxies,
-    part_validation,
-)
+from galaxy_tasks.training.dataset import Fold, Galaxies, balance_weights, open_splits
 from galaxy_tasks.training.device import Device, halve_batch
 from galaxy_tasks.training.epoch import (
     check_finite,
@@ -57,6 +52,8 @@ class TrainedModel:
     """Of the validation galaxies that took no part in early stopping."""
     class_weights: tuple[float, ...]
     """How much more each class counted than its galaxies; all 1 without class balance."""
+    num_training: int
+    """Galaxies that it learned from."""
     images_per_s: float
     device: str
     """What it was trained on, and how."""
@@ -78,37 +75,45 @@ def train_classifier(
     classes: Sequence[str],
     device: Device,
     folder: Path,
+    fold: Fold | None = None,
 ) -> TrainedModel:
     """Train until the last epoch or until patience ends, and predict the test split.
 
     Args:
         images_folder: folder of a published images artifact.
         folder: where checkpoints are kept, from which it resumes; the caller removes the last.
+        fold: training galaxies that take the place of the test; nothing is learned from them.
 
     Raises:
         InputError: a class without training galaxies, or a number that is not finite.
         ResourceError: a batch of one galaxy is still too much for the device's memory.
     """
-    training, validation, test = (
-        open_galaxies(images_folder, split) for split in ("train", "validation", "test")
-    )
-    stopping, calibrating = part_validation(
-        validation, fraction=config.calibration_fraction, seed=config.split_seed
-    )
+    splits = open_splits(images_folder, config, fold=fold)
     model = _build(architecture, config=config, num_classes=len(classes), device=device)
-    fitting = Fitting(model, config, training=training, validation=stopping, folder=folder)
+    fitting = Fitting(
+        model, config, training=splits.training, validation=splits.stopping, folder=folder
+    )
     state = fitting.run()
     load_best(folder, model=fitting.variables)
     orientations = 4 if is_handed(classes) else 8
-    predicted = [
+    tested, calibration = (
         _predict(model, galaxies, state=state, config=config, orientations=orientations)
-        for galaxies in (test, calibrating)
-    ]
+        for galaxies in (splits.test, splits.calibration)
+    )
     fit_s = sum(record["fit_seconds"] for record in state.history)
     images_per_s = sum(record["images"] for record in state.history) / fit_s
     trained = keras.Model(model.inputs, model.outputs, name=architecture)
-    weights = tuple(balance_weights(training.labels, len(classes), config).tolist())
-    return TrainedModel(trained, state, *predicted, weights, images_per_s, device.describe())
+    weights = tuple(balance_weights(splits.training.labels, len(classes), config).tolist())
+    return TrainedModel(
+        trained,
+        state,
+        tested,
+        calibration,
+        weights,
+        len(splits.training),
+        images_per_s,
+        device.describe(),
+    )
 
 
 def _predict(

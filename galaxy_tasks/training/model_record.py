@@ -38,6 +38,8 @@ class ModelRecord:
     """How much more each class counted in training than its galaxies; all 1 without balance."""
     settings: dict[str, Any]
     """RunConfig as JSON: how images are prepared, too. Its seed is that of this training."""
+    num_training: int
+    """Galaxies that it learned from."""
     num_parameters: int
     multiply_adds: int
     """Of one image in one orientation, see `networks.cost`."""

@@ -46,6 +46,7 @@ def write_model(
         classes=tuple(classes),
         class_weights=trained.class_weights,
         settings=config.model_dump(mode="json"),
+        num_training=trained.num_training,
         num_parameters=trained.model.count_params(),
         multiply_adds=count_multiply_adds(trained.model),
         epochs=trained.state.epoch,

@@ -1,0 +1,242 @@
+"""What a setting is worth: its values compared on galaxies held out of training.
+
+Every value is trained with every value of the other settings, with every architecture, on every
+fold. All of these but the value itself are a block, and values are compared within blocks (a
+randomised complete block design, Fisher 1935): whatever makes a fold hard or a network poor
+cancels. What is left within blocks, the luck of seeds and of galaxies, is the error, whose variance
+is pooled over all values. As the folds' training galaxies overlap, it is rather too small
+(Bengio & Grandvalet 2004, JMLR 5:1089), so that a p value just below alpha proves little.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+from galaxy_tasks.errors import InputError
+from galaxy_tasks.evaluation.metrics import Estimate
+
+POWER = 0.8
+Score = Literal["loss", "macro_f1", "accuracy"]
+SCORES: tuple[Score, ...] = ("loss", "macro_f1", "accuracy")
+"""The first decides."""
+TRAINING_FRACTION = "training_fraction"
+"""The setting whose values make a learning curve."""
+
+
+@dataclass(frozen=True)
+class HeldOutScore:
+    """One training of an ablation, scored on the fold that it has not learned from."""
+
+    varied: Mapping[str, Any]
+    """The value of each setting that the ablation varies."""
+    architecture: str
+    fold: int
+    num_training: int
+    """Galaxies that it has learned from."""
+    loss: float
+    """Cross-entropy of the calibrated probabilities, in nats."""
+    macro_f1: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Level:
+    """A value of a setting: its mean scores, and how they differ from the first value's."""
+
+    value: Any
+    means: Mapping[Score, float]
+    differences: "Mapping[Score, Difference]"
+    """Empty for the first value."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """This value's score minus that of the first value."""
+
+    estimate: Estimate
+    """With the interval; those of a setting's values hold together with probability 1 - alpha."""
+    p_value: float
+    """Two-sided, of this value alone."""
+    p_holm: float
+    """Adjusted for the number of values."""
+    detectable: float
+    """The difference that this ablation would have shown with probability POWER."""
+    is_distinguishable: bool
+    """Whether the interval leaves out 0."""
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A setting that was varied, and what its values are worth."""
+
+    setting: str
+    levels: tuple[Level, ...]
+    num_blocks: int
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """What an ablation has found."""
+
+    factors: tuple[Factor, ...]
+    curves: "tuple[LearningCurve, ...]"
+    """Of each score, where the training fraction was varied."""
+    architectures: tuple[str, ...]
+    num_folds: int
+    alpha: float
+
+
+def compare_all(
+    scores: Sequence[HeldOutScore], settings: Sequence[str], *, alpha: float
+) -> Ablation:
+    """Return what the values of each varied setting are worth, in the order of the trainings."""
+    factors = [
+        compare_levels(
+            scores,
+            setting=name,
+            levels=list(dict.fromkeys(score.varied[name] for score in scores)),
+            alpha=alpha,
+        )
+        for name in settings
+    ]
+    has_curve = TRAINING_FRACTION in settings
+    return Ablation(
+        tuple(factors),
+        tuple(fit_learning_curve(scores, name) for name in SCORES) if has_curve else (),
+        tuple(dict.fromkeys(score.architecture for score in scores)),
+        len({score.fold for score in scores}),
+        alpha,
+    )
+
+
+def compare_levels(
+    scores: Sequence[HeldOutScore], *, setting: str, levels: Sequence[Any], alpha: float
+) -> Factor:
+    """Return what the values of one setting are worth against the first of them.
+
+    Raises:
+        InputError: a training is missing, or there are fewer than two blocks.
+    """
+    tables = _tabulate(scores, setting, levels)
+    means = {score: table.mean(axis=0) for score, table in tables.items()}
+    differences = {score: _compare(table, alpha=alpha) for score, table in tables.items()}
+    return Factor(
+        setting,
+        tuple(
+            Level(
+                value,
+                {score: float(mean[index]) for score, mean in means.items()},
+                {score: found[index - 1] for score, found in differences.items()} if index else {},
+            )
+            for index, value in enumerate(levels)
+        ),
+        num_blocks=len(tables["loss"]),
+    )
+
+
+def _tabulate(
+    scores: Sequence[HeldOutScore], setting: str, levels: Sequence[Any]
+) -> dict[Score, NDArray[np.float64]]:
+    """Return tables of (blocks, levels) by score."""
+    blocks: dict[Any, dict[Any, HeldOutScore]] = {}
+    for score in scores:
+        others = tuple(value for name, value in score.varied.items() if name != setting)
+        block = blocks.setdefault((others, score.architecture, score.fold), {})
+        block[score.varied[setting]] = score
+    if len(blocks) < 2 or any(set(block) != set(levels) for block in blocks.values()):
+        raise InputError(
+            f"To compare values of {setting!r}, each must be trained on two folds or more, and "
+            f"alike. Received: {len(scores)} trainings of {len(levels)} values in {len(blocks)} "
+            "blocks."
+        )
+    return {
+        name: np.array([[getattr(b[v], name) for v in levels] for b in blocks.values()])
+        for name in SCORES
+    }
+
+
+def _compare(table: NDArray[np.float64], *, alpha: float) -> tuple[Difference, ...]:
+    """Return the differences of columns 1, 2, … of (blocks, levels) from column 0."""
+    num_blocks, num_levels = table.shape
+    differences = (table[:, 1:] - table[:, :1]).mean(axis=0)
+    residuals = table - table.mean(axis=0) - table.mean(axis=1, keepdims=True) + table.mean()
+    df = (num_blocks - 1) * (num_levels - 1)
+    error = float(np.sqrt(2 * (residuals**2).sum() / df / num_blocks))
+    student, comparisons = stats.t(df), num_levels - 1
+    width = float(student.ppf(1 - alpha / (2 * comparisons))) * error
+    with np.errstate(divide="ignore", invalid="ignore"):  # trainings that agree to the last digit
+        t = np.where(differences == 0, 0.0, np.abs(differences) / error)
+    p_values = 2 * student.sf(t)
+    adjusted = multipletests(p_values, alpha=alpha, method="holm")[1]
+    return tuple(
+        Difference(
+            Estimate(value, value - width, value + width),
+            p_value=float(p),
+            p_holm=float(holm),
+            detectable=width + float(student.ppf(POWER)) * error,
+            is_distinguishable=abs(value) > width,
+        )
+        for value, p, holm in zip(differences.tolist(), p_values, adjusted, strict=True)
+    )
+
+
+@dataclass(frozen=True)
+class LearningCurve:
+    """How a score's shortfall sinks with the training galaxies: a power law, n ** -exponent.
+
+    The shortfall is the loss itself, or how far a score is below 1. The law is fitted in each block
+    by least squares between logarithms; intervals are Student's t over the blocks.
+    """
+
+    score: Score
+    exponent: Estimate
+    """Intervals of all curves are 95 %."""
+    num_training: int
+    """All the training galaxies that a fold leaves."""
+    doubled: Estimate
+    """The score that the law gives for twice as many."""
+
+
+def fit_learning_curve(scores: Sequence[HeldOutScore], score: Score) -> LearningCurve:
+    """Return the power law of a score over the training fractions.
+
+    Raises:
+        InputError: fewer than two blocks or fractions.
+    """
+    blocks: dict[Any, list[HeldOutScore]] = {}
+    for one in scores:
+        others = tuple(v for name, v in one.varied.items() if name != TRAINING_FRACTION)
+        blocks.setdefault((others, one.architecture, one.fold), []).append(one)
+    if len(blocks) < 2 or any(len(block) < 2 for block in blocks.values()):
+        raise InputError(
+            "A learning curve needs two training fractions on two folds or more. "
+            f"Received: {len(scores)} trainings in {len(blocks)} blocks."
+        )
+    most = max(one.num_training for one in scores)
+    exponents, logs_doubled = [], []
+    for block in blocks.values():
+        logs = [np.log(max(_shortfall(one, score), 1e-6)) for one in block]
+        slope, intercept = np.polyfit(np.log([one.num_training for one in block]), logs, deg=1)
+        exponents.append(-slope)
+        logs_doubled.append(intercept + slope * np.log(2 * most))
+    mean = _estimate_mean(np.array(logs_doubled))
+    bounds = [float(np.exp(value)) for value in (mean.value, mean.low, mean.high)]
+    if score != "loss":
+        bounds = [1 - bounds[0], 1 - bounds[2], 1 - bounds[1]]
+    return LearningCurve(score, _estimate_mean(np.array(exponents)), most, Estimate(*bounds))
+
+
+def _shortfall(one: HeldOutScore, score: Score) -> float:
+    return one.loss if score == "loss" else 1 - getattr(one, score)
+
+
+def _estimate_mean(values: NDArray[np.float64]) -> Estimate:
+    """Return the mean with its 95 % interval by Student's t."""
+    mean, count = float(values.mean()), len(values)
+    width = float(stats.t(count - 1).ppf(0.975) * values.std(ddof=1) / np.sqrt(count))
+    return Estimate(mean, mean - width, mean + width)

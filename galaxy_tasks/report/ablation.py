@@ -1,0 +1,193 @@
+"""What an ablation has found: a table for the log, and a page of one table and figure a setting."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from galaxy_tasks.config import RunConfig
+from galaxy_tasks.evaluation.ablation import (
+    SCORES,
+    TRAINING_FRACTION,
+    Ablation,
+    Difference,
+    Factor,
+    HeldOutScore,
+    LearningCurve,
+    Level,
+    Score,
+)
+from galaxy_tasks.evaluation.metrics import Estimate
+from galaxy_tasks.report.figures import DARK, LIGHT, Drawing, draw_in_both_styles
+from galaxy_tasks.report.page import make_environment
+from galaxy_tasks.report.settings_table import list_settings
+from galaxy_tasks.storage.artifacts import code_version
+
+TITLES: dict[Score, str] = {"loss": "loss", "macro_f1": "macro-F1", "accuracy": "accuracy"}
+_HEADER = ("", "loss", "difference", "p", "macro-F1", "difference", "p", "accuracy")
+
+
+def render_table(ablation: Ablation) -> str:
+    """Return the findings as plain text: for each setting a table and a sentence for each value."""
+    parts = [_render_factor(factor, ablation) for factor in ablation.factors]
+    curves = [describe_curve(curve) for curve in ablation.curves]
+    return "\n\n".join([*parts, *(["\n".join(curves)] if curves else [])])
+
+
+def _render_factor(factor: Factor, ablation: Ablation) -> str:
+    rows = [_HEADER, *(_make_row(level) for level in factor.levels)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    return "\n".join(
+        [
+            f"{factor.setting}: {describe_design(factor, ablation)}",
+            *lines,
+            *(describe_level(factor, level) for level in factor.levels[1:]),
+        ]
+    )
+
+
+def describe_design(factor: Factor, ablation: Ablation) -> str:
+    """Return what was compared, in words."""
+    networks = ", ".join(ablation.architectures)
+    others = factor.num_blocks // (len(ablation.architectures) * ablation.num_folds)
+    times = f", {others} combinations of the other settings" if others > 1 else ""
+    return (
+        f"values against {factor.levels[0].value}, each trained {factor.num_blocks} times "
+        f"({networks}; {ablation.num_folds} folds{times}) and scored on training galaxies that it "
+        f"has not learned from. Intervals hold together at {1 - ablation.alpha:.0%}; p by Holm."
+    )
+
+
+def _make_row(level: Level) -> tuple[str, ...]:
+    cells = [str(level.value)]
+    for score in SCORES[:2]:
+        cells.append(f"{level.means[score]:.4f}")
+        difference = level.differences.get(score)
+        cells += (
+            [_format(difference.estimate), f"{difference.p_holm:.3f}"] if difference else ["-"] * 2
+        )
+    return (*cells, f"{level.means['accuracy']:.4f}")
+
+
+def _format(estimate: Estimate) -> str:
+    return f"{estimate.value:+.4f} [{estimate.low:+.4f}, {estimate.high:+.4f}]"
+
+
+def describe_level(factor: Factor, level: Level) -> str:
+    """Return a sentence on a value: better, worse or neither, by the score that decides."""
+    loss = level.differences["loss"]
+    first = factor.levels[0].value
+    if not loss.is_distinguishable:
+        return (
+            f"{level.value} and {first} cannot be told apart by loss; a difference of "
+            f"{loss.detectable:.3f} would have been shown in four of five such ablations."
+        )
+    verdict = "better" if loss.estimate.value < 0 else "worse"
+    return (
+        f"{level.value} is {verdict} than {first}: the loss differs by {loss.estimate.value:+.4f}."
+    )
+
+
+def describe_curve(curve: LearningCurve) -> str:
+    """Return a sentence on what twice as many training galaxies would bring."""
+    low, high = curve.exponent.low, curve.exponent.high
+    what = "loss" if curve.score == "loss" else f"1 - {TITLES[curve.score]}"
+    return (
+        f"Learning curve: {what} is proportional to the number of training galaxies to the power "
+        f"of {-curve.exponent.value:.2f} (95 % interval {-high:.2f} to {-low:.2f}). With "
+        f"{2 * curve.num_training:,} instead of {curve.num_training:,} that gives "
+        f"{TITLES[curve.score]} {curve.doubled.value:.3f} ({curve.doubled.low:.3f} to "
+        f"{curve.doubled.high:.3f})."
+    )
+
+
+def render_ablation(ablation: Ablation, scores: Sequence[HeldOutScore], config: RunConfig) -> str:
+    """Return the page as one HTML document."""
+    return (
+        make_environment()
+        .get_template("ablation.html")
+        .render(
+            ablation=ablation,
+            factors=[
+                {
+                    "factor": factor,
+                    "design": describe_design(factor, ablation),
+                    "sentences": [describe_level(factor, level) for level in factor.levels[1:]],
+                    "drawing": _draw_factor(factor),
+                }
+                for factor in ablation.factors
+            ],
+            curves=[describe_curve(curve) for curve in ablation.curves],
+            curve_drawing=_draw_learning_curve(scores) if ablation.curves else None,
+            scores=SCORES,
+            titles=TITLES,
+            settings=list_settings(config),
+            config=config,
+            light=LIGHT,
+            dark=DARK,
+            written=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+            code_version=code_version(),
+        )
+    )
+
+
+def _draw_factor(factor: Factor) -> Drawing:
+    """Draw the differences of all values with their intervals, one panel for each score."""
+    levels = factor.levels[1:]
+
+    def draw() -> Figure:
+        figure = Figure(figsize=(7.6, 0.9 + 0.34 * len(levels)), layout="constrained")
+        panels: Any = figure.subplots(1, len(SCORES), sharey=True)
+        for axes, score in zip(panels, SCORES, strict=True):
+            found: list[Difference] = [level.differences[score] for level in levels]
+            values = [one.estimate.value for one in found]
+            widths = [one.estimate.high - one.estimate.value for one in found]
+            axes.axvline(0, linewidth=0.8, color="C0")
+            axes.errorbar(values, range(len(levels)), xerr=widths, fmt="o", color="C1", capsize=3)
+            axes.set_title(f"Difference in {TITLES[score]}", loc="left", fontsize=9)
+            axes.tick_params(length=0, labelsize=8)
+            axes.locator_params(axis="x", nbins=4)
+        panels[0].set_yticks(range(len(levels)), [str(level.value) for level in levels])
+        panels[0].invert_yaxis()
+        return figure
+
+    return draw_in_both_styles(
+        draw,
+        description=f"Differences in score from {factor.setting} {factor.levels[0].value}",
+    )
+
+
+def _draw_learning_curve(scores: Sequence[HeldOutScore]) -> Drawing:
+    """Draw each training's scores over the number of training galaxies."""
+
+    def draw() -> Figure:
+        figure = Figure(figsize=(7.6, 2.6), layout="constrained")
+        panels: Any = figure.subplots(1, len(SCORES))
+        for axes, score in zip(panels, SCORES, strict=True):
+            for index, name in enumerate(dict.fromkeys(one.architecture for one in scores)):
+                own = [one for one in scores if one.architecture == name]
+                fractions = sorted({one.varied[TRAINING_FRACTION] for one in own})
+                groups = [[o for o in own if o.varied[TRAINING_FRACTION] == f] for f in fractions]
+                x = [max(one.num_training for one in group) for group in groups]
+                means = [sum(getattr(o, score) for o in group) / len(group) for group in groups]
+                colour = f"C{index % 3}"
+                axes.plot(x, means, "-o", color=colour, markersize=4, label=name)
+                axes.plot(
+                    *([o.num_training for o in own], [getattr(o, score) for o in own], "."),
+                    *(),
+                    color=colour,
+                    alpha=0.4,
+                )
+            axes.set_xscale("log")
+            axes.set_title(TITLES[score], loc="left", fontsize=9)
+            axes.set_xlabel("training galaxies", fontsize=8)
+            axes.tick_params(length=0, labelsize=8)
+        panels[0].legend(frameon=False, fontsize=8)
+        return figure
+
+    return draw_in_both_styles(draw, description="Scores over the number of training galaxies")
