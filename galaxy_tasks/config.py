@@ -302,6 +302,12 @@ class RunConfig(ReleaseSettings):
         "Orientations whose probabilities are averaged: 1, the 4 quarter turns, or those and their "
         "mirror images, which are left out where classes tell clockwise from anticlockwise.",
     )
+    coverage: float = evaluation_setting(
+        0.9,
+        "How often a galaxy's set of classes is to hold the true one.",
+        ge=0.5,
+        le=0.99,
+    )
     margin: float = evaluation_setting(
         0.02,
         "Deficit in macro-F1 that is accepted for a cheaper network: the cheapest wins whose "

@@ -2,12 +2,18 @@
 
 from collections.abc import Iterable, Sequence
 
-_FIRST, _LAST = ("id", "path", "class"), ("trained_on", "rejected")
+_FIRST, _LAST = ("id", "path", "class"), ("prediction_set", "trained_on", "rejected")
 _PROBABILITY = "p_"
+SET_SEPARATOR = "|"
+"""Between the classes of a prediction set."""
 
 
 def name_columns(classes: Iterable[str]) -> list[str]:
-    """Return the columns of the table of a model's predictions, in order."""
+    """Return the columns of the table of a model's predictions, in order.
+
+    `class` is the network's choice, p_… are calibrated probabilities, and `prediction_set` has the
+    classes that the true one is among with a stated probability; see `prediction.calibration`.
+    """
     return [*_FIRST, *(_PROBABILITY + name for name in classes), *_LAST]
 
 

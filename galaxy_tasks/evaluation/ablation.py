@@ -10,7 +10,7 @@ is pooled over all values. As the folds' training galaxies overlap, it is rather
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +21,8 @@ from galaxy_tasks.errors import InputError
 from galaxy_tasks.evaluation.metrics import Estimate
 
 POWER = 0.8
-Score = Literal["loss", "macro_f1", "accuracy"]
-SCORES: tuple[Score, ...] = ("loss", "macro_f1", "accuracy")
-"""The first decides."""
+SCORES = ("loss", "macro_f1", "accuracy")
+"""Names of the scores; the first decides."""
 TRAINING_FRACTION = "training_fraction"
 """The setting whose values make a learning curve."""
 
@@ -49,8 +48,8 @@ class Level:
     """A value of a setting: its mean scores, and how they differ from the first value's."""
 
     value: Any
-    means: Mapping[Score, float]
-    differences: "Mapping[Score, Difference]"
+    means: Mapping[str, float]
+    differences: "Mapping[str, Difference]"
     """Empty for the first value."""
 
 
@@ -141,7 +140,7 @@ def compare_levels(
 
 def _tabulate(
     scores: Sequence[HeldOutScore], setting: str, levels: Sequence[Any]
-) -> dict[Score, NDArray[np.float64]]:
+) -> dict[str, NDArray[np.float64]]:
     """Return tables of (blocks, levels) by score."""
     blocks: dict[Any, dict[Any, HeldOutScore]] = {}
     for score in scores:
@@ -172,7 +171,7 @@ def _compare(table: NDArray[np.float64], *, alpha: float) -> tuple[Difference, .
     with np.errstate(divide="ignore", invalid="ignore"):  # trainings that agree to the last digit
         t = np.where(differences == 0, 0.0, np.abs(differences) / error)
     p_values = 2 * student.sf(t)
-    adjusted = multipletests(p_values, alpha=alpha, method="holm")[1]
+    adjusted = np.asarray(multipletests(p_values, alpha=alpha, method="holm")[1])
     return tuple(
         Difference(
             Estimate(value, value - width, value + width),
@@ -193,7 +192,7 @@ class LearningCurve:
     by least squares between logarithms; intervals are Student's t over the blocks.
     """
 
-    score: Score
+    score: str
     exponent: Estimate
     """Intervals of all curves are 95 %."""
     num_training: int
@@ -202,7 +201,7 @@ class LearningCurve:
     """The score that the law gives for twice as many."""
 
 
-def fit_learning_curve(scores: Sequence[HeldOutScore], score: Score) -> LearningCurve:
+def fit_learning_curve(scores: Sequence[HeldOutScore], score: str) -> LearningCurve:
     """Return the power law of a score over the training fractions.
 
     Raises:
@@ -231,7 +230,7 @@ def fit_learning_curve(scores: Sequence[HeldOutScore], score: Score) -> Learning
     return LearningCurve(score, _estimate_mean(np.array(exponents)), most, Estimate(*bounds))
 
 
-def _shortfall(one: HeldOutScore, score: Score) -> float:
+def _shortfall(one: HeldOutScore, score: str) -> float:
     return one.loss if score == "loss" else 1 - getattr(one, score)
 
 

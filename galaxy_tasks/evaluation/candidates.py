@@ -14,11 +14,18 @@ import pandas as pd
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.evaluation.metrics import evaluate_probabilities
+from galaxy_tasks.evaluation.reliability import measure_reliability
 from galaxy_tasks.evaluation.repeats import Repeats, ScoredModel
 from galaxy_tasks.labels.test_set import describe_test_set
+from galaxy_tasks.prediction.calibration import Answers, Calibration, calibrate_model
 from galaxy_tasks.storage import artifacts
 from galaxy_tasks.storage.artifacts import Artifact
-from galaxy_tasks.training.model_record import ModelRecord, read_record, read_test_predictions
+from galaxy_tasks.training.model_record import (
+    ModelRecord,
+    PredictedGalaxies,
+    read_record,
+    read_test,
+)
 
 _logger = logging.getLogger(__name__)
 
@@ -29,10 +36,10 @@ class Candidate:
 
     artifact: Artifact
     record: ModelRecord
-    probabilities: np.ndarray
-    """(galaxies, classes)."""
-    galaxies: pd.DataFrame
-    """galaxy_id, label_index and row (in the prepared images), in the order of probabilities."""
+    tested: PredictedGalaxies
+    calibration: Calibration
+    answers: Answers
+    """Of the test galaxies."""
 
     @property
     def architecture(self) -> str:
@@ -43,6 +50,11 @@ class Candidate:
     def seed(self) -> int:
         """The seed that it was trained with."""
         return self.record.settings["seed"]
+
+    @property
+    def galaxies(self) -> pd.DataFrame:
+        """The test galaxies: galaxy_id, label_index and row (in the prepared images)."""
+        return self.tested.galaxies
 
     @property
     def title(self) -> str:
@@ -71,10 +83,14 @@ def read_candidate(artifact: Artifact, config: RunConfig) -> Candidate:
     Its probabilities are averaged over the orientations that the settings ask for.
     """
     artifacts.verify(artifact)
-    probabilities, galaxies = read_test_predictions(
-        artifact.path, test_time_augmentation=config.test_time_augmentation
+    record, count = read_record(artifact.path), config.test_time_augmentation
+    tested = read_test(artifact.path, orientations=count)
+    calibration = calibrate_model(
+        artifact.path, record, orientations=count, coverage=config.coverage
     )
-    return Candidate(artifact, read_record(artifact.path), probabilities, galaxies)
+    return Candidate(
+        artifact, record, tested, calibration, calibration.answer(tested.probabilities)
+    )
 
 
 def check_same_galaxies(candidates: Sequence[Candidate]) -> None:
@@ -98,7 +114,8 @@ def gather_repeats(candidates: Sequence[Candidate], config: RunConfig) -> tuple[
     groups = [[one for one in candidates if one.architecture == name] for name in names]
     return tuple(
         Repeats(
-            probabilities=np.stack([one.probabilities for one in group]).astype(np.float64),
+            probabilities=np.stack([one.answers.decisive for one in group]),
+            calibrated=np.stack([one.answers.calibrated for one in group]),
             models=tuple(_score(one, config) for one in group),
             num_parameters=group[0].record.num_parameters,
             multiply_adds=group[0].record.multiply_adds,
@@ -110,18 +127,27 @@ def gather_repeats(candidates: Sequence[Candidate], config: RunConfig) -> tuple[
 def _score(candidate: Candidate, config: RunConfig) -> ScoredModel:
     """Return the candidate's own scores."""
     record = candidate.record
-    predicted = np.unique(candidate.probabilities.argmax(axis=1))
+    answers, labels = candidate.answers, candidate.tested.labels
+    predicted = np.unique(answers.decisive.argmax(axis=1))
     if len(predicted) == 1:
         name = record.classes[int(predicted[0])]
         _logger.warning("%s predicts %s for every test galaxy.", candidate.title, name)
     return ScoredModel(
         seed=candidate.seed,
         evaluation=evaluate_probabilities(
-            candidate.probabilities,
-            labels=candidate.galaxies["label_index"].to_numpy(),
+            answers.decisive,
+            calibrated=answers.calibrated,
+            labels=labels,
             architecture=record.architecture,
             classes=record.classes,
             bootstrap_samples=config.bootstrap_samples,
+            seed=config.seed,
+        ),
+        reliability=measure_reliability(
+            answers,
+            labels,
+            calibration=candidate.calibration,
+            classes=record.classes,
             seed=config.seed,
         ),
         validation_macro_f1=record.validation_macro_f1,

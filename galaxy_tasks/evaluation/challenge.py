@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.evaluation.candidates import Candidate
 from galaxy_tasks.evaluation.champion import (
+    CALIBRATED,
     GALAXIES,
     PROBABILITIES,
     Champion,
@@ -96,13 +97,21 @@ class ChampionComparison:
 
 @dataclass(frozen=True)
 class _Ground:
-    """Two tables of probabilities over the same galaxies and classes."""
+    """The probabilities of two models over the same galaxies and classes."""
 
     classes: tuple[str, ...]
     are_kinds: bool
     labels: NDArray[np.int64]
-    champion: NDArray[np.float64]
-    challenger: NDArray[np.float64]
+    champion: "_Tables"
+    challenger: "_Tables"
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """A model's probabilities as they decide and calibrated, each (galaxies, classes)."""
+
+    decisive: NDArray[np.float64]
+    calibrated: NDArray[np.float64]
 
 
 def compare_with_champion(
@@ -178,9 +187,11 @@ def _read_ground(champion: Champion, predictions: Artifact, winner: Candidate) -
     names = np.array(winner.record.classes, dtype=object)
     return _find_ground(
         champion_classes=champion.record.classes,
-        champion=np.load(predictions.path / PROBABILITIES).astype(np.float64),
+        champion=_Tables(
+            *(np.load(predictions.path / name) for name in (PROBABILITIES, CALIBRATED))
+        ),
         challenger_classes=winner.record.classes,
-        challenger=winner.probabilities[rows].astype(np.float64),
+        challenger=_Tables(winner.answers.decisive[rows], winner.answers.calibrated[rows]),
         labels=names[winner.galaxies["label_index"].to_numpy()[rows]],
     )
 
@@ -188,9 +199,9 @@ def _read_ground(champion: Champion, predictions: Artifact, winner: Candidate) -
 def _find_ground(
     *,
     champion_classes: Sequence[str],
-    champion: NDArray[np.float64],
+    champion: _Tables,
     challenger_classes: Sequence[str],
-    challenger: NDArray[np.float64],
+    challenger: _Tables,
     labels: NDArray[Any],
 ) -> _Ground:
     """Return both tables on the classes that both know: by name if these are all, else by kind."""
@@ -213,12 +224,17 @@ def _find_ground(
         totals = np.maximum(totals, 1e-9)
         return totals / totals.sum(axis=1, keepdims=True)
 
+    def reduce_both(tables: _Tables, own: Sequence[str]) -> _Tables:
+        return _Tables(
+            *(reduce(table[is_common], own) for table in (tables.decisive, tables.calibrated))
+        )
+
     return _Ground(
         classes=tuple(classes),
         are_kinds=are_kinds,
         labels=np.array(indices, dtype=np.int64),
-        champion=reduce(champion[is_common], champion_classes),
-        challenger=reduce(challenger[is_common], challenger_classes),
+        champion=reduce_both(champion, champion_classes),
+        challenger=reduce_both(challenger, challenger_classes),
     )
 
 
@@ -228,20 +244,21 @@ def _score(
     common = {"bootstrap_samples": config.bootstrap_samples, "seed": config.seed}
     old, new = (
         evaluate_probabilities(
-            table,
+            tables.decisive,
+            calibrated=tables.calibrated,
             labels=ground.labels,
             architecture=architecture,
             classes=ground.classes,
             **common,
         )
-        for table, architecture in (
+        for tables, architecture in (
             (ground.champion, champion.record.architecture),
             (ground.challenger, winner.record.architecture),
         )
     )
     comparison = compare_models(
-        ground.challenger,
-        ground.champion,
+        ground.challenger.decisive,
+        ground.champion.decisive,
         labels=ground.labels,
         first=winner.record.architecture,
         second=champion.record.architecture,

@@ -27,7 +27,8 @@ from galaxy_tasks.training.model_record import ModelRecord, read_record
 
 _logger = logging.getLogger(__name__)
 
-PROBABILITIES, GALAXIES = "probabilities.npy", "galaxies.parquet"
+PROBABILITIES, CALIBRATED = "probabilities.npy", "calibrated.npy"
+GALAXIES = "galaxies.parquet"
 """Names of the files of a champion's predictions."""
 
 COLUMNS = (

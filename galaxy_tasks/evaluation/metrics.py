@@ -21,9 +21,8 @@ from sklearn.metrics import (
 
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.evaluation.resampling import draw_means, draw_scores
+from galaxy_tasks.prediction.calibration import SMALLEST_PROBABILITY
 
-SMALLEST_PROBABILITY = 1e-7
-"""Floor of the loss, about float32's resolution: a mistake costs at most 16.1 nats."""
 SIGNIFICANCE = 0.05
 _SUM_TOLERANCE = 1e-3
 
@@ -101,11 +100,13 @@ def evaluate_probabilities(
     classes: Sequence[str],
     bootstrap_samples: int,
     seed: int,
+    calibrated: NDArray[Any] | None = None,
 ) -> Evaluation:
     """Return the scores of one model's probabilities, each with a 95 % interval.
 
     Args:
-        probabilities: (galaxies, classes), each row a distribution.
+        probabilities: (galaxies, classes), each row a distribution; the largest is the class.
+        calibrated: the same after calibration: the loss is of these. None: of `probabilities`.
         labels: (galaxies,) integers, the positions of the true classes in `classes`.
         architecture: the model's name.
         classes: names of the classes, in the order of the columns.
@@ -123,8 +124,11 @@ def evaluate_probabilities(
     drawn = draw_scores(
         predictions[np.newaxis], labels=labels, num_classes=len(classes), **sampling
     )
-    drawn["loss"] = draw_means(losses_of(probabilities, labels), labels=labels, **sampling)
-    scores = _score(probabilities, labels)
+    if calibrated is None:
+        calibrated = probabilities
+    calibrated, labels = _check(calibrated, labels, width=len(classes), owner=architecture)
+    drawn["loss"] = draw_means(losses_of(calibrated, labels), labels=labels, **sampling)
+    scores = _score(probabilities, calibrated, labels)
     return Evaluation(
         architecture=architecture,
         num_galaxies=len(labels),
@@ -177,7 +181,8 @@ def compare_models(
         samples=bootstrap_samples,
         random=np.random.default_rng(seed),
     )["macro_f1"]
-    difference = _score(one, labels)["macro_f1"] - _score(two, labels)["macro_f1"]
+    scores = [_score(table, table, labels)["macro_f1"] for table in (one, two)]
+    difference = scores[0] - scores[1]
     deviations = drawn[:, 0] - drawn[:, 1]
     return _compare(
         first, second, difference, deviations - deviations.mean(), predictions == labels
@@ -239,7 +244,9 @@ def _check(
     return table / table.sum(axis=1, keepdims=True), labels.astype(np.int64)
 
 
-def _score(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> dict[str, float]:
+def _score(
+    probabilities: NDArray[np.float64], calibrated: NDArray[np.float64], labels: NDArray[np.int64]
+) -> dict[str, float]:
     """Return the headline scores; the means over classes leave out classes with no galaxy."""
     predictions, present = probabilities.argmax(axis=1), np.unique(labels)
     columns = np.arange(probabilities.shape[1])
@@ -249,7 +256,7 @@ def _score(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> dic
 
     return {
         "accuracy": accuracy_score(labels, predictions),
-        "loss": log_loss(labels, probabilities, labels=columns),
+        "loss": log_loss(labels, calibrated, labels=columns),
         "macro_f1": mean(f1_score, "macro"),
         "weighted_f1": mean(f1_score, "weighted"),
         # balanced_accuracy_score is this, but warns of classes that no test galaxy has.

@@ -16,8 +16,14 @@ from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.evaluation.candidates import Candidate
 from galaxy_tasks.evaluation.metrics import Evaluation, evaluate_probabilities
+from galaxy_tasks.prediction.calibration import fit_calibration, remove_class_weights
 from galaxy_tasks.storage.artifacts import Artifact
-from galaxy_tasks.training.model_record import TEST_GALAXIES, TEST_PROBABILITIES
+from galaxy_tasks.training.model_record import (
+    TEST_GALAXIES,
+    TEST_PROBABILITIES,
+    PredictedGalaxies,
+    read_calibration,
+)
 
 
 @dataclass(frozen=True)
@@ -64,15 +70,33 @@ def score_references(
 
 
 def _score_ensemble(config: RunConfig, winners: Sequence[Candidate]) -> Reference:
+    """Return the scores of the mean probability, which is calibrated as one model's is."""
     first, count = winners[0], len(winners)
+    orientations = config.test_time_augmentation
+    calibrating = [
+        read_calibration(one.artifact.path, orientations=orientations) for one in winners
+    ]
+    calibration = fit_calibration(
+        np.concatenate([_unweight(*pair) for pair in zip(winners, calibrating, strict=True)]),
+        labels=calibrating[0].labels,
+        class_weights=(1.0,) * len(first.record.classes),
+        coverage=config.coverage,
+    )
+    together = np.concatenate([_unweight(one, one.tested) for one in winners])
     return _score(
         config,
         first,
-        np.mean([one.probabilities for one in winners], axis=0),
+        np.mean([one.answers.decisive for one in winners], axis=0),
+        calibrated=calibration.answer(together).calibrated,
         name=f"{first.architecture} × {count}",
         meaning="all trainings of the winner together: their mean probability",
         multiply_adds=count * first.record.multiply_adds,
     )
+
+
+def _unweight(candidate: Candidate, predicted: PredictedGalaxies) -> NDArray[np.float64]:
+    """Return (orientations, galaxies, classes) probabilities without the training's weights."""
+    return remove_class_weights(predicted.probabilities, candidate.record.class_weights)
 
 
 def _score(
@@ -83,11 +107,13 @@ def _score(
     name: str,
     meaning: str,
     multiply_adds: int | None = None,
+    calibrated: NDArray | None = None,
 ) -> Reference:
     """Return the scores of probabilities for the galaxies that a candidate was tested on."""
     evaluation = evaluate_probabilities(
         table,
-        labels=candidate.galaxies["label_index"].to_numpy(),
+        calibrated=calibrated,
+        labels=candidate.tested.labels,
         architecture=name,
         classes=candidate.record.classes,
         bootstrap_samples=config.bootstrap_samples,

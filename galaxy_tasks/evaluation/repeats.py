@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galaxy_tasks.evaluation.metrics import Estimate, Evaluation, losses_of
+from galaxy_tasks.evaluation.reliability import Reliability
 from galaxy_tasks.evaluation.resampling import draw_means, draw_scores
 
 SCORES = ("accuracy", "loss", "macro_f1", "weighted_f1", "balanced_accuracy")
@@ -30,6 +31,7 @@ class ScoredModel:
     training_s: float
     images_per_s: float
     """Galaxies a second in training."""
+    reliability: Reliability
     key: str
     """Key of the model's artifact."""
     path: str
@@ -73,9 +75,12 @@ class ScoredNetwork:
 
 @dataclass(frozen=True)
 class Repeats:
-    """The test probabilities of a network's trainings, (trainings, galaxies, classes)."""
+    """What a network's trainings say of the test galaxies."""
 
     probabilities: NDArray[np.float64]
+    """(trainings, galaxies, classes); the largest is the class."""
+    calibrated: NDArray[np.float64]
+    """The same after calibration: the loss is of these."""
     models: tuple[ScoredModel, ...]
     num_parameters: int
     multiply_adds: int
@@ -144,7 +149,7 @@ def _draw_losses(
     network: Repeats, labels: NDArray[np.integer], samples: int, random: np.random.Generator
 ) -> NDArray[np.float64]:
     """Return (samples,) mean losses over the trainings, on resampled galaxies."""
-    losses = np.mean([losses_of(table, labels) for table in network.probabilities], axis=0)
+    losses = np.mean([losses_of(table, labels) for table in network.calibrated], axis=0)
     return draw_means(losses, labels=labels, samples=samples, random=random)
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 
 from galaxy_tasks.config import RunConfig, parse_config
 from galaxy_tasks.evaluation.champion import (
+    CALIBRATED,
     GALAXIES,
     PROBABILITIES,
     Champion,
@@ -25,6 +26,7 @@ from galaxy_tasks.evaluation.champion import (
 )
 from galaxy_tasks.images.batch import prepare_cutouts
 from galaxy_tasks.images.settings import ImageSettings
+from galaxy_tasks.prediction.calibration import Answers, calibrate_model
 from galaxy_tasks.prediction.predictor import Predictor
 from galaxy_tasks.storage import artifacts, cache_keys
 from galaxy_tasks.storage.artifacts import Artifact
@@ -111,18 +113,20 @@ def _write_predictions(
     images: Artifact,
     image_folders: Sequence[Path],
 ) -> None:
-    """Write the champion's probabilities, (galaxies, its classes) float32, and the galaxies' ids.
+    """Write the champion's probabilities, as they decide and calibrated, and the galaxies' ids.
 
-    Both files are empty without galaxies. `image_folders` are those of each release's source
-    images, by release_index.
+    Probabilities are (galaxies, its classes); all files are empty without galaxies. `image_folders`
+    are those of each release's source images, by release_index.
     """
-    probabilities = np.zeros((0, len(champion.record.classes)), dtype=np.float32)
+    decisive = calibrated = np.zeros((0, len(champion.record.classes)))
     if len(galaxies):
         work = folder / "work"
         pixels = _prepare(work, galaxies, config, champion, images, image_folders)
-        probabilities = _predict(champion, pixels)
+        answers = _predict(champion, pixels, coverage=config.coverage)
+        decisive, calibrated = answers.decisive, answers.calibrated
         shutil.rmtree(work, ignore_errors=True)
-    np.save(folder / PROBABILITIES, probabilities)
+    np.save(folder / PROBABILITIES, decisive)
+    np.save(folder / CALIBRATED, calibrated)
     galaxies[["galaxy_id"]].to_parquet(folder / GALAXIES, index=False)
 
 
@@ -155,7 +159,10 @@ def _prepare(
     return np.load(folder / "images.npy", mmap_mode="r")
 
 
-def _predict(champion: Champion, pixels: np.ndarray) -> np.ndarray:
+def _predict(champion: Champion, pixels: np.ndarray, *, coverage: float) -> Answers:
     orientations = min(champion.test_time_augmentation, champion.record.orientations)
+    calibration = calibrate_model(
+        champion.model.path, champion.record, orientations=orientations, coverage=coverage
+    )
     model = load_classifier(champion.model.path)
-    return Predictor(model, orientations, batch_size=_BATCH).predict(pixels)
+    return Predictor(model, calibration, orientations, batch_size=_BATCH).predict(pixels)

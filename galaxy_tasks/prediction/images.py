@@ -15,7 +15,7 @@ from unicodedata import normalize
 import numpy as np
 
 from galaxy_tasks.acquisition.image_folder import LINK_TO_NOTHING, ImageListing, list_images
-from galaxy_tasks.acquisition.prediction_table import name_columns
+from galaxy_tasks.acquisition.prediction_table import SET_SEPARATOR, name_columns
 from galaxy_tasks.acquisition.zip_reader import is_zip
 from galaxy_tasks.errors import InputError, show
 from galaxy_tasks.formatting import shorten
@@ -26,6 +26,7 @@ from galaxy_tasks.images.rejected import RejectedImage
 from galaxy_tasks.images.settings import ImageSettings
 from galaxy_tasks.images.source import open_images
 from galaxy_tasks.images.summary import count_converted, log_converted
+from galaxy_tasks.prediction.calibration import Answers, calibrate_model
 from galaxy_tasks.prediction.predictor import Predictor
 from galaxy_tasks.storage import artifacts
 from galaxy_tasks.storage.atomic_io import write_durably
@@ -35,6 +36,7 @@ from galaxy_tasks.training.saved_model import load_classifier, require_model
 
 _GROUP = 256
 _EXAMPLES = 3
+_EVALUATION_SETTINGS = ("test_time_augmentation", "coverage")
 _logger = logging.getLogger(__name__)
 
 
@@ -127,11 +129,16 @@ def predict_to_csv(paths: Sequence[Path], *, model_folder: Path, output: Path) -
     return count
 
 
-def _describe(probabilities: np.ndarray | None, classes: Sequence[str]) -> list[str]:
-    """Return the class and the probability of each class, as the table has them."""
-    if probabilities is None:
-        return [""] * (1 + len(classes))
-    return [classes[int(probabilities.argmax())], *(f"{p:.6f}" for p in probabilities)]
+def _describe(answer: Answers | None, classes: Sequence[str]) -> list[str]:
+    """Return the class, the probability of each class, and the set, as the table has them."""
+    if answer is None:
+        return [""] * (2 + len(classes))
+    members = [name for name, is_in in zip(classes, answer.is_in_set, strict=True) if is_in]
+    return [
+        classes[int(answer.decisive.argmax())],
+        *(f"{p:.6f}" for p in answer.calibrated),
+        SET_SEPARATOR.join(members),
+    ]
 
 
 def _name_releases(record: ModelRecord) -> str:
@@ -148,24 +155,32 @@ def _name_releases(record: ModelRecord) -> str:
 def _load(model_folder: Path, record: ModelRecord) -> Predictor:
     _logger.info("Loading %s from %s", record.architecture, model_folder)
     device = set_up_device(record.config)
-    orientations = min(_find_augmentation(model_folder.name, record), record.orientations)
-    predictor = Predictor(load_classifier(model_folder), orientations)
-    _logger.info("Classifying on %s, averaged over %d orientations", device.name, orientations)
+    settings = _find_settings(model_folder.name, record)
+    orientations = min(settings["test_time_augmentation"], record.orientations)
+    calibration = calibrate_model(
+        model_folder, record, orientations=orientations, coverage=settings["coverage"]
+    )
+    predictor = Predictor(load_classifier(model_folder), calibration, orientations)
+    _logger.info(
+        "Classifying on %s, averaged over %d orientations; probabilities calibrated on %s "
+        "galaxies, sets of classes meant to hold the true one %.0f %% of the time",
+        *(device.name, orientations, f"{calibration.num_galaxies:,}", 100 * calibration.coverage),
+    )
     return predictor
 
 
-def _find_augmentation(model_key: str, record: ModelRecord) -> int:
-    """Return the test-time augmentation of the model's newest evaluation, else of its own run."""
+def _find_settings(model_key: str, record: ModelRecord) -> dict[str, Any]:
+    """Return the evaluation settings of the model's newest evaluation, else of its own run."""
     found: list[dict[str, Any]] = []
     for artifact in artifacts.list_published("evaluations"):
         with contextlib.suppress(ValueError, KeyError, TypeError):  # damaged, or of another version
             manifest = artifact.manifest
             if model_key in manifest["made_from"]["models"]:
-                of_run = manifest["made_from"]["test_time_augmentation"]
-                found.append({"published": manifest["published"], "orientations": of_run})
+                of_run = {name: manifest["made_from"][name] for name in _EVALUATION_SETTINGS}
+                found.append({"published": manifest["published"], **of_run})
     if not found:
-        return record.config.test_time_augmentation
-    return max(found, key=lambda one: one["published"])["orientations"]
+        return {name: getattr(record.config, name) for name in _EVALUATION_SETTINGS}
+    return max(found, key=lambda one: one["published"])
 
 
 def _list_all(paths: Sequence[Path]) -> list[ImageListing]:
@@ -201,8 +216,8 @@ def _warn_of_repeated_ids(listings: Iterable[ImageListing]) -> None:
 
 def _classify(
     listings: Sequence[ImageListing], record: ModelRecord, *, load: Callable[[], Predictor]
-) -> Iterator[tuple[_Input, np.ndarray | None]]:
-    """Yield each image with its probabilities, None where it is refused, in order."""
+) -> Iterator[tuple[_Input, Answers | None]]:
+    """Yield each image with what the model says of it, None where it is refused, in order."""
     total = sum(len(listing.images) + len(listing.refused) for listing in listings)
     inputs = _prepare_all(listings, ImageSettings.from_config(record.config))
     predictor = progress = None
@@ -212,7 +227,7 @@ def _classify(
         good = [each.prepared for each in group if isinstance(each.prepared, np.ndarray)]
         if good and predictor is None:
             predictor, progress = load(), ImageProgress(total, done_before=done)
-        found = iter(predictor.predict(np.stack(good)) if good and predictor else ())
+        found = iter(predictor.predict(np.stack(good)).split() if good and predictor else ())
         for each in group:
             yield each, next(found) if isinstance(each.prepared, np.ndarray) else None
         done += len(group)

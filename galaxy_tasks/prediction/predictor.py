@@ -1,4 +1,4 @@
-"""A model's probabilities of any number of images, in batches that the device has memory for."""
+"""A model's answers for any number of images, in batches that the device has memory for."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from galaxy_tasks.prediction.calibration import Answers, Calibration
 from galaxy_tasks.training.device import halve_batch
-from galaxy_tasks.training.test_time_augmentation import average_orientations
 
 if TYPE_CHECKING:
     import keras
@@ -18,13 +18,14 @@ class Predictor:
     """A model, and how it predicts."""
 
     model: "keras.Model"
+    calibration: Calibration
     orientations: int
     """How many the probabilities are averaged over."""
     batch_size: int = 256
     """Halved, for all that follows, while the device's memory is too small."""
 
-    def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the probabilities, (n, classes), of images (n, size, size, 3).
+    def predict(self, images: NDArray[np.uint8]) -> Answers:
+        """Return what the model says of images (n, size, size, 3).
 
         Raises:
             ResourceError: a batch of one image is still too much for the device's memory.
@@ -39,4 +40,4 @@ class Predictor:
             except Exception as error:
                 self.batch_size = halve_batch(size, error)
             else:
-                return average_orientations(found, self.orientations)
+                return self.calibration.answer(found)

@@ -16,7 +16,6 @@ from galaxy_tasks.evaluation.ablation import (
     HeldOutScore,
     LearningCurve,
     Level,
-    Score,
 )
 from galaxy_tasks.evaluation.metrics import Estimate
 from galaxy_tasks.report.figures import DARK, LIGHT, Drawing, draw_in_both_styles
@@ -24,7 +23,7 @@ from galaxy_tasks.report.page import make_environment
 from galaxy_tasks.report.settings_table import list_settings
 from galaxy_tasks.storage.artifacts import code_version
 
-TITLES: dict[Score, str] = {"loss": "loss", "macro_f1": "macro-F1", "accuracy": "accuracy"}
+TITLES = {"loss": "loss", "macro_f1": "macro-F1", "accuracy": "accuracy"}
 _HEADER = ("", "loss", "difference", "p", "macro-F1", "difference", "p", "accuracy")
 
 

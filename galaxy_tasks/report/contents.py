@@ -153,7 +153,8 @@ def _count_by_split(classes: Mapping[str, Mapping[str, int]]) -> dict[str, dict[
 
 def _pick_examples(images_folder: Path, winner: Candidate) -> tuple[ExampleGalaxy, ...]:
     labels = winner.galaxies["label_index"].to_numpy()
-    chosen = choose_examples(winner.probabilities, labels=labels, num_each=NUM_EXAMPLES)
+    chosen = choose_examples(winner.answers.decisive, labels=labels, num_each=NUM_EXAMPLES)
+    calls = winner.answers.decisive.argmax(axis=1)
     images = np.load(images_folder / "images.npy", mmap_mode="r")
     classes = winner.record.classes
     return tuple(
@@ -161,8 +162,8 @@ def _pick_examples(images_folder: Path, winner: Candidate) -> tuple[ExampleGalax
             galaxy_id=str(winner.galaxies["galaxy_id"].iloc[row]),
             image=np.array(images[winner.galaxies["row"].iloc[row]]),
             label=classes[labels[row]],
-            prediction=classes[int(winner.probabilities[row].argmax())],
-            probability=float(winner.probabilities[row].max()),
+            prediction=classes[calls[row]],
+            probability=float(winner.answers.calibrated[row, calls[row]]),
         )
         for row in (*chosen.right, *chosen.wrong)
     )

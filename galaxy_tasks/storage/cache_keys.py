@@ -32,7 +32,7 @@ LABELS_FORMAT = 5
 IMAGES_FORMAT = 3
 MODEL_FORMAT = 5
 BASELINE_FORMAT = 1
-PREDICTIONS_FORMAT = 2
+PREDICTIONS_FORMAT = 3
 EVALUATION_FORMAT = 5
 ABLATION_FORMAT = 1
 
@@ -301,7 +301,7 @@ def evaluation_made_from(
         "predictions": predictions_key,
         "holdout": config.holdout,
         **_pick(config, ["bootstrap_samples", "seed", "test_time_augmentation"]),
-        **_pick(config, ["margin", "alpha"]),
+        **_pick(config, ["coverage", "margin", "alpha"]),
     }
 
 

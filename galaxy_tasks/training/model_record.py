@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from galaxy_tasks.config import Architecture, RunConfig, parse_config
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.storage.atomic_io import read_json
-from galaxy_tasks.training.test_time_augmentation import average_orientations
 
 WEIGHTS, MODEL, HISTORY = "weights.weights.h5", "model.json", "history.json"
 TEST_PROBABILITIES, TEST_GALAXIES = "test_probabilities.npy", "test_galaxies.parquet"
@@ -71,11 +70,32 @@ def read_record(folder: Path) -> ModelRecord:
     return ModelRecord(**{**document, **lists})
 
 
-def read_test_predictions(
-    folder: Path, *, test_time_augmentation: int
-) -> tuple[NDArray[np.float32], pd.DataFrame]:
-    """Return the test split's probabilities, (n, classes), and galaxies, in the same order."""
-    return (
-        average_orientations(np.load(folder / TEST_PROBABILITIES), test_time_augmentation),
-        pd.read_parquet(folder / TEST_GALAXIES),
+@dataclass(frozen=True)
+class PredictedGalaxies:
+    """What a model's folder holds of the galaxies that it has predicted."""
+
+    probabilities: NDArray[np.float32]
+    """(orientations, galaxies, classes)."""
+    galaxies: pd.DataFrame
+    """galaxy_id, label_index and row (in the prepared images), in the same order."""
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """(galaxies,) true classes."""
+        return self.galaxies["label_index"].to_numpy()
+
+
+def read_test(folder: Path, *, orientations: int) -> PredictedGalaxies:
+    """Return a model's predictions of the test split, in the first orientations or all it has."""
+    return _read(folder, TEST_PROBABILITIES, TEST_GALAXIES, orientations)
+
+
+def read_calibration(folder: Path, *, orientations: int) -> PredictedGalaxies:
+    """Return the same of the galaxies that calibrate it."""
+    return _read(folder, CALIBRATION_PROBABILITIES, CALIBRATION_GALAXIES, orientations)
+
+
+def _read(folder: Path, probabilities: str, galaxies: str, orientations: int) -> PredictedGalaxies:
+    return PredictedGalaxies(
+        np.load(folder / probabilities)[:orientations], pd.read_parquet(folder / galaxies)
     )

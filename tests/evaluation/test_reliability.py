@@ -4,13 +4,18 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from galaxy_tasks.evaluation.calibration import (
-    Calibration,
+from galaxy_tasks.evaluation.reliability import (
     find_perfect_error,
-    fit_calibration,
     list_bins,
     measure_brier,
     measure_calibration_error,
+    measure_reliability,
+)
+from galaxy_tasks.prediction.calibration import (
+    Answers,
+    Calibration,
+    find_threshold,
+    fit_calibration,
     remove_class_weights,
 )
 
