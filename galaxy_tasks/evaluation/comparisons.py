@@ -18,7 +18,7 @@ from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtrit
 from statsmodels.stats.multitest import multipletests
 
 from galaxy_tasks.evaluation.metrics import Estimate
@@ -188,8 +188,8 @@ class Comparer:
 
 def _allow(alpha: float, df: int | None) -> float:
     """Return the variance of a difference at which a test of TARGET has its power."""
-    student = stats.t(df) if df else stats.norm()
-    return float((TARGET / (student.ppf(1 - alpha / 2) + student.ppf(POWER))) ** 2)
+    quantiles = (1 - alpha / 2, POWER)
+    return float((TARGET / sum(stdtrit(df or np.inf, quantiles))) ** 2)
 
 
 def _find_level(deviations: NDArray[np.float64], alpha: float) -> float:

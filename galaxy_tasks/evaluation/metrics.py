@@ -3,7 +3,7 @@
 The scores are scikit-learn's; `resampling` explains what the intervals mean, and what they do not.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from sklearn.metrics import (
 )
 
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.evaluation.resampling import draw_means, draw_scores
+from galaxy_tasks.evaluation.resampling import CLASS_SCORES, draw_means, draw_scores
 from galaxy_tasks.prediction.calibration import SMALLEST_PROBABILITY
 
 SIGNIFICANCE = 0.05
@@ -41,9 +41,9 @@ class ClassScore:
     """The scores of one class; 0 where there is nothing to divide by."""
 
     morphology: str
-    precision: float
-    recall: float
-    f1: float
+    precision: Estimate
+    recall: Estimate
+    f1: Estimate
     support: int
     """Test galaxies of this class."""
 
@@ -133,7 +133,7 @@ def evaluate_probabilities(
         architecture=architecture,
         num_galaxies=len(labels),
         classes=tuple(classes),
-        class_scores=_score_classes(probabilities, labels, classes),
+        class_scores=_score_classes(predictions, labels, classes, drawn),
         confusion_matrix=_count_confusions(labels, predictions, len(classes)),
         **{name: _estimate(value, drawn[name]) for name, value in scores.items()},
     )
@@ -265,19 +265,27 @@ def _score(
 
 
 def _score_classes(
-    probabilities: NDArray[np.float64], labels: NDArray[np.int64], classes: Sequence[str]
+    predictions: NDArray[np.int64],
+    labels: NDArray[np.int64],
+    classes: Sequence[str],
+    drawn: Mapping[str, NDArray[np.float64]],
 ) -> tuple[ClassScore, ...]:
     scores = precision_recall_fscore_support(
         labels,
-        probabilities.argmax(axis=1),
+        predictions,
         labels=np.arange(len(classes)),
         zero_division=0.0,  # pyright: ignore[reportArgumentType]
     )
-    precision, recall, f1, support = (np.atleast_1d(np.asarray(score)) for score in scores)
-    return tuple(
-        ClassScore(name, float(p), float(r), float(f), int(n))
-        for name, p, r, f, n in zip(classes, precision, recall, f1, support, strict=True)
-    )
+    *values, supports = (np.atleast_1d(np.asarray(score)) for score in scores)
+    scored = []
+    for index, (name, support) in enumerate(zip(classes, supports, strict=True)):
+        own = [
+            _estimate(value[index], drawn[score][..., index])
+            for score, value in zip(CLASS_SCORES, values, strict=True)
+        ]
+        unknown = [Estimate(0.0, 0.0, 1.0)] * len(CLASS_SCORES)
+        scored.append(ClassScore(name, *(own if support else unknown), int(support)))
+    return tuple(scored)
 
 
 def _estimate(value: float, drawn: NDArray[np.float64]) -> Estimate:

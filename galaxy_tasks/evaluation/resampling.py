@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 PSEUDO_GALAXIES = 1.0
 """Weight that each class has beside its galaxies, in galaxies."""
+CLASS_SCORES = ("class_precision", "class_recall", "class_f1")
+"""Names of the scores that each class has by itself."""
 _CHUNK_CELLS = 4_000_000
 """Most numbers held at once, which bounds the memory."""
 
@@ -31,6 +33,8 @@ def draw_scores(
     random: np.random.Generator,
 ) -> dict[str, NDArray[np.float64]]:
     """Return the scores of all models on resampled galaxies: (samples, models) by name.
+
+    CLASS_SCORES are (samples, models, classes).
 
     Args:
         predictions: (models, galaxies), the index of each predicted class.
@@ -47,18 +51,22 @@ def score_confusions(confusions: NDArray[np.integer]) -> dict[str, NDArray[np.fl
     """Return accuracy, macro_f1, weighted_f1, balanced_accuracy of (…, k, k) matrices.
 
     Rows are true classes. The scores equal scikit-learn's over the classes that have galaxies.
+    CLASS_SCORES are (…, k).
     """
-    support = confusions.sum(axis=-1)
+    support, predicted = confusions.sum(axis=-1), confusions.sum(axis=-2)
     hits = np.diagonal(confusions, axis1=-2, axis2=-1)
     present, total = support > 0, support.sum(axis=-1)
     recall = hits / np.maximum(support, 1)
     # F1 = 2 hits / (galaxies of the class + galaxies predicted so).
-    f1 = np.where(present, 2.0 * hits / np.maximum(support + confusions.sum(axis=-2), 1), 0.0)
+    f1 = np.where(present, 2.0 * hits / np.maximum(support + predicted, 1), 0.0)
     return {
         "accuracy": hits.sum(axis=-1) / total,
         "macro_f1": f1.sum(axis=-1) / present.sum(axis=-1),
         "weighted_f1": (f1 * support).sum(axis=-1) / total,
         "balanced_accuracy": recall.sum(axis=-1) / present.sum(axis=-1),
+        "class_precision": hits / np.maximum(predicted, 1),
+        "class_recall": recall,
+        "class_f1": f1,
     }
 
 

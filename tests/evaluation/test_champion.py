@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from galaxy_tasks.evaluation.challenge import LEAST_GALAXIES, _explain, _find_ground
+from galaxy_tasks.evaluation.challenge import LEAST_GALAXIES, _explain, _find_ground, _Tables
 from galaxy_tasks.evaluation.champion import COLUMNS, Doubt, find_unseen, group_same
 from galaxy_tasks.evaluation.drift import _compare_labels
 from galaxy_tasks.releases.morphology import name_kind
@@ -23,6 +23,10 @@ def table(rows):
     frame["release_index"] = 0
     frame["row"] = range(len(frame))
     return frame[list(COLUMNS)]
+
+
+def tables(rows):
+    return _Tables(np.array(rows), np.array(rows))
 
 
 CHAMPION = table(
@@ -132,31 +136,31 @@ def test_common_galaxies_and_their_changed_labels_are_counted():
 def test_two_winners_of_the_same_classes_meet_on_these_whatever_their_order():
     ground = _find_ground(
         champion_classes=["spiral", "edge_on"],
-        champion=np.array([[0.9, 0.1], [0.2, 0.8]]),
+        champion=tables([[0.9, 0.1], [0.2, 0.8]]),
         challenger_classes=["edge_on", "spiral"],
-        challenger=np.array([[0.3, 0.7], [0.6, 0.4]]),
+        challenger=tables([[0.3, 0.7], [0.6, 0.4]]),
         labels=np.array(["spiral", "edge_on"], dtype=object),
     )
     assert ground.classes == ("edge_on", "spiral")
     assert not ground.are_kinds
     assert ground.labels.tolist() == [1, 0]
-    np.testing.assert_allclose(ground.champion, [[0.1, 0.9], [0.8, 0.2]])
-    np.testing.assert_allclose(ground.challenger, [[0.3, 0.7], [0.6, 0.4]])
+    np.testing.assert_allclose(ground.champion.decisive, [[0.1, 0.9], [0.8, 0.2]])
+    np.testing.assert_allclose(ground.challenger.decisive, [[0.3, 0.7], [0.6, 0.4]])
 
 
 def test_other_classes_meet_by_kind_and_what_only_one_knows_is_left_out():
     ground = _find_ground(
         champion_classes=["completely_round_smooth", "in_between_smooth", "spiral"],
-        champion=np.array([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8], [0.2, 0.2, 0.6]]),
+        champion=tables([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8], [0.2, 0.2, 0.6]]),
         challenger_classes=["elliptical", "merger", "spiral_clockwise", "spiral_anticlockwise"],
-        challenger=np.array([[0.6, 0.2, 0.1, 0.1], [0.1, 0.5, 0.3, 0.1], [0.0, 1.0, 0.0, 0.0]]),
+        challenger=tables([[0.6, 0.2, 0.1, 0.1], [0.1, 0.5, 0.3, 0.1], [0.0, 1.0, 0.0, 0.0]]),
         labels=np.array(["elliptical", "spiral_clockwise", "merger"], dtype=object),
     )
     assert ground.are_kinds
     assert ground.classes == ("smooth", "spiral")
     assert ground.labels.tolist() == [0, 1]  # the merger is left out
-    np.testing.assert_allclose(ground.champion, [[0.8, 0.2], [0.2, 0.8]])
-    np.testing.assert_allclose(ground.challenger, [[0.75, 0.25], [0.2, 0.8]])
+    np.testing.assert_allclose(ground.champion.decisive, [[0.8, 0.2], [0.2, 0.8]])
+    np.testing.assert_allclose(ground.challenger.decisive, [[0.75, 0.25], [0.2, 0.8]])
 
 
 @pytest.mark.parametrize(
@@ -175,9 +179,9 @@ def test_a_class_is_of_a_kind(name, kind):
 def test_without_common_ground_the_verdict_says_how_much_there_was():
     ground = _find_ground(
         champion_classes=["spiral", "edge_on"],
-        champion=np.array([[0.9, 0.1]]),
+        champion=tables([[0.9, 0.1]]),
         challenger_classes=["cat", "dog"],
-        challenger=np.array([[0.3, 0.7]]),
+        challenger=tables([[0.3, 0.7]]),
         labels=np.array(["cat"], dtype=object),
     )
     assert ground.classes == ()

@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from fixtures.answer_inputs import make_candidate, write_calibration
 from fixtures.trained_inputs import make_record
 
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.evaluation.candidates import Candidate
 from galaxy_tasks.evaluation.references import score_references
 from galaxy_tasks.storage import artifacts
 
@@ -32,7 +32,8 @@ def publish(kind, number, write=lambda folder: None):
 
 def candidate(number, table):
     record = make_record(classes=CLASSES, multiply_adds=1_000)
-    return Candidate(publish("models", number), record, table, GALAXIES)
+    model = publish("models", number, lambda folder: write_calibration(folder, 2))
+    return make_candidate(model, record, table, GALAXIES)
 
 
 def publish_baseline(galaxies):

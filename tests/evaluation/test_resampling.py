@@ -87,7 +87,8 @@ def test_parts_of_the_samples_are_drawn_as_one(monkeypatch):
     labels = np.arange(90) % 3
     monkeypatch.setattr("galaxy_tasks.evaluation.resampling._CHUNK_CELLS", 100)
     drawn = draw(labels, add_noise(labels, error_share=0.3, seed=1), samples=501)
-    assert {scores.shape for scores in drawn.values()} == {(501, 1)}
+    shapes = {name: scores.shape for name, scores in drawn.items()}
+    assert shapes == {name: (501, 1, 3) if "class_" in name else (501, 1) for name in drawn}
 
 
 def test_means_vary_as_stratified_samples_do():

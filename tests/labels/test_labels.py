@@ -99,7 +99,7 @@ def test_order_of_rows_changes_nothing_and_the_seed_only_validation(spark, tmp_p
     backwards = write_source(tmp_path / "b", good_lines()[::-1])
     first = read_labels(clean(spark, class_table(forwards)))
     assert read_labels(clean(spark, class_table(backwards))).equals(first)
-    reseeded = read_labels(clean(spark, class_table(forwards, seed=1)))
+    reseeded = read_labels(clean(spark, class_table(forwards, split_seed=1)))
     assert ((reseeded["split"] == "test") == (first["split"] == "test")).all()
     assert (reseeded["split"] != first["split"]).any()
 

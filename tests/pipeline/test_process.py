@@ -108,8 +108,9 @@ def training(tmp_path, monkeypatch) -> Iterator[list[psutil.Process]]:
     (tmp_path / "images" / "i").mkdir(parents=True)
     (tmp_path / "images" / "i" / artifacts.MANIFEST).write_text("{}")
     images = {"kind": "images", "key": "i", "path": str(tmp_path / "images" / "i")}
-    made_from = cache_keys.model_made_from(parse_config(settings), "i", "resnet18")
-    arguments = {"settings": settings, "images": images, "architecture": "resnet18"}
+    config = parse_config(settings)
+    made_from = cache_keys.model_made_from(config.for_training(7), "i", "resnet18")
+    arguments = {"settings": settings, "images": images, "architecture": "resnet18", "seed": 7}
     with (
         hold_lock(tmp_path / "models" / f".lock-{artifacts.key_of(made_from)}", timeout_s=1),
         subprocess.Popen(

@@ -15,8 +15,10 @@ from sklearn.metrics import f1_score
 
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.pipeline.evaluate import evaluate
+from galaxy_tasks.prediction.calibration import calibrate_model
 from galaxy_tasks.storage.artifacts import Artifact
 from galaxy_tasks.storage.atomic_io import read_json
+from galaxy_tasks.training.model_record import read_record, read_test
 
 OPTIONS = [
     *("--simulated-galaxies", "150", "--image-size-px", "32", "--epochs", "2"),
@@ -150,13 +152,16 @@ def test_predict_gives_the_same_probabilities_as_the_test(home, results, tmp_pat
     assert rows["broken"]["rejected"].startswith("not_an_image")
     assert rows["broken"]["class"] == ""
     classes = read_json(model / "model.json")["classes"]
-    expected = np.load(model / "test_probabilities.npy")[:4].mean(axis=0)
-    galaxies = pd.read_parquet(model / "test_galaxies.parquet")
-    for galaxy_id, probabilities in zip(galaxies["galaxy_id"], expected, strict=True):
+    tested = read_test(model, orientations=4)
+    calibration = calibrate_model(model, read_record(model), orientations=4, coverage=0.9)
+    answers = calibration.answer(tested.probabilities).split()
+    for galaxy_id, expected in zip(tested.galaxies["galaxy_id"], answers, strict=True):
         row = rows[galaxy_id]
         received = [float(row[f"p_{name}"]) for name in classes]
-        np.testing.assert_allclose(received, probabilities, atol=1e-4)
-        assert row["class"] == classes[int(np.argmax(received))]
+        np.testing.assert_allclose(received, expected.calibrated, atol=1e-4)
+        assert row["class"] == classes[int(expected.decisive.argmax())]
+        members = [classes[index] for index in np.flatnonzero(expected.is_in_set)]
+        assert row["prediction_set"] == "|".join(members)
 
 
 def test_predict_refuses_what_it_cannot_trust(results, tmp_path):
@@ -217,7 +222,7 @@ def test_a_published_evaluation_is_returned_without_reading_a_model(home, result
 
 def test_a_network_that_finished_before_its_task_failed_is_compared(home, results):
     outcome = evaluate_models(home, [None, None], ["alexnet", "resnet18", "resnet34"])
-    assert {row["model"] for row in outcome["leaderboard"]} == {"alexnet", "resnet18"}
+    assert {row["network"] for row in outcome["leaderboard"]} == {"alexnet", "resnet18"}
 
 
 def test_no_model_at_all_is_a_clear_failure(home, results):

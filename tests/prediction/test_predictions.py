@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fixtures.answer_inputs import as_it_is
 from fixtures.image_inputs import draw_galaxy, encode
 from fixtures.model_inputs import KERAS_MARKS
 from fixtures.trained_inputs import publish_untrained
@@ -138,10 +139,11 @@ def test_memory_that_runs_out_halves_the_batch_for_good(caplog):
 
     inputs = keras.Input((4, 4, 3), dtype="uint8")
     outputs = keras.layers.Dense(2)(keras.layers.Flatten()(Greedy()(inputs)))
-    predictor = Predictor(keras.Model(inputs, outputs), orientations=4, batch_size=12)
+    model = keras.Model(inputs, outputs)
+    predictor = Predictor(model, as_it_is(2), orientations=4, batch_size=12)
     images = np.zeros((7, 4, 4, 3), np.uint8)
-    assert predictor.predict(images).shape == (7, 2)
-    assert predictor.predict(images).shape == (7, 2)
+    assert predictor.predict(images).decisive.shape == (7, 2)
+    assert predictor.predict(images).calibrated.shape == (7, 2)
     assert caplog.messages == [
         "Out of memory with batches of 12: continuing with 6.",
         "Out of memory with batches of 6: continuing with 3.",

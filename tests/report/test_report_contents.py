@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from fixtures.answer_inputs import make_candidate
 from fixtures.trained_inputs import make_record
 
 from galaxy_tasks.config import RunConfig
@@ -54,7 +55,7 @@ def candidate(images) -> Candidate:
     galaxies = pd.DataFrame(
         {"galaxy_id": [f"g{n}" for n in range(40)], "label_index": LABELS, "row": np.arange(40)}
     )
-    return Candidate(model, record, np.eye(2)[calls] * 0.8 + 0.1, galaxies)
+    return make_candidate(model, record, np.eye(2)[calls] * 0.8 + 0.1, galaxies)
 
 
 def test_the_report_shows_what_the_artifacts_hold_and_which_code_made_it(

@@ -32,7 +32,7 @@ trained = train_classifier(
     classes=["round", "edge_on"], device=device, folder=folder,
 )
 np.savez(folder / "weights.npz", *[np.asarray(w) for w in trained.model.weights])
-np.save(folder / "probabilities.npy", trained.test_probabilities)
+np.save(folder / "probabilities.npy", trained.test.probabilities)
 (folder / "history.json").write_text(json.dumps(trained.state.history))
 """
 SETTINGS = {

@@ -11,7 +11,7 @@ from galaxy_tasks.networks.classifier import predict_probabilities
 from galaxy_tasks.pipeline.process import run_step
 from galaxy_tasks.storage import artifacts
 from galaxy_tasks.storage.atomic_io import read_json
-from galaxy_tasks.training.model_record import read_record, read_test_predictions
+from galaxy_tasks.training.model_record import read_record, read_test
 from galaxy_tasks.training.saved_model import load_classifier
 
 XLA = {"class_balance": "none", "xla": "on"}
@@ -57,8 +57,8 @@ def check_record(folder: Path, choices: dict[str, str], *, device: str) -> None:
     (epoch,) = read_json(folder / "history.json")
     assert epoch["images"] == 64
     assert np.isfinite([epoch["loss"], epoch["val_loss"]]).all()
-    probabilities, _ = read_test_predictions(folder, test_time_augmentation=8)
-    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-2)
+    probabilities = read_test(folder, orientations=8).probabilities
+    np.testing.assert_allclose(probabilities.sum(axis=2), 1, atol=1e-2)
 
 
 def test_a_network_trains_as_it_is_told_and_its_record_says_so(train):
@@ -85,9 +85,9 @@ def test_the_probabilities_of_each_orientation_are_kept(images, train):
         for one in turned
     ]
     for count in (1, 4, 8):
-        probabilities, galaxies = read_test_predictions(folder, test_time_augmentation=count)
-        np.testing.assert_allclose(probabilities, np.mean(expected[:count], axis=0), atol=1e-4)
-        assert len(galaxies) == 28
+        tested = read_test(folder, orientations=count)
+        np.testing.assert_allclose(tested.probabilities, expected[:count], atol=1e-4)
+        assert len(tested.galaxies) == 28
     assert not np.allclose(expected[0], expected[5])
 
 

@@ -73,7 +73,8 @@ def test_settings_of_a_manual_run_that_contradict_each_other_are_refused_at_once
 
 
 def test_the_log_shows_the_settings_that_differ():
-    lines = describe_settings({"epochs": 60, "seed": 1, "simulated_galaxies": 99}).splitlines()
+    given = {"epochs": 60, "repeats": 3, "seed": 1, "simulated_galaxies": 99}
+    lines = describe_settings(given).splitlines()
     assert lines[0] == "Settings of this run that differ from the preset full:"
     assert lines[1:] == ["  seed = 1", "  simulated_galaxies = 99"]
     assert describe_settings({}).endswith("preset full: none")
