@@ -19,21 +19,13 @@ from typing import Any
 
 from airflow.sdk import DAG, TaskGroup, TriggerRule, chain, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from galaxy_data import clean_labels, prepare_release, pull_labels
 from galaxy_releases import IDLE, choose_release, log_release, make_schedule
 from galaxy_settings import DEFAULT_ARGS, make_params
-from galaxy_spark import StepSubmitOperator
 
 from galaxy_tasks.config import FAMILIES, Family, default_preset, parse_config
-from galaxy_tasks.labels.spark_settings import spark_submit_conf
 from galaxy_tasks.pipeline.process import run_step
-from galaxy_tasks.pipeline.steps import CLEAN_LABELS
 from galaxy_tasks.pipeline.train import train_networks
-
-
-@task(execution_timeout=timedelta(days=2))  # the largest release takes a day on a slow line
-def prepare_release(ti: Any = None) -> Any:
-    """Find the release's files; fetch them, or draw the simulated release, where they are not."""
-    return run_step("prepare_release", settings=ti.xcom_pull("choose_release"))
 
 
 @task
@@ -100,15 +92,6 @@ def evaluate(ti: Any = None) -> Any:
     )
 
 
-def pull_labels(ti: Any) -> dict[str, Any]:
-    """Return the settings, the release's files, and the reference of the labels."""
-    return {
-        "settings": ti.xcom_pull("choose_release"),
-        "release_files": ti.xcom_pull("prepare_release"),
-        "labels": ti.xcom_pull("clean_labels"),
-    }
-
-
 with DAG(
     dag_id="galaxy_morphology",
     description="From a Galaxy Zoo release to the best of three kinds of networks",
@@ -120,17 +103,6 @@ with DAG(
     params=make_params(default_preset()),
     default_args={**DEFAULT_ARGS, "pre_execute": log_release},
 ) as dag:
-    clean_labels = StepSubmitOperator(
-        task_id="clean_labels",
-        name="clean_labels",
-        application=str(CLEAN_LABELS),
-        application_args=[
-            *("--settings", "{{ ti.xcom_pull('choose_release') | tojson }}"),
-            *("--release-files", "{{ ti.xcom_pull('prepare_release') | tojson }}"),
-            *("--holdout", "{{ ti.xcom_pull('choose_release', key='holdout') | tojson }}"),
-        ],
-        conf=spark_submit_conf(),
-    )
     release, seeds = choose_release(), choose_seeds()
     with TaskGroup("train", prefix_group_id=False):
         trainings = [
@@ -138,5 +110,5 @@ with DAG(
             for name in FAMILIES
         ]
     models = [predict_champion(), *trainings, train_baseline()]
-    chain(release, prepare_release(), clean_labels, preprocess_images(), models, evaluate())
+    chain(release, prepare_release(), clean_labels(), preprocess_images(), models, evaluate())
     chain(release, seeds)

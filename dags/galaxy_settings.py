@@ -10,13 +10,15 @@ from galaxy_tasks.config import Preset, form_schemas
 from galaxy_tasks.errors import InputError
 
 
-def make_params(preset: Preset) -> ParamsDict:
-    """Return the DAG's params, named as the settings, with the preset's values as defaults.
+def make_params(preset: Preset, **defaults: Any) -> ParamsDict:
+    """Return the DAG's params, named as the settings, with `defaults`, else the preset's values.
 
     A field keeps its setting's name as its label, so that form, API, command line and log use one
     word. Fields without a section stand on top.
     """
     schemas = form_schemas(preset)
+    for name, default in defaults.items():
+        schemas[name]["default"] = default
     return ParamsDict({name: Param(**_make_field(schema)) for name, schema in schemas.items()})
 
 

@@ -100,11 +100,7 @@ def ablate(
     ]
     models = []
     for number, training in enumerate(plan["trainings"], start=1):
-        shown = ", ".join(f"{name} {value}" for name, value in training["varied"].items())
-        typer.echo(
-            f"Training {number} of {len(plan['trainings'])}: {training['architecture']}, {shown}, "
-            f"without fold {training['fold'][0] + 1} of {training['fold'][1]}"
-        )
+        typer.echo(f"Training {number} of {len(plan['trainings'])}: {training['name']}")
         models.append(run_step("train_planned", settings=values, training=training, images=images))
     run_step("evaluate_ablation", settings=values, vary=varied, models=models)
 

@@ -28,8 +28,9 @@ _FIXED = {"seed", "split_seed"}
 def plan_ablation(settings: dict[str, Any], vary: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     """Return {"preparations": [settings], "trainings": [training]} of an ablation.
 
-    A training is {"varied": settings, "preparation": index, "architecture", "seed", "fold"}; there
-    is one for each combination of values, architecture and fold, of which there are `repeats`.
+    A training is {"name", "varied": settings, "preparation": index, "architecture", "seed",
+    "fold"}; there is one for each combination of values, architecture and fold, of which there are
+    `repeats`.
 
     Raises:
         InputError: a setting that cannot be varied, a wrong value, fewer than two folds.
@@ -49,6 +50,7 @@ def plan_ablation(settings: dict[str, Any], vary: Mapping[str, Sequence[Any]]) -
             preparations.append(of_images)
         trainings += [
             {
+                "name": _name(varied, architecture, fold, config.repeats),
                 "varied": varied,
                 "preparation": preparations.index(of_images),
                 "architecture": architecture,
@@ -65,6 +67,11 @@ def plan_ablation(settings: dict[str, Any], vary: Mapping[str, Sequence[Any]]) -
         len(preparations),
     )
     return {"preparations": preparations, "trainings": trainings}
+
+
+def _name(varied: Mapping[str, Any], architecture: str, fold: int, num_folds: int) -> str:
+    values = ", ".join(f"{name} {value}" for name, value in varied.items())
+    return f"{architecture}, {values}, without fold {fold + 1} of {num_folds}"
 
 
 def train_planned(

@@ -176,12 +176,8 @@ def _draw_learning_curve(scores: Sequence[HeldOutScore]) -> Drawing:
                 means = [sum(getattr(o, score) for o in group) / len(group) for group in groups]
                 colour = f"C{index % 3}"
                 axes.plot(x, means, "-o", color=colour, markersize=4, label=name)
-                axes.plot(
-                    *([o.num_training for o in own], [getattr(o, score) for o in own], "."),
-                    *(),
-                    color=colour,
-                    alpha=0.4,
-                )
+                every = [one.num_training for one in own], [getattr(one, score) for one in own]
+                axes.plot(*every, ".", color=colour, alpha=0.4)
             axes.set_xscale("log")
             axes.set_title(TITLES[score], loc="left", fontsize=9)
             axes.set_xlabel("training galaxies", fontsize=8)

@@ -57,6 +57,7 @@ def _airflow_settings(paths: Paths, *, port: int) -> dict[str, object]:
     return {
         "CORE__DAGS_FOLDER": paths.project / "dags",
         "CORE__LOAD_EXAMPLES": False,
+        "CORE__DAGS_ARE_PAUSED_AT_CREATION": False,
         "CORE__PLUGINS_FOLDER": paths.project / "plugins",
         "CORE__EXECUTOR": "LocalExecutor",
         "CORE__PARALLELISM": 16,  # the pool "gpu" bounds the trainings

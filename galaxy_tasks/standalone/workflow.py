@@ -86,7 +86,7 @@ class Workflow:
             progress.fail_run(client, DAG_ID, run_id)
             self._wait_for_tasks(run_id)
             echo(f"Ended the unfinished run {run_id}; clear it on its page to continue it.")
-        client.call("PATCH", f"dags/{DAG_ID}", {"is_paused": False})
+        client.call("PATCH", f"dags/{DAG_ID}", {"is_paused": False})  # where a person paused it
 
     def _wait_for_tasks(self, run_id: str) -> None:
         """Wait until no task of a run that was ended is at work any more, or for a minute."""

@@ -11,6 +11,7 @@ import pytest
 
 from galaxy_tasks.config import PRESETS, RunConfig, parse_config
 from galaxy_tasks.errors import InputError, ResourceError
+from galaxy_tasks.pipeline.ablate import plan_ablation
 
 DAGS = Path(__file__).parents[2] / "dags"
 PLUGINS = DAGS.parent / "plugins"
@@ -41,6 +42,13 @@ def dag(airflow_home):
 
 
 @pytest.fixture(scope="module")
+def ablation(airflow_home):
+    import galaxy_ablation
+
+    return galaxy_ablation.dag
+
+
+@pytest.fixture(scope="module")
 def policy(airflow_home):
     from galaxy_settings import FailOnBadData
 
@@ -65,6 +73,28 @@ def test_tasks_follow_each_other_as_documented(dag):
         "train_densenet": {"evaluate"},
         "evaluate": set(),
     }
+
+
+def test_an_ablation_has_the_same_beginning_and_a_training_for_each_of_a_list(ablation):
+    assert {task.task_id: task.downstream_task_ids for task in ablation.tasks} == {
+        "choose_release": {"prepare_release", "list_preparations", "list_trainings"},
+        "prepare_release": {"clean_labels"},
+        "clean_labels": {"preprocess_images"},
+        "list_preparations": {"preprocess_images"},
+        "preprocess_images": {"train"},
+        "list_trainings": {"train"},
+        "train": {"evaluate_ablation"},
+        "evaluate_ablation": set(),
+    }
+    assert {t.task_id for t in ablation.tasks if t.is_mapped} == {"preprocess_images", "train"}
+    assert {t.task_id for t in ablation.tasks if (t.queue, t.pool) == ("gpu", "gpu")} == {"train"}
+
+
+def test_the_form_of_an_ablation_has_what_to_vary_and_three_parts(ablation):
+    assert list(ablation.params) == ["vary", *RunConfig.model_fields]
+    assert ablation.params["repeats"] == 3
+    form = dict(ablation.params)
+    assert plan_ablation(form, form.pop("vary"))["preparations"]
 
 
 def test_only_what_runs_a_model_needs_the_gpu(dag):
@@ -230,7 +260,7 @@ def test_reading_the_dag_imports_no_heavy_library_and_is_quick(airflow_home):
         "from airflow.providers.apache.spark.operators import spark_submit\n"
         "sdk.DAG, sdk.Param, sdk.TaskGroup, sdk.task\n"
         "started = time.process_time()\n"
-        "import galaxy_morphology\n"
+        "import galaxy_ablation, galaxy_morphology\n"
         "spent_s = time.process_time() - started\n"
         f"heavy = [name for name in {HEAVY} if name in sys.modules]\n"
         "print(json.dumps([spent_s, heavy]))\n"
@@ -250,5 +280,5 @@ def test_reading_the_dag_imports_no_heavy_library_and_is_quick(airflow_home):
 def test_the_processor_reads_the_dag_file_and_skips_its_helpers():
     ignored = (DAGS / ".airflowignore").read_text().split()
     files = {path.name for path in DAGS.glob("*.py")}
-    assert files - set(ignored) == {"galaxy_morphology.py"}
+    assert files - set(ignored) == {"galaxy_ablation.py", "galaxy_morphology.py"}
     assert set(ignored) <= files

@@ -4,13 +4,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.training.dataset import (
     EpochBatches,
+    Fold,
     Galaxies,
     class_weights,
     epoch_order,
     open_galaxies,
+    open_splits,
     part_validation,
 )
 
@@ -110,3 +113,54 @@ def test_a_share_of_each_class_calibrates_and_the_rest_stops_a_training():
     assert again.galaxy_ids == stopping.galaxy_ids
     everything, nothing = part_validation(validation, fraction=0, seed=1)
     assert (len(everything), len(nothing)) == (28, 0)
+
+
+def split(folder, fold=None, **settings):
+    splits = open_splits(folder, RunConfig(**settings), fold=fold)
+    return {
+        name: set(getattr(splits, name).galaxy_ids)
+        for name in ("training", "stopping", "calibration", "test")
+    }
+
+
+@pytest.fixture
+def larger_folder(tmp_path):
+    """Of two classes, 60 and 30 training galaxies, 8 for validation and 5 for the test."""
+    classes = [0] * 60 + [1] * 30
+    sides = ["train"] * 90 + ["validation"] * 8 + ["test"] * 5
+    labels = classes + [0, 1] * 6 + [0]
+    np.save(tmp_path / "images.npy", np.zeros((103, 4, 4, 3), np.uint8))
+    ids = [f"g{row}" for row in range(103)]
+    pd.DataFrame({"galaxy_id": ids, "label_index": labels, "split": sides}).to_parquet(
+        tmp_path / "manifest.parquet"
+    )
+    return tmp_path
+
+
+def test_each_training_galaxy_is_held_out_once_and_never_learned_from_then(larger_folder):
+    whole = split(larger_folder)
+    parts = [split(larger_folder, Fold(index, 3)) for index in range(3)]
+    for part in parts:
+        assert part["training"] | part["test"] == whole["training"]
+        assert not part["training"] & part["test"]
+        assert (part["stopping"], part["calibration"]) == (whole["stopping"], whole["calibration"])
+        first_class = {name for name in part["test"] if int(name[1:]) < 60}
+        assert (len(first_class), len(part["test"])) == (20, 30)
+    assert set.union(*(part["test"] for part in parts)) == whole["training"]
+    assert not whole["test"] & set.union(*(part["test"] for part in parts))
+
+
+def test_a_smaller_share_of_the_training_galaxies_is_part_of_a_larger_one(larger_folder):
+    shares = [split(larger_folder, training_fraction=f)["training"] for f in (0.1, 0.5, 1.0)]
+    assert [len(share) for share in shares] == [9, 45, 90]
+    assert shares[0] < shares[1] < shares[2]
+    assert len({name for name in shares[0] if int(name[1:]) < 60}) == 6
+    held_out = split(larger_folder, Fold(0, 3), training_fraction=0.5)
+    assert len(held_out["training"]) == 30
+    assert len(held_out["test"]) == 30
+
+
+def test_folds_differ_with_the_seed_of_the_split_and_not_of_the_training(larger_folder):
+    one = split(larger_folder, Fold(0, 3))
+    assert split(larger_folder, Fold(0, 3), seed=9) == one
+    assert split(larger_folder, Fold(0, 3), split_seed=9)["test"] != one["test"]
