@@ -101,11 +101,10 @@ def test_every_setting_determines_an_artifact_or_is_known_not_to():
         | set(images_made_from(config, files, labels_content="l"))
         | set(model_made_from(config, "i", "alexnet"))
     )
-    # Files are known by their content, workers and the bound for refusals change no result, the
-    # labels' key has 'split_seed' as "seed", a model's is of one repeat, and the rest belongs to
-    # other keys.
+    # Files are known by their content, workers and the bound for refusals change no result, a
+    # model's key is of one repeat, and the rest belongs to other keys.
     elsewhere = {
-        *("split_seed", "repeats", "margin", "alpha"),
+        *("repeats", "coverage", "margin", "alpha"),
         *("source", "zenodo_record", "catalogue_file", "images_folder", "image_workers"),
         *("max_rejected_fraction", "simulation_seed"),
         *("architectures", "bootstrap_samples", "simulated_galaxies", "test_time_augmentation"),

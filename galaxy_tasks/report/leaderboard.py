@@ -9,6 +9,7 @@ from galaxy_tasks.evaluation.references import Reference
 from galaxy_tasks.evaluation.repeats import ScoredNetwork
 from galaxy_tasks.evaluation.winner import Selection, describe_comparison, rank
 from galaxy_tasks.formatting import format_duration, format_multiply_adds
+from galaxy_tasks.report.calibration import describe_calibration, describe_sets
 from galaxy_tasks.report.contents import MissingModel
 
 _HEADER = (
@@ -36,9 +37,13 @@ def render_leaderboard(outcome: Outcome, missing_models: Sequence[MissingModel] 
         for row in rows
     ]
     num_galaxies = networks[0].models[0].evaluation.num_galaxies
+    reliability = next(
+        one.served.reliability for one in networks if one.architecture == selection.winner
+    )
     paragraphs = [
         selection.reason,
         selection.caution,
+        f"{describe_calibration(reliability)} {describe_sets(reliability)}",
         *(describe_comparison(one, alpha=selection.alpha) for one in selection.comparisons),
     ]
     return "\n".join(

@@ -12,6 +12,7 @@ import jinja2
 
 from galaxy_tasks.config import find_changes
 from galaxy_tasks.evaluation.metrics import Estimate
+from galaxy_tasks.evaluation.reliability import NUM_BINS
 from galaxy_tasks.evaluation.winner import describe_comparison, rank
 from galaxy_tasks.formatting import (
     format_duration,
@@ -19,6 +20,7 @@ from galaxy_tasks.formatting import (
     format_multiply_adds,
     format_name,
 )
+from galaxy_tasks.report.calibration import describe_calibration, draw_reliability
 from galaxy_tasks.report.contents import ReportInputs
 from galaxy_tasks.report.figures import (
     DARK,
@@ -47,6 +49,7 @@ def render_report(inputs: ReportInputs) -> str:
     """
     outcome = inputs.outcome
     ranked, selection = rank(outcome.networks), outcome.selection
+    winner = next(one for one in ranked if one.architecture == selection.winner)
     return (
         make_environment()
         .get_template(TEMPLATE.name)
@@ -54,10 +57,13 @@ def render_report(inputs: ReportInputs) -> str:
             inputs=inputs,
             ranked=ranked,
             selection=selection,
-            winner=next(one for one in ranked if one.architecture == selection.winner),
+            winner=winner,
             references=outcome.references,
             champion=outcome.champion,
             classes=ranked[0].served.evaluation.classes,
+            calibration_sentence=describe_calibration(winner.served.reliability),
+            reliability_drawing=draw_reliability(winner.served.reliability),
+            num_bins=NUM_BINS,
             scale=_find_scale([network.macro_f1 for network in ranked]),
             comparisons=[
                 describe_comparison(one, alpha=selection.alpha) for one in selection.comparisons
