@@ -3,14 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pandas as pd
+
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.evaluation.candidates import Candidate, check_same_galaxies, gather_repeats
 from galaxy_tasks.evaluation.challenge import ChampionComparison, compare_with_champion
 from galaxy_tasks.evaluation.comparisons import Comparer
 from galaxy_tasks.evaluation.references import Reference, score_references
 from galaxy_tasks.evaluation.repeats import ScoredNetwork, score_networks
+from galaxy_tasks.evaluation.subsets import Subset, score_subsets
 from galaxy_tasks.evaluation.winner import Selection, choose_winner
 from galaxy_tasks.storage.artifacts import Artifact
+from galaxy_tasks.training.model_record import MEASUREMENTS
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,7 @@ class Outcome:
     winner: Candidate
     """The training of the winning network that is used from now on."""
     references: tuple[Reference, ...]
+    subsets: tuple[Subset, ...]
     champion: ChampionComparison
 
 
@@ -57,6 +62,14 @@ def evaluate_run(
             winners=[one for one in candidates if one.architecture == selection.winner],
             training_counts=_count_training(labels),
             baseline=baseline,
+        ),
+        subsets=score_subsets(
+            config,
+            winner,
+            labels=pd.read_parquet(
+                labels.path / "labels.parquet", columns=["galaxy_id", "agreement"]
+            ),
+            measurements=pd.read_parquet(baseline.path / MEASUREMENTS) if baseline else None,
         ),
         champion=compare_with_champion(
             config, labels=labels, images=images, predictions=predictions, winner=winner

@@ -32,7 +32,7 @@ from galaxy_tasks.labels.test_set import describe_test_set
 
 COLUMNS = (
     *("release", "release_index", "galaxy_id", "image_name"),
-    *(*vote_rules.POSITION, "label", "is_test"),
+    *(*vote_rules.POSITION, "label", "agreement", "is_test"),
 )
 """Columns of the galaxies that have a label and an image, before they are split."""
 _logger = logging.getLogger(__name__)
@@ -44,7 +44,8 @@ class LabelTable:
 
     labels: pa.Table
     """galaxy_id, image_name, label, label_index, split, own_id (as the release has it), release,
-    release_index, ra_degrees, dec_degrees, image_fingerprint; in the order of galaxy_id."""
+    release_index, ra_degrees, dec_degrees, image_fingerprint, agreement (the smallest vote fraction
+    that the label rests on; null without votes); in the order of galaxy_id."""
     dropped: pa.Table
     """galaxy_id, image_name, reason, detail."""
     classes: list[str]
@@ -222,7 +223,7 @@ def _assign_splits(
     table = galaxies.select(["galaxy_id", "image_name", "label"])
     table = table.append_column("label_index", pa.array(label_indices))
     table = table.append_column("split", pa.array(splits, pa.string()))
-    for name in ("own_id", "release", "release_index", *KNOWN_BY):
+    for name in ("own_id", "release", "release_index", *KNOWN_BY, "agreement"):
         table = table.append_column(name, galaxies[name])
     return table.sort_by("galaxy_id"), classes
 

@@ -30,7 +30,14 @@ from galaxy_tasks.labels.quarantine import (
     UNREADABLE,
 )
 from galaxy_tasks.labels.split import group_rows
-from galaxy_tasks.releases.schema import Criterion, GivenScheme, Scheme, ShorthandScheme, VoteScheme
+from galaxy_tasks.releases.schema import (
+    Criterion,
+    GivenScheme,
+    LabelRule,
+    Scheme,
+    ShorthandScheme,
+    VoteScheme,
+)
 
 POSITION = ("sky_group", "ra_degrees", "dec_degrees")
 """A galaxy's group for the split, and its position."""
@@ -52,6 +59,9 @@ class SchemeOutcome:
     """What is wrong with each column that the scheme reads."""
     labels: tuple[Column, ...]
     """One column for each rule: its label where the row meets it, else null."""
+    agreements: tuple[Column, ...]
+    """For each rule the smallest of the vote fractions that it rests on, where the row meets it;
+    else null, as where the release has no votes."""
     is_artifact: Column
 
 
@@ -93,21 +103,25 @@ def apply_scheme(scheme: Scheme, *, minimum_votes: int) -> SchemeOutcome:
 
 def _apply_votes(scheme: VoteScheme, minimum_votes: int) -> SchemeOutcome:
     blank = scheme.blank_columns
-    labels = [
-        F.when(
-            reduce(and_, (_meets(criterion, minimum_votes) for criterion in rule.criteria)),
-            F.lit(rule.morphology.value),
-        )
+    is_met = [
+        reduce(and_, (_meets(criterion, minimum_votes) for criterion in rule.criteria))
         for rule in scheme.rules
     ]
+    rules = list(zip(is_met, scheme.rules, strict=True))
     return SchemeOutcome(
         checks=tuple(
             _check_number(name, limit, may_be_blank=name in blank)
             for name, limit in _list_limits(scheme, minimum_votes).items()
         ),
-        labels=tuple(labels),
+        labels=tuple(F.when(met, F.lit(rule.morphology.value)) for met, rule in rules),
+        agreements=tuple(F.when(met, _find_smallest(rule)) for met, rule in rules),
         is_artifact=F.lit(False),
     )
+
+
+def _find_smallest(rule: LabelRule) -> Column:
+    fractions = [_number(criterion.column) for criterion in rule.criteria]
+    return F.least(*fractions) if len(fractions) > 1 else fractions[0]
 
 
 def _list_limits(scheme: VoteScheme, minimum_votes: int) -> dict[str, float]:
@@ -158,6 +172,7 @@ def _apply_shorthand(scheme: ShorthandScheme) -> SchemeOutcome:
     return SchemeOutcome(
         checks=(check,),
         labels=tuple(labels),
+        agreements=(_no_votes(),),
         is_artifact=F.coalesce(text.rlike(scheme.artifact_pattern), F.lit(False)),
     )
 
@@ -170,7 +185,13 @@ def _apply_given(scheme: GivenScheme) -> SchemeOutcome:
         is_unreadable=F.lit(False),
         expected="the name of a class",
     )
-    return SchemeOutcome(checks=(check,), labels=(text,), is_artifact=F.lit(False))
+    return SchemeOutcome(
+        checks=(check,), labels=(text,), agreements=(_no_votes(),), is_artifact=F.lit(False)
+    )
+
+
+def _no_votes() -> Column:
+    return F.lit(None).cast("double")
 
 
 def _text(name: str) -> Column:
@@ -208,8 +229,8 @@ def label_rows(
         class_names: new names for labels that are kept.
 
     Returns:
-        Columns galaxy_id, POSITION, label, reason, detail. A faulty or contested row has no
-        label; an ignored one keeps it beside its reason.
+        Columns galaxy_id, POSITION, label, agreement, reason, detail. A faulty or contested row
+        has no label; an ignored one keeps it beside its reason.
     """
     labelled = _apply_to_rows(rows, scheme, minimum_votes=minimum_votes)
     fault, count = F.col("fault"), F.col("count")
@@ -218,6 +239,7 @@ def label_rows(
     return group_rows(labelled).select(
         *("galaxy_id", *POSITION),
         _rename(label, class_names or {}, ignored_classes).alias("label"),
+        F.when(label.isNotNull(), F.col("agreement")).alias("agreement"),
         F.when(fault.isNotNull(), fault)
         .when(F.col("is_artifact"), F.lit(ARTIFACT))
         .when(count == 0, F.lit(NO_RULE))
@@ -242,6 +264,7 @@ def _apply_to_rows(rows: DataFrame, scheme: Scheme, *, minimum_votes: int) -> Da
         reduce(add, (name.isNotNull().cast("int") for name in outcome.labels)).alias("count"),
         F.coalesce(*outcome.labels).alias("first_label"),
         F.concat_ws(", ", *outcome.labels).alias("labels"),
+        F.coalesce(*outcome.agreements).alias("agreement"),
         outcome.is_artifact.alias("is_artifact"),
     )
 
@@ -308,7 +331,7 @@ def flag_duplicates(labelled: DataFrame) -> DataFrame:
     labels = F.concat_ws(", ", "lowest", "highest")
     return compared.select(
         *("galaxy_id", *POSITION),
-        "label",
+        *("label", "agreement"),
         reason.alias("reason"),
         F.when(reason == CONTRADICTORY, labels).otherwise(F.col("detail")).alias("detail"),
     )
@@ -324,7 +347,7 @@ def attach_images(labelled: DataFrame, images: DataFrame) -> DataFrame:
     joined = labelled.join(images, on="galaxy_id", how="left")
     is_missing = F.col("reason").isNull() & F.col("image_name").isNull()
     return joined.select(
-        *("galaxy_id", "image_name", *POSITION, "label"),
+        *("galaxy_id", "image_name", *POSITION, "label", "agreement"),
         F.when(is_missing, F.lit(NO_IMAGE)).otherwise(F.col("reason")).alias("reason"),
         "detail",
     )

@@ -198,7 +198,8 @@ def _split_galaxies(
         "dropped": counts["dropped"] | more_dropped,
         **made.summary,
     }
-    content = artifacts.key_of({"galaxies": hash_rows(made.labels), "summary": summary})
+    learned_from = made.labels.drop_columns(["agreement"])
+    content = artifacts.key_of({"galaxies": hash_rows(learned_from), "summary": summary})
     return {**summary, "content": content}
 
 

@@ -162,6 +162,7 @@ def _describe_results(outcome: Outcome, missing: Sequence[MissingModel]) -> dict
         "selection": asdict(outcome.selection),
         "networks": [{**asdict(one), "served": one.served.key} for one in rank(outcome.networks)],
         "references": [asdict(one) for one in outcome.references],
+        "subsets": [asdict(one) for one in outcome.subsets],
         "missing": [asdict(model) for model in missing],
         "challenge": asdict(champion.challenge) if champion.challenge else None,
         "drift": asdict(champion.drift) if champion.drift else None,

@@ -11,19 +11,19 @@ from galaxy_tasks.config import parse_config
 from galaxy_tasks.formatting import format_duration
 from galaxy_tasks.storage import artifacts, cache_keys
 from galaxy_tasks.storage.artifacts import Artifact
-from galaxy_tasks.training.model_record import TEST_GALAXIES, TEST_PROBABILITIES
+from galaxy_tasks.training.model_record import MEASUREMENTS, TEST_GALAXIES, TEST_PROBABILITIES
 
 _logger = logging.getLogger(__name__)
 
 
 def train_baseline(settings: dict[str, Any], images: dict[str, Any]) -> dict[str, Any]:
-    """Train the baseline and return the reference of its test probabilities."""
+    """Train the baseline and return the reference of its test probabilities and measurements."""
     config, prepared = parse_config(settings), Artifact.from_reference(images)
     made_from = cache_keys.baseline_made_from(config, prepared.key)
     with artifacts.open_draft("baselines", made_from) as draft:
         if draft.published:
             return draft.published.as_reference()
-        from galaxy_tasks.training.baseline import predict_baseline
+        from galaxy_tasks.training.baseline import measure_brightness_and_size, predict_baseline
         from galaxy_tasks.training.dataset import open_galaxies
 
         started = time.monotonic()
@@ -33,6 +33,8 @@ def train_baseline(settings: dict[str, Any], images: dict[str, Any]) -> dict[str
         np.save(draft.path / TEST_PROBABILITIES, probabilities)
         columns = {"galaxy_id": test.galaxy_ids, "label_index": test.labels, "row": test.rows}
         pd.DataFrame(columns).to_parquet(draft.path / TEST_GALAXIES, index=False)
+        measured = measure_brightness_and_size(test)
+        measured.to_parquet(draft.path / MEASUREMENTS, index=False)
         seconds = time.monotonic() - started
         _logger.info(
             "Gradient boosting learned from %s galaxies in %s.",

@@ -59,6 +59,7 @@ def render_report(inputs: ReportInputs) -> str:
             selection=selection,
             winner=winner,
             references=outcome.references,
+            subsets=outcome.subsets,
             champion=outcome.champion,
             classes=ranked[0].served.evaluation.classes,
             calibration_sentence=describe_calibration(winner.served.reliability),

@@ -23,6 +23,8 @@ from galaxy_tasks.storage.atomic_io import read_json
 
 WEIGHTS, MODEL, HISTORY = "weights.weights.h5", "model.json", "history.json"
 TEST_PROBABILITIES, TEST_GALAXIES = "test_probabilities.npy", "test_galaxies.parquet"
+MEASUREMENTS = "test_measurements.parquet"
+"""Of a baseline: brightness and size of the test galaxies."""
 CALIBRATION_PROBABILITIES = "calibration_probabilities.npy"
 CALIBRATION_GALAXIES = "calibration_galaxies.parquet"
 

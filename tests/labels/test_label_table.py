@@ -47,7 +47,9 @@ def label(folder, rows: pd.DataFrame, config: RunConfig = CONFIG):
     for row in rows.itertuples():
         (folder / str(row.image_name)).write_bytes(row.image)  # pyright: ignore[reportArgumentType]
     names = [is_name_in_test(name, test_fraction=0.2) for name in rows["sky_group"]]
-    table = pa.Table.from_pandas(rows.assign(is_test=names)[list(COLUMNS)], preserve_index=False)
+    table = pa.Table.from_pandas(
+        rows.assign(is_test=names, agreement=np.nan)[list(COLUMNS)], preserve_index=False
+    )
     return make_label_table(table, config, image_folders=[folder] * 2, holdout=read_holdout(None))
 
 

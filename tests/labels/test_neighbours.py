@@ -94,7 +94,7 @@ def draw_field(count: int, side_degrees: float) -> tuple[np.ndarray, np.ndarray]
 def label(folder, rows: pd.DataFrame, config: RunConfig):
     """Return the table that is made of these rows, whose images cannot be read."""
     folder.mkdir(exist_ok=True)
-    table = pa.Table.from_pandas(rows[list(COLUMNS)], preserve_index=False)
+    table = pa.Table.from_pandas(rows.assign(agreement=np.nan)[list(COLUMNS)], preserve_index=False)
     return make_label_table(table, config, image_folders=[folder] * 2, holdout=read_holdout(None))
 
 

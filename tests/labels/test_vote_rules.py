@@ -103,6 +103,17 @@ def test_a_fraction_on_its_threshold_counts_and_one_below_does_not(spark):
     }
 
 
+def test_agreement_is_the_smallest_fraction_that_a_label_rests_on(spark):
+    cells = [
+        ("round", "0.95", "0", "0", "0", "0", "0.6", "0", "0"),
+        ("none", "0.4", "0", "0", "0", "0", "0.6", "0", "0"),
+    ]
+    rows = make_rows(spark, ("galaxy_id", *VOTES), cells)
+    labelled = vote_rules.label_rows(rows, CHALLENGE, minimum_votes=0, ignored_classes=())
+    found = {row["galaxy_id"]: (row["label"], row["agreement"]) for row in labelled.collect()}
+    assert found == {"round": ("completely_round_smooth", 0.6), "none": (None, None)}
+
+
 def test_every_question_of_a_rule_needs_the_minimum_of_votes(spark):
     names = (*GZ2["clean5"].fraction_columns, *GZ2["clean5"].vote_columns)
     zeros = dict.fromkeys(names, "0")

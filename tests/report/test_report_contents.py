@@ -30,6 +30,11 @@ def write_images(folder) -> None:
     pd.DataFrame({**rejected, "detail": ["no bytes"]}).to_parquet(folder / "rejected.parquet")
 
 
+def write_labels(folder) -> None:
+    ids, agreement = [f"g{n}" for n in range(40)], np.linspace(0.5, 1, 40)
+    pd.DataFrame({"galaxy_id": ids, "agreement": agreement}).to_parquet(folder / "labels.parquet")
+
+
 @pytest.fixture
 def images(tmp_path, monkeypatch) -> artifacts.Artifact:
     monkeypatch.setenv("GALAXY_HOME", str(tmp_path))
@@ -37,7 +42,7 @@ def images(tmp_path, monkeypatch) -> artifacts.Artifact:
     cleaned = {"rows_in": 350, "dropped": {"malformed": 50}}
     classes = dict.fromkeys(CLASSES, counts)
     cleaned |= {"classes": classes, "test_set": {"from_holdout": 3}}
-    labels = publish("labels", cleaned, lambda folder: None)
+    labels = publish("labels", cleaned, write_labels)
     return publish("images", {"labels": labels.key}, write_images)
 
 

@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
-from galaxy_tasks.training.baseline import measure_images, predict_baseline
+from galaxy_tasks.training.baseline import (
+    measure_brightness_and_size,
+    measure_images,
+    predict_baseline,
+)
 from galaxy_tasks.training.dataset import Galaxies
 
 
@@ -47,3 +51,23 @@ def test_measurements_hardly_change_with_a_quarter_turn_and_do_with_shape_and_co
 def test_an_even_image_has_finite_measurements(value):
     images = np.full((2, 32, 32, 3), value, dtype=np.uint8)
     assert np.isfinite(measure_images(images)).all()
+
+
+def test_brightness_and_size_are_those_of_what_is_drawn():
+    y, x = np.mgrid[-1:1:65j, -1:1:65j]
+    radius = np.hypot(x, y)
+    images = [np.full((65, 65, 3), 20.0) for _ in range(3)]
+    for image, (light, edge) in zip(images, [(100, 0.5), (50, 0.5), (100, 0.25)], strict=True):
+        image[radius < edge] += light
+    disc = Galaxies(
+        np.array(images).astype(np.uint8), np.arange(3), np.zeros(3, int), ("a", "b", "c")
+    )
+    measured = measure_brightness_and_size(disc)
+    area = np.pi / 4 * 0.5**2
+    assert measured["brightness"].tolist() == pytest.approx(
+        [100 * area, 50 * area, 25 * area], rel=0.1
+    )
+    # The root mean square radius of a disc of radius r is r / sqrt(2).
+    assert measured["size"].tolist() == pytest.approx(
+        [0.5 / 2**0.5, 0.5 / 2**0.5, 0.25 / 2**0.5], rel=0.05
+    )
