@@ -24,8 +24,10 @@ from numpy.typing import NDArray
 
 from galaxy_tasks.evaluation.comparisons import Comparer
 from galaxy_tasks.evaluation.metrics import evaluate_probabilities
+from galaxy_tasks.evaluation.reliability import Reliability, measure_reliability
 from galaxy_tasks.evaluation.repeats import Repeats, ScoredModel, score_networks
 from galaxy_tasks.evaluation.resampling import score_confusions
+from galaxy_tasks.prediction.calibration import Calibration
 
 NAMES = ("first", "second", "third")
 OTHER_CLASSES = (96, 94, 45, 212)
@@ -79,6 +81,17 @@ def _count(labels: NDArray, predictions: NDArray, num_classes: int) -> NDArray[n
     return counts
 
 
+def _make_reliability() -> Reliability:
+    """Return the reliability of a perfect model: it plays no part here."""
+    count = len(_CLASSES)
+    calibration = Calibration((1.0,) * count, 1.0, 0, 0.9, 0.5, (None,) * count)
+    answers, labels = calibration.answer(np.eye(count)[np.newaxis]), np.arange(count)
+    return measure_reliability(answers, labels, calibration=calibration, classes=_CLASSES, seed=0)
+
+
+_RELIABILITY = _make_reliability()
+
+
 def _repeat(name: str, predictions: NDArray[np.int64], labels: NDArray[np.int64]) -> Repeats:
     tables = np.eye(len(_CLASSES))[predictions] * 0.75 + 0.05
     models = [
@@ -92,6 +105,7 @@ def _repeat(name: str, predictions: NDArray[np.int64], labels: NDArray[np.int64]
                 bootstrap_samples=2,
                 seed=0,
             ),
+            reliability=_RELIABILITY,
             validation_macro_f1=0.0,
             training_s=0.0,
             images_per_s=0.0,
@@ -100,7 +114,7 @@ def _repeat(name: str, predictions: NDArray[np.int64], labels: NDArray[np.int64]
         )
         for number, table in enumerate(tables)
     ]
-    return Repeats(tables, tuple(models), 0, 0)
+    return Repeats(tables, tables, tuple(models), 0, 0)
 
 
 def _simulate(

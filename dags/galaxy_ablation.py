@@ -27,7 +27,11 @@ from galaxy_tasks.pipeline.ablate import plan_ablation
 from galaxy_tasks.pipeline.process import run_step
 from galaxy_tasks.storage.latest_holdout import find_latest_holdout
 
-DEFAULT_VARY = {"denoise_method": ["none", "gaussian", "median", "bilateral", "non_local_means"]}
+VARY = Param(
+    {"denoise_method": ["none", "gaussian", "median", "bilateral", "non_local_means"]},
+    type="object",
+    description="Settings of the sections Images and Training, each with a list of values.",
+)
 
 
 @task
@@ -102,14 +106,7 @@ with DAG(
     schedule=None,
     catchup=False,
     max_active_runs=1,
-    params={
-        "vary": Param(
-            DEFAULT_VARY,
-            type="object",
-            description="Settings of the sections Images and Training, each with a list of values.",
-        ),
-        **make_params(default_preset(), repeats=3),
-    },
+    params=make_params(default_preset(), first={"vary": VARY}, repeats=3),
     default_args=DEFAULT_ARGS,
 ) as dag:
     release, preparations, trainings = choose_release(), list_preparations(), list_trainings()

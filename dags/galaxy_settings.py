@@ -1,5 +1,6 @@
 """The trigger form, one field for each setting of a run, and how often a task is tried."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -10,8 +11,10 @@ from galaxy_tasks.config import Preset, form_schemas
 from galaxy_tasks.errors import InputError
 
 
-def make_params(preset: Preset, **defaults: Any) -> ParamsDict:
-    """Return the DAG's params, named as the settings, with `defaults`, else the preset's values.
+def make_params(
+    preset: Preset, *, first: Mapping[str, Param] | None = None, **defaults: Any
+) -> ParamsDict:
+    """Return a DAG's params: `first`, then the settings, with `defaults` or the preset's values.
 
     A field keeps its setting's name as its label, so that form, API, command line and log use one
     word. Fields without a section stand on top.
@@ -19,7 +22,8 @@ def make_params(preset: Preset, **defaults: Any) -> ParamsDict:
     schemas = form_schemas(preset)
     for name, default in defaults.items():
         schemas[name]["default"] = default
-    return ParamsDict({name: Param(**_make_field(schema)) for name, schema in schemas.items()})
+    fields = {name: Param(**_make_field(schema)) for name, schema in schemas.items()}
+    return ParamsDict({**(first or {}), **fields})
 
 
 def _make_field(schema: dict[str, Any]) -> dict[str, Any]:

@@ -106,27 +106,21 @@ def evaluate_probabilities(
 
     Args:
         probabilities: (galaxies, classes), each row a distribution; the largest is the class.
-        calibrated: the same after calibration: the loss is of these. None: of `probabilities`.
+        calibrated: the same after calibration, for the loss. None: they are calibrated.
         labels: (galaxies,) integers, the positions of the true classes in `classes`.
-        architecture: the model's name.
-        classes: names of the classes, in the order of the columns.
-        bootstrap_samples: samples for each interval.
-        seed: makes the intervals repeatable.
+        architecture, classes: the model's name, and the classes' in the order of the columns.
+        bootstrap_samples, seed: samples for each interval, and what makes them repeatable.
 
     Raises:
         InputError: shapes, values or labels do not fit together.
     """
-    if len(set(classes)) != len(classes):
-        raise InputError(f"A class is named twice. Received: {', '.join(classes)}")
-    probabilities, labels = _check(probabilities, labels, width=len(classes), owner=architecture)
-    predictions = probabilities.argmax(axis=1)
+    width = _count_classes(classes)
+    read = probabilities if calibrated is None else calibrated
+    probabilities, labels = _check(probabilities, labels, width=width, owner=architecture)
+    calibrated, labels = _check(read, labels, width=width, owner=architecture)
     sampling = {"samples": bootstrap_samples, "random": np.random.default_rng(seed)}
-    drawn = draw_scores(
-        predictions[np.newaxis], labels=labels, num_classes=len(classes), **sampling
-    )
-    if calibrated is None:
-        calibrated = probabilities
-    calibrated, labels = _check(calibrated, labels, width=len(classes), owner=architecture)
+    predictions = probabilities.argmax(axis=1)
+    drawn = draw_scores(predictions[np.newaxis], labels=labels, num_classes=width, **sampling)
     drawn["loss"] = draw_means(losses_of(calibrated, labels), labels=labels, **sampling)
     scores = _score(probabilities, calibrated, labels)
     return Evaluation(
@@ -134,9 +128,15 @@ def evaluate_probabilities(
         num_galaxies=len(labels),
         classes=tuple(classes),
         class_scores=_score_classes(predictions, labels, classes, drawn),
-        confusion_matrix=_count_confusions(labels, predictions, len(classes)),
+        confusion_matrix=_count_confusions(labels, predictions, width),
         **{name: _estimate(value, drawn[name]) for name, value in scores.items()},
     )
+
+
+def _count_classes(classes: Sequence[str]) -> int:
+    if len(set(classes)) != len(classes):
+        raise InputError(f"A class is named twice. Received: {', '.join(classes)}")
+    return len(classes)
 
 
 def _count_confusions(
@@ -279,12 +279,13 @@ def _score_classes(
     *values, supports = (np.atleast_1d(np.asarray(score)) for score in scores)
     scored = []
     for index, (name, support) in enumerate(zip(classes, supports, strict=True)):
-        own = [
+        precision, recall, f1 = (
             _estimate(value[index], drawn[score][..., index])
+            if support
+            else Estimate(0.0, 0.0, 1.0)
             for score, value in zip(CLASS_SCORES, values, strict=True)
-        ]
-        unknown = [Estimate(0.0, 0.0, 1.0)] * len(CLASS_SCORES)
-        scored.append(ClassScore(name, *(own if support else unknown), int(support)))
+        )
+        scored.append(ClassScore(name, precision, recall, f1, int(support)))
     return tuple(scored)
 
 

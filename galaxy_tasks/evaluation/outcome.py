@@ -63,14 +63,7 @@ def evaluate_run(
             training_counts=_count_training(labels),
             baseline=baseline,
         ),
-        subsets=score_subsets(
-            config,
-            winner,
-            labels=pd.read_parquet(
-                labels.path / "labels.parquet", columns=["galaxy_id", "agreement"]
-            ),
-            measurements=pd.read_parquet(baseline.path / MEASUREMENTS) if baseline else None,
-        ),
+        subsets=_score_subsets(config, winner, labels=labels, baseline=baseline),
         champion=compare_with_champion(
             config, labels=labels, images=images, predictions=predictions, winner=winner
         ),
@@ -96,6 +89,17 @@ def _select(
         seed=config.seed,
     )
     return networks, choose_winner(networks, comparer, margin=config.margin, alpha=config.alpha)
+
+
+def _score_subsets(
+    config: RunConfig, winner: Candidate, *, labels: Artifact, baseline: Artifact | None
+) -> tuple[Subset, ...]:
+    return score_subsets(
+        config,
+        winner,
+        labels=pd.read_parquet(labels.path / "labels.parquet", columns=["galaxy_id", "agreement"]),
+        measurements=pd.read_parquet(baseline.path / MEASUREMENTS) if baseline else None,
+    )
 
 
 def _count_training(labels: Artifact) -> dict[str, int]:

@@ -48,18 +48,8 @@ def plan_ablation(settings: dict[str, Any], vary: Mapping[str, Sequence[Any]]) -
         of_images = {name: varied[name] for name in varied if name in cache_keys.IMAGE_SETTINGS}
         if of_images not in preparations:
             preparations.append(of_images)
-        trainings += [
-            {
-                "name": _name(varied, architecture, fold, config.repeats),
-                "varied": varied,
-                "preparation": preparations.index(of_images),
-                "architecture": architecture,
-                "seed": seed,
-                "fold": [fold, config.repeats],
-            }
-            for architecture in config.architectures
-            for fold, seed in enumerate(config.training_seeds)
-        ]
+        shared = {"varied": varied, "preparation": preparations.index(of_images)}
+        trainings += [{**shared, **one} for one in _list_trainings(config, varied)]
     _logger.info(
         "%d trainings: %d combinations of values, %d networks, %d folds; %d preparations of the "
         "images.",
@@ -69,9 +59,19 @@ def plan_ablation(settings: dict[str, Any], vary: Mapping[str, Sequence[Any]]) -
     return {"preparations": preparations, "trainings": trainings}
 
 
-def _name(varied: Mapping[str, Any], architecture: str, fold: int, num_folds: int) -> str:
-    values = ", ".join(f"{name} {value}" for name, value in varied.items())
-    return f"{architecture}, {values}, without fold {fold + 1} of {num_folds}"
+def _list_trainings(config: RunConfig, varied: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the trainings of one combination of values."""
+    values, count = ", ".join(f"{name} {value}" for name, value in varied.items()), config.repeats
+    return [
+        {
+            "name": f"{architecture}, {values}, without fold {fold + 1} of {count}",
+            "architecture": architecture,
+            "seed": seed,
+            "fold": [fold, count],
+        }
+        for architecture in config.architectures
+        for fold, seed in enumerate(config.training_seeds)
+    ]
 
 
 def train_planned(

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from galaxy_tasks.config import Architecture, Family, RunConfig, parse_config
 from galaxy_tasks.errors import GalaxyMorphologyError, InputError
@@ -11,6 +11,9 @@ from galaxy_tasks.pipeline.process import run_step
 from galaxy_tasks.releases.morphology import is_handed
 from galaxy_tasks.storage import artifacts, cache_keys
 from galaxy_tasks.storage.artifacts import Artifact, Draft
+
+if TYPE_CHECKING:
+    from galaxy_tasks.training.loop import TrainedModel
 
 _logger = logging.getLogger(__name__)
 _TRAINING_TIMEOUT_S = 2 * 24 * 3600
@@ -110,6 +113,15 @@ def _train(
         folder=draft.path,
         fold=Fold(*fold) if fold else None,
     )
+    _log_trained(architecture, trained)
+    summary = write_model(
+        draft.path, trained, config=config, architecture=architecture, classes=classes
+    )
+    discard = (*CHECKPOINT_FILES, WEIGHTS) if fold else CHECKPOINT_FILES
+    return draft.publish(summary, discard=discard)
+
+
+def _log_trained(architecture: Architecture, trained: "TrainedModel") -> None:
     state = trained.state
     _logger.info(
         "%s: kept epoch %d of %d, with the best mean of validation macro-F1, %.3f; trained in "
@@ -117,11 +129,6 @@ def _train(
         *(architecture, state.best_epoch, state.epoch, state.best_macro_f1),
         *(format_duration(state.seconds), f"{trained.images_per_s:,.0f}"),
     )
-    summary = write_model(
-        draft.path, trained, config=config, architecture=architecture, classes=classes
-    )
-    discard = (*CHECKPOINT_FILES, WEIGHTS) if fold else CHECKPOINT_FILES
-    return draft.publish(summary, discard=discard)
 
 
 def keep_handedness(config: RunConfig, classes: Sequence[str]) -> RunConfig:

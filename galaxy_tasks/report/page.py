@@ -12,7 +12,7 @@ import jinja2
 
 from galaxy_tasks.config import find_changes
 from galaxy_tasks.evaluation.metrics import Estimate
-from galaxy_tasks.evaluation.reliability import NUM_BINS
+from galaxy_tasks.evaluation.reliability import NUM_BINS, Reliability
 from galaxy_tasks.evaluation.winner import describe_comparison, rank
 from galaxy_tasks.formatting import (
     format_duration,
@@ -62,9 +62,7 @@ def render_report(inputs: ReportInputs) -> str:
             subsets=outcome.subsets,
             champion=outcome.champion,
             classes=ranked[0].served.evaluation.classes,
-            calibration_sentence=describe_calibration(winner.served.reliability),
-            reliability_drawing=draw_reliability(winner.served.reliability),
-            num_bins=NUM_BINS,
+            **_show_calibration(winner.served.reliability),
             scale=_find_scale([network.macro_f1 for network in ranked]),
             comparisons=[
                 describe_comparison(one, alpha=selection.alpha) for one in selection.comparisons
@@ -83,6 +81,14 @@ def render_report(inputs: ReportInputs) -> str:
             most_rejected_shown=MOST_REJECTED_SHOWN,
         )
     )
+
+
+def _show_calibration(reliability: Reliability) -> dict[str, Any]:
+    return {
+        "calibration_sentence": describe_calibration(reliability),
+        "reliability_drawing": draw_reliability(reliability),
+        "num_bins": NUM_BINS,
+    }
 
 
 def make_environment() -> jinja2.Environment:

@@ -100,20 +100,17 @@ def train_classifier(
         _predict(model, galaxies, state=state, config=config, orientations=orientations)
         for galaxies in (splits.test, splits.calibration)
     )
-    fit_s = sum(record["fit_seconds"] for record in state.history)
-    images_per_s = sum(record["images"] for record in state.history) / fit_s
     trained = keras.Model(model.inputs, model.outputs, name=architecture)
     weights = tuple(balance_weights(splits.training.labels, len(classes), config).tolist())
     return TrainedModel(
-        trained,
-        state,
-        tested,
-        calibration,
-        weights,
-        len(splits.training),
-        images_per_s,
-        device.describe(),
+        *(trained, state, tested, calibration, weights, len(splits.training)),
+        *(_measure_images_per_s(state), device.describe()),
     )
+
+
+def _measure_images_per_s(state: TrainingState) -> float:
+    fit_s = sum(record["fit_seconds"] for record in state.history)
+    return sum(record["images"] for record in state.history) / fit_s
 
 
 def _predict(
