@@ -35,6 +35,11 @@ def format_multiply_adds(count: int) -> str:
     return f"{count / 1e9:.2f} G" if count >= 100_000_000 else f"{count / 1e6:.0f} M"
 
 
+def format_p_value(p_value: float) -> str:
+    """Return a p value with three digits, as in '0.012', or '< 0.001'."""
+    return "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
+
+
 def format_name(name: str) -> str:
     """Return a name as prose has it: spaces for underscores."""
     return name.replace("_", " ")

@@ -1,6 +1,11 @@
 import pytest
 
-from galaxy_tasks.formatting import format_bytes, format_duration, format_millions
+from galaxy_tasks.formatting import (
+    format_bytes,
+    format_duration,
+    format_millions,
+    format_p_value,
+)
 
 
 @pytest.mark.parametrize(
@@ -24,3 +29,9 @@ def test_a_size_has_decimal_units(size_bytes, expected):
 
 def test_a_small_count_of_parameters_stands_in_full():
     assert [format_millions(count) for count in (23_500_000, 99_999)] == ["23.5 M", "99,999"]
+
+
+def test_a_p_value_is_never_written_as_nothing():
+    assert [format_p_value(p) for p in (0.5, 0.0124, 0.001, 1e-9)] == [
+        *("0.500", "0.012", "0.001", "< 0.001")
+    ]

@@ -13,7 +13,7 @@ from galaxy_tasks.errors import InputError
 from galaxy_tasks.evaluation.comparisons import TARGET, Comparer, Deficit, NetworkComparison, Plan
 from galaxy_tasks.evaluation.metrics import Estimate
 from galaxy_tasks.evaluation.repeats import ScoredNetwork
-from galaxy_tasks.formatting import format_multiply_adds
+from galaxy_tasks.formatting import format_multiply_adds, format_p_value
 
 CAUTION = (
     "Each network was trained once, so this order may be the seed's doing: another seed can move "
@@ -166,7 +166,8 @@ def _describe_interval(estimate: Estimate, alpha: float) -> str:
 
 
 def _describe_p(p_value: float) -> str:
-    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
+    text = format_p_value(p_value)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
 
 
 def _signed(number: float) -> str:

@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from statistics import fmean
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from galaxy_tasks.config import RunConfig
@@ -11,7 +12,6 @@ from galaxy_tasks.evaluation.ablation import (
     SCORES,
     TRAINING_FRACTION,
     Ablation,
-    Difference,
     Factor,
     HeldOutScore,
     LearningCurve,
@@ -117,12 +117,12 @@ def render_ablation(ablation: Ablation, scores: Sequence[HeldOutScore], config: 
                     "factor": factor,
                     "design": describe_design(factor, ablation),
                     "sentences": [describe_level(factor, level) for level in factor.levels[1:]],
-                    "drawing": _draw_factor(factor),
+                    "drawings": _draw_factor(factor),
                 }
                 for factor in ablation.factors
             ],
             curves=[describe_curve(curve) for curve in ablation.curves],
-            curve_drawing=_draw_learning_curve(scores) if ablation.curves else None,
+            curve_drawings=_draw_learning_curves(scores) if ablation.curves else [],
             scores=SCORES,
             titles=TITLES,
             settings=list_settings(config),
@@ -135,54 +135,62 @@ def render_ablation(ablation: Ablation, scores: Sequence[HeldOutScore], config: 
     )
 
 
-def _draw_factor(factor: Factor) -> Drawing:
-    """Draw the differences of all values with their intervals, one panel for each score."""
-    levels = factor.levels[1:]
-
-    def draw() -> Figure:
-        figure = Figure(figsize=(7.6, 0.9 + 0.34 * len(levels)), layout="constrained")
-        panels: Any = figure.subplots(1, len(SCORES), sharey=True)
-        for axes, score in zip(panels, SCORES, strict=True):
-            found: list[Difference] = [level.differences[score] for level in levels]
-            values = [one.estimate.value for one in found]
-            widths = [one.estimate.high - one.estimate.value for one in found]
-            axes.axvline(0, linewidth=0.8, color="C0")
-            axes.errorbar(values, range(len(levels)), xerr=widths, fmt="o", color="C1", capsize=3)
-            axes.set_title(f"Difference in {TITLES[score]}", loc="left", fontsize=9)
-            axes.tick_params(length=0, labelsize=8)
-            axes.locator_params(axis="x", nbins=4)
-        panels[0].set_yticks(range(len(levels)), [str(level.value) for level in levels])
-        panels[0].invert_yaxis()
-        return figure
-
-    return draw_in_both_styles(
-        draw,
-        description=f"Differences in score from {factor.setting} {factor.levels[0].value}",
-    )
+def _draw_factor(factor: Factor) -> list[Drawing]:
+    """Draw for each score the differences of all values, with their intervals."""
+    return [
+        draw_in_both_styles(
+            lambda score=score: _draw_differences(factor.levels[1:], score),
+            description=f"Differences in {TITLES[score]} from {factor.levels[0].value}",
+        )
+        for score in SCORES
+    ]
 
 
-def _draw_learning_curve(scores: Sequence[HeldOutScore]) -> Drawing:
-    """Draw each training's scores over the number of training galaxies."""
+def _draw_differences(levels: Sequence[Level], score: str) -> Figure:
+    figure, axes = _make_axes(f"Difference in {TITLES[score]}", height=1 + 0.34 * len(levels))
+    found = [level.differences[score].estimate for level in levels]
+    widths = [one.high - one.value for one in found]
+    values = [one.value for one in found]
+    axes.axvline(0, linewidth=0.8, color="C0")
+    axes.errorbar(values, range(len(levels)), xerr=widths, fmt="o", color="C1", capsize=3)
+    axes.set_yticks(range(len(levels)), [str(level.value) for level in levels])
+    axes.set_ylim(len(levels) - 0.5, -0.5)
+    axes.locator_params(axis="x", nbins=4)
+    return figure
 
-    def draw() -> Figure:
-        figure = Figure(figsize=(7.6, 2.6), layout="constrained")
-        panels: Any = figure.subplots(1, len(SCORES))
-        for axes, score in zip(panels, SCORES, strict=True):
-            for index, name in enumerate(dict.fromkeys(one.architecture for one in scores)):
-                own = [one for one in scores if one.architecture == name]
-                fractions = sorted({one.varied[TRAINING_FRACTION] for one in own})
-                groups = [[o for o in own if o.varied[TRAINING_FRACTION] == f] for f in fractions]
-                x = [max(one.num_training for one in group) for group in groups]
-                means = [sum(getattr(o, score) for o in group) / len(group) for group in groups]
-                colour = f"C{index % 3}"
-                axes.plot(x, means, "-o", color=colour, markersize=4, label=name)
-                every = [one.num_training for one in own], [getattr(one, score) for one in own]
-                axes.plot(*every, ".", color=colour, alpha=0.4)
-            axes.set_xscale("log")
-            axes.set_title(TITLES[score], loc="left", fontsize=9)
-            axes.set_xlabel("training galaxies", fontsize=8)
-            axes.tick_params(length=0, labelsize=8)
-        panels[0].legend(frameon=False, fontsize=8)
-        return figure
 
-    return draw_in_both_styles(draw, description="Scores over the number of training galaxies")
+def _draw_learning_curves(scores: Sequence[HeldOutScore]) -> list[Drawing]:
+    """Draw for each score that of every training over the number of training galaxies."""
+    return [
+        draw_in_both_styles(
+            lambda score=score: _draw_learning_curve(scores, score),
+            description=f"{TITLES[score]} over the number of training galaxies",
+        )
+        for score in SCORES
+    ]
+
+
+def _draw_learning_curve(scores: Sequence[HeldOutScore], score: str) -> Figure:
+    figure, axes = _make_axes(TITLES[score], height=2.7)
+    for index, name in enumerate(dict.fromkeys(one.architecture for one in scores)):
+        own = [one for one in scores if one.architecture == name]
+        counts = [one.num_training for one in own]
+        values = [getattr(one, score) for one in own]
+        fractions = sorted({one.varied[TRAINING_FRACTION] for one in own})
+        groups = [[o for o in own if o.varied[TRAINING_FRACTION] == f] for f in fractions]
+        x = [fmean(one.num_training for one in group) for group in groups]
+        means = [fmean(getattr(one, score) for one in group) for group in groups]
+        axes.plot(x, means, "-", color=f"C{index % 3}", label=name)
+        axes.plot(counts, values, "o", color=f"C{index % 3}", alpha=0.5, markersize=4)
+    axes.set_xscale("log")
+    axes.set_xlabel("training galaxies")
+    axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def _make_axes(title: str, *, height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(3.8, height), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_title(title, loc="left", fontsize=10)
+    axes.tick_params(length=0)
+    return figure, axes

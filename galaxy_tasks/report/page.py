@@ -19,6 +19,7 @@ from galaxy_tasks.formatting import (
     format_millions,
     format_multiply_adds,
     format_name,
+    format_p_value,
 )
 from galaxy_tasks.report.calibration import describe_calibration, draw_reliability
 from galaxy_tasks.report.contents import ReportInputs
@@ -103,6 +104,7 @@ def make_environment() -> jinja2.Environment:
     environment.filters.update(
         words=format_name,
         duration=format_duration,
+        p_value=format_p_value,
         millions=format_millions,
         multiply_adds=format_multiply_adds,
         jpeg=encode_jpeg_url,
