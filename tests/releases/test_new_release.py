@@ -24,7 +24,7 @@ TEXT = (ROOT / "docs" / "releases.md").read_text()
 # The function to call, its arguments, and where its result goes: as the command line does it.
 PROGRAM = """
 import json, sys
-from galaxy_tasks.cli.main import clean_labels
+from galaxy_tasks.cli.workflow import clean_labels
 from galaxy_tasks.config import form_schemas
 from galaxy_tasks.pipeline.prepare_release import prepare_release
 from galaxy_tasks.pipeline.preprocess_images import preprocess_images

@@ -80,7 +80,7 @@ def undisturbed(images_folder, tmp_path_factory) -> tuple[Path, str]:
 def test_the_log_tells_what_runs_and_each_epoch(undisturbed):
     _, log = undisturbed
     assert "Training resnet18: 11,1" in log
-    assert "64 training and 28 validation galaxies at 32 px" in log
+    assert "64 training and 14 validation galaxies at 32 px" in log
     assert "float32, XLA off, deterministic" in log
     for epoch in range(1, 5):
         assert f"epoch   {epoch}/4  validation macro-F1 " in log
