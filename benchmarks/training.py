@@ -135,7 +135,7 @@ def make_batches(config: RunConfig, images: np.ndarray, labels: np.ndarray):
 
     rows = np.arange(len(images))
     return EpochBatches(
-        Galaxies(images, rows, labels, tuple(map(str, rows))),
+        Galaxies(images, rows, labels, rows, tuple(map(str, rows))),
         order=epoch_order(labels, seed=config.seed, epoch=0, galaxy_weights=None),
         batch_size=config.batch_size,
         num_classes=NUM_CLASSES,

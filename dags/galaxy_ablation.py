@@ -23,14 +23,14 @@ from galaxy_data import clean_labels, prepare_release, pull_labels
 from galaxy_settings import DEFAULT_ARGS, make_params
 
 from galaxy_tasks.config import default_preset, parse_config
-from galaxy_tasks.pipeline.ablate import plan_ablation
+from galaxy_tasks.pipeline.ablate import DEFAULT_FOLDS, keep_holdout, plan_ablation
 from galaxy_tasks.pipeline.process import run_step
 from galaxy_tasks.storage.latest_holdout import find_latest_holdout
 
 VARY = Param(
     {"denoise_method": ["none", "gaussian", "median", "bilateral", "non_local_means"]},
     type="object",
-    description="Settings of the sections Images and Training, each with a list of values.",
+    description="Settings of images and training with their values; the first is the reference.",
 )
 
 
@@ -38,7 +38,7 @@ VARY = Param(
 def choose_release(params: Any = None, ti: Any = None) -> Any:
     """Return the form's settings; the XCom 'vary' has the values to compare, checked."""
     settings = {name: value for name, value in params.items() if name != "vary"}
-    settings = parse_config(settings).model_dump(mode="json")
+    settings = keep_holdout(parse_config(settings).model_dump(mode="json"))
     plan_ablation(settings, params["vary"])
     holdout = find_latest_holdout()
     ti.xcom_push(key="holdout", value=holdout.as_reference() if holdout else None)
@@ -58,7 +58,7 @@ def list_trainings(ti: Any = None) -> Any:
     return _plan(ti)["trainings"]
 
 
-@task
+@task(max_active_tis_per_dagrun=1)  # each takes all cores
 def preprocess_images(preparation: dict[str, Any], ti: Any = None) -> Any:
     """Cut, scale and denoise the image of every labelled galaxy."""
     pulled = pull_labels(ti)
@@ -106,7 +106,7 @@ with DAG(
     schedule=None,
     catchup=False,
     max_active_runs=1,
-    params=make_params(default_preset(), first={"vary": VARY}, repeats=3),
+    params=make_params(default_preset(), first={"vary": VARY}, repeats=DEFAULT_FOLDS),
     default_args=DEFAULT_ARGS,
 ) as dag:
     release, preparations, trainings = choose_release(), list_preparations(), list_trainings()

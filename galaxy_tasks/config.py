@@ -7,6 +7,7 @@ environment and to Airflow's connections.
 
 import difflib
 import hashlib
+import math
 import os
 import re
 from functools import partial
@@ -157,7 +158,8 @@ class RunConfig(ReleaseSettings):
     )
     seed: int = setting(
         2026,
-        "Seed of each network's first training, from which the seeds of the others derive.",
+        "Seed of each network's first training, from which the seeds of the others derive; also of "
+        "the baseline and the bootstrap.",
         ge=0,
         le=2**31 - 1,
     )
@@ -184,7 +186,10 @@ class RunConfig(ReleaseSettings):
         0.2, "Fraction of the galaxies held out for the test.", ge=0.02, le=0.5
     )
     validation_fraction: float = labels_setting(
-        0.15, "Fraction of the other galaxies used for early stopping.", ge=0.02, le=0.5
+        0.15,
+        "Fraction of the other galaxies used for early stopping and calibration.",
+        ge=0.02,
+        le=0.5,
     )
     split_seed: int = labels_setting(
         2026,
@@ -347,6 +352,17 @@ class RunConfig(ReleaseSettings):
         if len(set(self.architectures)) != len(self.architectures):
             raise ValueError(
                 f"'architectures' lists a network twice. Received: {self.architectures}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_samples(self) -> "RunConfig":
+        pairs = math.comb(len(self.architectures), 2)
+        if self.bootstrap_samples < (needed := math.ceil(pairs / self.alpha)):
+            raise ValueError(
+                f"'bootstrap_samples' must be at least {needed:,}, so that intervals of {pairs} "
+                f"pairs of networks can hold together with an 'alpha' of {self.alpha:g}. Received: "
+                f"{self.bootstrap_samples:,}"
             )
         return self
 

@@ -158,3 +158,10 @@ def test_a_training_is_a_run_of_its_own_settings():
     alone = config.for_training(seed)
     assert alone.training_seeds == (seed,)
     assert alone == RunConfig(seed=seed)
+
+
+def test_samples_that_are_too_few_for_all_pairs_are_refused():
+    four = ["alexnet", "resnet18", "resnet34", "densenet121"]
+    assert parse_config({"architectures": four, "bootstrap_samples": 120})
+    with pytest.raises(InputError, match=r"'bootstrap_samples' must be at least 6,000.*6 pairs"):
+        parse_config({"architectures": four, "alpha": 0.001})

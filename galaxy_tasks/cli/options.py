@@ -23,24 +23,40 @@ from galaxy_tasks.errors import InputError
 _METAVARS = {"array": "A,B", "string": "TEXT", "boolean": "Y/N", "integer": "N", "number": "N"}
 
 
-def with_setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the command with an option `--setting-name` for every setting.
+def with_setting_options(**defaults: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator that gives a command an option `--setting-name` for every setting.
 
     The command receives the given ones as a dict `settings`. RunConfig checks the values, not the
-    option's type, so that form, REST API and command line report errors in the same words.
+    option's type, so that form, REST API and command line report errors in the same words. The help
+    shows `defaults` for the settings that they name, else the preset's.
     """
-    own = list(inspect.signature(command).parameters.values())
-    kept = [parameter for parameter in own if parameter.name != "settings"]
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        own = list(inspect.signature(command).parameters.values())
+        kept = [parameter for parameter in own if parameter.name != "settings"]
+
+        def wrapper(**values: Any) -> Any:
+            rest = {n: v for n, v in values.items() if n not in RunConfig.model_fields}
+            return command(**rest, settings=read_settings(values))
+
+        parameters = [*kept, *_list_options(defaults)]
+        wrapper.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess]
+        wrapper.__name__, wrapper.__doc__ = command.__name__, command.__doc__
+        return wrapper
+
+    return decorate
+
+
+def _list_options(defaults: Mapping[str, Any]) -> list[inspect.Parameter]:
     preset = _preset_to_show()
-    options = [_option(name, schema, preset) for name, schema in form_schemas(preset).items()]
-
-    def wrapper(**values: Any) -> Any:
-        rest = {n: v for n, v in values.items() if n not in RunConfig.model_fields}
-        return command(**rest, settings=read_settings(values))
-
-    wrapper.__signature__ = inspect.Signature([*kept, *options])  # pyright: ignore[reportFunctionMemberAccess]
-    wrapper.__name__, wrapper.__doc__ = command.__name__, command.__doc__
-    return wrapper
+    schemas = form_schemas(preset)
+    return [
+        _option(name, schema, "" if name in defaults else preset)
+        for name, schema in (
+            (name, {**schema, "default": defaults.get(name, schema["default"])})
+            for name, schema in schemas.items()
+        )
+    ]
 
 
 def read_settings(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,7 +95,7 @@ def _preset_to_show() -> Preset:
         return "full"
 
 
-def _option(name: str, schema: dict[str, Any], preset: Preset) -> inspect.Parameter:
+def _option(name: str, schema: dict[str, Any], preset: str) -> inspect.Parameter:
     option = typer.Option(
         f"--{name.replace('_', '-')}",
         help=schema["description"]
@@ -98,10 +114,11 @@ def _describe_choices(schema: dict[str, Any]) -> str:
     return f" One of {', '.join(map(str, schema['enum']))}." if "enum" in schema else ""
 
 
-def _describe_default(name: str, default: Any, preset: Preset) -> str:
+def _describe_default(name: str, default: Any, preset: str) -> str:
+    """Return the default in words; `preset` is whose it may be, '' for no preset's."""
     if default in ("", {}, [], ()):
         return ""
-    is_by_preset = any(name in values for values in PRESETS.values())
+    is_by_preset = preset and any(name in values for values in PRESETS.values())
     where = f" with preset {preset}" if is_by_preset else ""
     shown = ", ".join(default) if isinstance(default, list | tuple) else default
     return f" Default{where}: {shown}."

@@ -20,9 +20,9 @@ def prune(
 ) -> None:
     """Show what no champion, report or running task needs; remove it after asking.
 
-    These are unfinished work, images prepared for earlier runs, models that no report lists, and
-    simulated releases. A later run that wants one of them makes it again. Labels, holdouts, reports
-    and their models stay.
+    These are unfinished work, images prepared for earlier runs, models that no report lists,
+    predictions of ablations and baselines, and simulated releases. A later run that wants one of
+    them makes it again. Labels, holdouts, reports and their models stay.
     """
     from galaxy_tasks.evaluation.needed import list_needed
 

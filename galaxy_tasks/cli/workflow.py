@@ -14,20 +14,25 @@ from galaxy_tasks.cli.options import complete_settings, read_values, with_settin
 from galaxy_tasks.config import FAMILIES, Preset, default_preset, parse_config
 from galaxy_tasks.errors import GalaxyMorphologyError, InputError
 from galaxy_tasks.labels.spark_settings import spark_submit_conf, spark_submit_environment
-from galaxy_tasks.pipeline.ablate import plan_ablation
+from galaxy_tasks.pipeline.ablate import (
+    DEFAULT_FOLDS,
+    VARIABLE_SETTINGS,
+    explain_not_variable,
+    keep_holdout,
+    plan_ablation,
+)
 from galaxy_tasks.pipeline.process import read_result, relog_output, run_step
 from galaxy_tasks.pipeline.steps import CLEAN_LABELS
 from galaxy_tasks.pipeline.train import train_networks
 from galaxy_tasks.storage.latest_holdout import find_latest_holdout
 
-_DEFAULT_FOLDS = 3
 _PresetOption = Annotated[
     Preset | None,
     typer.Option(help="Settings to start from. Default: GALAXY_PRESET, else by GPU."),
 ]
 
 
-@with_setting_options
+@with_setting_options()
 def run(
     *,
     preset: _PresetOption = None,
@@ -65,7 +70,7 @@ def run(
     )
 
 
-@with_setting_options
+@with_setting_options(repeats=DEFAULT_FOLDS)
 def ablate(
     *,
     vary: Annotated[
@@ -84,8 +89,9 @@ def ablate(
     given): each time another seed learns from all training galaxies but one part of them, and is
     scored on that part. The test galaxies take no part. Finished trainings are not repeated.
     """
-    given = {"repeats": _DEFAULT_FOLDS, **settings}
-    values, varied = complete_settings(given, preset or default_preset()), _read_vary(vary)
+    given = {"repeats": DEFAULT_FOLDS, **settings}
+    values = keep_holdout(complete_settings(given, preset or default_preset()))
+    varied = _read_vary(vary)
     plan = plan_ablation(values, varied)
     release_files = run_step("prepare_release", settings=values)
     labels = clean_labels(values, release_files)
@@ -109,7 +115,7 @@ def _read_vary(given: list[str]) -> dict[str, list[Any]]:
     """Return the values of each setting from texts such as 'epochs=10,20'.
 
     Raises:
-        InputError: a text without '=', or a setting twice.
+        InputError: a text without '=', a setting that cannot be varied, or one twice.
     """
     varied: dict[str, list[Any]] = {}
     for text in given:
@@ -119,6 +125,8 @@ def _read_vary(given: list[str]) -> dict[str, list[Any]]:
             raise InputError(f"--vary takes SETTING=VALUE,VALUE,… Received: {text!r}")
         if name in varied:
             raise InputError(f"--vary names {name!r} twice. Received: {', '.join(given)}")
+        if name not in VARIABLE_SETTINGS:
+            raise InputError(explain_not_variable(name))
         varied[name] = read_values(name, values)
     return varied
 
@@ -141,12 +149,7 @@ def clean_labels(settings: dict[str, Any], release_files: dict[str, Any]) -> dic
         command = [
             *(str(Path(scripts, "spark-submit")), "--master", "local[*]", *conf, str(CLEAN_LABELS)),
             *("--settings", json.dumps(settings), "--release-files", json.dumps(release_files)),
-            *(
-                "--holdout",
-                json.dumps(holdout),
-                "--result",
-                str(result),
-            ),
+            *("--holdout", json.dumps(holdout), "--result", str(result)),
         ]
         exit_code = relog_output(command, {**spark_submit_environment(), "PATH": path})
         if result.is_file():

@@ -35,6 +35,8 @@ class HeldOutScore:
     """The value of each setting that the ablation varies."""
     architecture: str
     fold: int
+    galaxies: str
+    """Hash of the fold's galaxies."""
     num_training: int
     """Galaxies that it has learned from."""
     loss: float
@@ -93,7 +95,17 @@ class Ablation:
 def compare_all(
     scores: Sequence[HeldOutScore], settings: Sequence[str], *, alpha: float
 ) -> Ablation:
-    """Return what the values of each varied setting are worth, in the order of the trainings."""
+    """Return what the values of each varied setting are worth, in the order of the trainings.
+
+    Raises:
+        InputError: as `compare_levels`, or trainings have different galaxies in one fold.
+    """
+    folds = {(score.fold, score.galaxies) for score in scores}
+    if len(folds) > len({score.fold for score in scores}):
+        raise InputError(
+            "Trainings were scored on different galaxies of one fold, so they cannot be compared: "
+            "images were refused with some of the values and not with others."
+        )
     factors = [
         compare_levels(
             scores,
@@ -196,7 +208,7 @@ class LearningCurve:
     exponent: Estimate
     """Intervals of all curves are 95 %."""
     num_training: int
-    """All the training galaxies that a fold leaves."""
+    """The most training galaxies that a training had."""
     doubled: Estimate
     """The score that the law gives for twice as many."""
 

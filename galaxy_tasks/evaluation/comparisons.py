@@ -56,7 +56,7 @@ class NetworkComparison:
     detectable: float
     """The difference that this test would have shown with probability POWER."""
     plan: Plan | None
-    """None where no number of galaxies and of seeds up to 50 would do."""
+    """None where with up to 50 seeds no number of galaxies would do that one may have."""
 
 
 @dataclass(frozen=True)
@@ -99,11 +99,6 @@ class Comparer:
         weighted = np.where(free > 0, free * np.nan_to_num(draws.seed_variances), 0.0)
         self._seed_variance = float(weighted.sum() / self._df) if self._df else 0.0
         self._seeds = self._draw_seeds(np.random.default_rng(seed))
-
-    @property
-    def has_repeats(self) -> bool:
-        """Whether each network was trained more than once."""
-        return bool((self._draws.num_seeds > 1).all())
 
     def compare_all(self, ranked: Sequence[str]) -> tuple[NetworkComparison, ...]:
         """Return every pair of networks, the better one first, in the order of their ranks."""
@@ -193,9 +188,14 @@ def _allow(alpha: float, df: int | None) -> float:
 
 
 def _find_level(deviations: NDArray[np.float64], alpha: float) -> float:
-    """Return the level of each interval at which all hold together with probability 1 - alpha."""
+    """Return the level of each interval at which all hold together with probability 1 - alpha.
+
+    It stays below 1: few samples cannot tell how wide an interval that always holds would be.
+    """
+    count = len(deviations)
     ranks = deviations.argsort(axis=0).argsort(axis=0)
-    return (float(np.quantile(ranks.max(axis=1), 1 - alpha)) + 1) / len(deviations)
+    level = (float(np.quantile(ranks.max(axis=1), 1 - alpha)) + 1) / count
+    return min(level, 1 - 1 / count)
 
 
 def _p_value(pair: _Pair) -> float:

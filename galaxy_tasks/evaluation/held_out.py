@@ -1,6 +1,7 @@
 """The trainings of an ablation, read from their artifacts and scored on their folds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -14,8 +15,11 @@ from galaxy_tasks.storage.artifacts import Artifact
 from galaxy_tasks.training.model_record import read_record, read_test
 
 
-def read_held_out(model: Artifact, varied: Sequence[str], config: RunConfig) -> HeldOutScore:
+def read_held_out(model: Artifact, varied: Mapping[str, Any], config: RunConfig) -> HeldOutScore:
     """Return the scores of a training on its fold; its files are checked against the manifest.
+
+    `varied` are the values that it was asked to train with: its record may have others, as where
+    classes forbid mirror images.
 
     The loss is that of calibrated probabilities, as they are served, so that a value is not judged
     by how sure it makes a network before that.
@@ -29,9 +33,10 @@ def read_held_out(model: Artifact, varied: Sequence[str], config: RunConfig) -> 
     np.add.at(confusion, (tested.labels, answers.decisive.argmax(axis=1)), 1)
     scores = score_confusions(confusion)
     return HeldOutScore(
-        varied={name: record.settings[name] for name in varied},
+        varied=varied,
         architecture=record.architecture,
         fold=model.manifest["made_from"]["fold"][0],
+        galaxies=artifacts.key_of({"galaxies": tested.galaxies["galaxy_id"].tolist()}),
         num_training=record.num_training,
         loss=float(losses_of(answers.calibrated, tested.labels).mean()),
         macro_f1=float(scores["macro_f1"]),

@@ -84,12 +84,8 @@ class Comparison:
     """Galaxies that the first model alone classifies correctly."""
     only_second_right: int
     """Galaxies that the second model alone classifies correctly."""
-
-    @property
-    def mcnemar_p_value(self) -> float:
-        """That the two are right equally often: McNemar's exact test, two-sided."""
-        differing = self.only_first_right + self.only_second_right
-        return float(binomtest(self.only_first_right, differing).pvalue) if differing else 1.0
+    mcnemar_p_value: float
+    """Of McNemar's exact test, two-sided, that the two are right equally often."""
 
 
 def evaluate_probabilities(
@@ -199,14 +195,18 @@ def _compare(
     half_width = float(np.quantile(np.abs(deviations), 1 - SIGNIFICANCE))
     # The observed sample counts as one of the drawn (Davison & Hinkley 1997, ch. 4), so p > 0.
     beyond = np.count_nonzero(np.abs(deviations) >= abs(difference))
+    only_first = int(np.count_nonzero(is_right[0] & ~is_right[1]))
+    only_second = int(np.count_nonzero(is_right[1] & ~is_right[0]))
+    differing = only_first + only_second
     return Comparison(
         first,
         second,
         Estimate(difference, difference - half_width, difference + half_width),
         float((beyond + 1) / (len(deviations) + 1)),
         abs(difference) > half_width,
-        only_first_right=int(np.count_nonzero(is_right[0] & ~is_right[1])),
-        only_second_right=int(np.count_nonzero(is_right[1] & ~is_right[0])),
+        only_first_right=only_first,
+        only_second_right=only_second,
+        mcnemar_p_value=float(binomtest(only_first, differing).pvalue) if differing else 1.0,
     )
 
 

@@ -9,6 +9,7 @@ from galaxy_tasks.config import RunConfig
 from galaxy_tasks.evaluation.candidates import Candidate, check_same_galaxies, gather_repeats
 from galaxy_tasks.evaluation.challenge import ChampionComparison, compare_with_champion
 from galaxy_tasks.evaluation.comparisons import Comparer
+from galaxy_tasks.evaluation.known_coverage import describe_coverage
 from galaxy_tasks.evaluation.references import Reference, score_references
 from galaxy_tasks.evaluation.repeats import ScoredNetwork, score_networks
 from galaxy_tasks.evaluation.subsets import Subset, score_subsets
@@ -24,6 +25,8 @@ class Outcome:
     candidates: tuple[Candidate, ...]
     networks: tuple[ScoredNetwork, ...]
     selection: Selection
+    coverage_note: str
+    """What is known of the intervals where a class is small; '' where none is."""
     winner: Candidate
     """The training of the winning network that is used from now on."""
     references: tuple[Reference, ...]
@@ -56,6 +59,7 @@ def evaluate_run(
         candidates=tuple(candidates),
         networks=networks,
         selection=selection,
+        coverage_note=_describe_coverage(networks),
         winner=winner,
         references=score_references(
             config,
@@ -67,6 +71,13 @@ def evaluate_run(
         champion=compare_with_champion(
             config, labels=labels, images=images, predictions=predictions, winner=winner
         ),
+    )
+
+
+def _describe_coverage(networks: Sequence[ScoredNetwork]) -> str:
+    supports = [score.support for score in networks[0].served.evaluation.class_scores]
+    return describe_coverage(
+        smallest=min(supports), num_seeds=min(len(one.models) for one in networks)
     )
 
 

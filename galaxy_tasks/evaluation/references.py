@@ -64,7 +64,7 @@ def score_references(
         rows.append(_score(config, first, table, name="gradient boosting", meaning=meaning))
     shares = _share(training_counts, first.record.classes)
     constant = np.tile(shares, (len(first.galaxies), 1))
-    meaning = "for every galaxy, with the shares of all classes"
+    meaning = "the answer for every galaxy; its probabilities are the classes' shares"
     rows.append(_score(config, first, constant, name="most common class", meaning=meaning))
     return tuple(rows)
 

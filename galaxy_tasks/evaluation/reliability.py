@@ -181,9 +181,12 @@ def find_perfect_error(probabilities: NDArray[np.floating], *, seed: int) -> flo
     random = np.random.default_rng(seed)
     confidence = probabilities.max(axis=1)
     places, count = _place(confidence), len(confidence)
-    is_right = random.random((_ROUNDS, count)) < confidence
-    gaps = (is_right - confidence) @ np.eye(NUM_BINS)[places]
-    return float(np.abs(gaps).sum(axis=1).mean() / count)
+    errors = []
+    for _ in range(_ROUNDS):
+        is_right = random.random(count) < confidence
+        gaps = np.bincount(places, weights=is_right - confidence, minlength=NUM_BINS)
+        errors.append(np.abs(gaps).sum() / count)
+    return float(np.mean(errors))
 
 
 def _place(confidence: NDArray[np.floating]) -> NDArray[np.int64]:

@@ -3,7 +3,7 @@
 Each sample draws the galaxies once, for all models at a time, so that what makes a galaxy hard for
 all of them cancels in a comparison. Samples are stratified: each holds as many galaxies of each
 true class as the test set. They answer for other galaxies of the same classes in the same numbers,
-not for another mixture of classes and not for another training seed (`seeds` adds those).
+not for another mixture of classes and not for another training seed (`repeats` adds those).
 
 A class of few galaxies may have no mistake among them, and its resampled galaxies none either. Each
 class therefore has one more galaxy's weight, spread evenly over the predictions of each model by

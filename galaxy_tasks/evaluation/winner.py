@@ -16,9 +16,9 @@ from galaxy_tasks.evaluation.repeats import ScoredNetwork
 from galaxy_tasks.formatting import format_multiply_adds, format_p_value
 
 CAUTION = (
-    "Each network was trained once, so this order may be the seed's doing: another seed can move "
-    "macro-F1 by several hundredths. The intervals are over galaxies alone. To answer for the "
-    "seed as well, set 'repeats' to 3 or more; finished trainings are kept."
+    "{who} trained once, so this order may be the seed's doing: another seed can move macro-F1 by "
+    "several hundredths. {intervals} over galaxies alone. To answer for the seed as well, "
+    "{remedy}; finished trainings are kept."
 )
 
 
@@ -49,9 +49,9 @@ def rank(networks: Sequence[ScoredNetwork]) -> tuple[ScoredNetwork, ...]:
 
 
 def choose_winner(
-    networks: Sequence[ScoredNetwork], comparer: Comparer | None, *, margin: float, alpha: float
+    networks: Sequence[ScoredNetwork], comparer: Comparer, *, margin: float, alpha: float
 ) -> Selection:
-    """Return the winner; `comparer` knows all networks, and is None of a single one.
+    """Return the winner; `comparer` knows all networks.
 
     Raises:
         InputError: no network, or two of one name.
@@ -59,7 +59,7 @@ def choose_winner(
     _check(networks)
     ranked = rank(networks)
     best, names = ranked[0], [one.architecture for one in ranked]
-    deficits = comparer.bound_deficits(names) if comparer else ()
+    deficits = comparer.bound_deficits(names)
     close = {one.architecture for one in deficits if one.bound < margin}
     allowed = [best, *(one for one in ranked if one.architecture in close)]
     winner = min(allowed, key=lambda one: one.multiply_adds)
@@ -69,9 +69,26 @@ def choose_winner(
         margin=margin,
         alpha=alpha,
         deficits=deficits,
-        comparisons=comparer.compare_all(names) if comparer else (),
+        comparisons=comparer.compare_all(names),
         reason=_explain(winner, best, ranked, deficits, margin=margin, alpha=alpha),
-        caution="" if all(len(one.models) > 1 for one in networks) else CAUTION,
+        caution=_find_caution(ranked),
+    )
+
+
+def _find_caution(ranked: Sequence[ScoredNetwork]) -> str:
+    once = [one.architecture for one in ranked if len(one.models) == 1]
+    if not once:
+        return ""
+    if len(once) == len(ranked):
+        return CAUTION.format(
+            who="Each network was",
+            intervals="The intervals are",
+            remedy="set 'repeats' to 3 or more",
+        )
+    return CAUTION.format(
+        who=f"{' and '.join(once)} {'was' if len(once) == 1 else 'were'}",
+        intervals="The intervals of such a network are",
+        remedy="clear the trainings that failed and run again",
     )
 
 

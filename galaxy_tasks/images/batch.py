@@ -44,7 +44,7 @@ REJECTED_LIST = "rejected.csv"
 """The refused images if they are too many, in the folder `work`, which is removed at the end."""
 
 _MANIFEST_COLUMNS = (
-    *("galaxy_id", "label", "label_index", "split"),
+    *("galaxy_id", "label", "label_index", "split", "group"),
     *("source_file", "sha256", "width_px", "height_px", "colours"),
 )
 _REJECTED_COLUMNS = ("galaxy_id", "source_file", "reason", "detail")
@@ -81,7 +81,7 @@ def prepare_cutouts(
 
     Args:
         folder_out: where to write; what an interrupted call left there is continued.
-        galaxies: the columns of `galaxies.COLUMNS`; release_index if there are several folders.
+        galaxies: `galaxies.COLUMNS`, and FOLDER and GROUP where these matter.
         image_folders: the folder or zip of each release's images, by release_index.
         settings: what to make of an image.
         max_rejected_fraction: largest share of images that may be refused.

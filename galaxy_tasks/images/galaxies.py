@@ -15,10 +15,13 @@ COLUMNS = ("galaxy_id", "image_name", "label", "label_index", "split")
 """The columns that are read."""
 FOLDER = "release_index"
 """Column with the position of the image's folder; without it, all images are in the first."""
+GROUP = "group"
+"""Column with the number of the galaxies that stay together in every split; without it, each
+galaxy is by itself."""
 
 
 def order_galaxies(galaxies: "pd.DataFrame | pa.Table") -> pa.Table:
-    """Return COLUMNS and FOLDER in the order of galaxy_id.
+    """Return COLUMNS, FOLDER and GROUP in the order of galaxy_id.
 
     Raises:
         InputError: the table is empty, lacks a column or a value, or repeats a galaxy.
@@ -33,8 +36,10 @@ def order_galaxies(galaxies: "pd.DataFrame | pa.Table") -> pa.Table:
             f"Missing: {', '.join(missing)}. Received: {', '.join(names)}"
         )
     folders = table[FOLDER] if FOLDER in names else pa.array([0] * len(table))
+    groups = table[GROUP] if GROUP in names else pa.array(range(len(table)))
     table = table.select(list(COLUMNS)).replace_schema_metadata(None)
     table = table.append_column(FOLDER, folders.cast(pa.int32()))
+    table = table.append_column(GROUP, groups.cast(pa.int64()))
     empty = {name: table[name].null_count for name in COLUMNS if table[name].null_count}
     if empty or not len(table):
         raise InputError(f"The table of galaxies has {len(table)} rows; empty values: {empty}.")

@@ -45,7 +45,8 @@ class LabelTable:
     labels: pa.Table
     """galaxy_id, image_name, label, label_index, split, own_id (as the release has it), release,
     release_index, ra_degrees, dec_degrees, image_fingerprint, agreement (the smallest vote fraction
-    that the label rests on; null without votes); in the order of galaxy_id."""
+    that the label rests on; null without votes), group (of galaxies that stay together in every
+    split); in the order of galaxy_id."""
     dropped: pa.Table
     """galaxy_id, image_name, reason, detail."""
     classes: list[str]
@@ -225,7 +226,11 @@ def _assign_splits(
     table = table.append_column("split", pa.array(splits, pa.string()))
     for name in ("own_id", "release", "release_index", *KNOWN_BY, "agreement"):
         table = table.append_column(name, galaxies[name])
-    return table.sort_by("galaxy_id"), classes
+    table = table.append_column("group", pa.array(groups, pa.int64())).sort_by("galaxy_id")
+    # Numbered in the order of the galaxies, so that the order of the rows read plays no part.
+    numbers, _ = pd.factorize(table["group"].to_numpy())
+    place = table.column_names.index("group")
+    return table.set_column(place, "group", pa.array(numbers, pa.int64())), classes
 
 
 def _count(label_indices: np.ndarray, classes: Sequence[str]) -> dict[str, int]:

@@ -16,13 +16,24 @@ from galaxy_tasks.errors import InputError
 from galaxy_tasks.pipeline.train import train_fold
 from galaxy_tasks.storage import artifacts, cache_keys
 from galaxy_tasks.storage.artifacts import Artifact, Draft
-from galaxy_tasks.storage.atomic_io import read_json, write_json
+from galaxy_tasks.storage.atomic_io import write_json
 
 _logger = logging.getLogger(__name__)
 
 REPORT, RESULTS, TABLE = "ablation.html", "results.json", "ablation.txt"
 """Names of an ablation's files."""
-_FIXED = {"seed", "split_seed"}
+DEFAULT_FOLDS = 3
+VARIABLE_SETTINGS = {*cache_keys.IMAGE_SETTINGS, *cache_keys.TRAINING_SETTINGS} - {
+    *("seed", "split_seed", "max_source_side_px")
+}
+"""What may be varied: what determines images and models, but for what decides which galaxies take
+part, and for luck."""
+
+
+def keep_holdout(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of an ablation, whose test takes no part: it joins no holdout."""
+    is_joining = parse_config(settings).holdout == "join"
+    return {**settings, "holdout": "respect"} if is_joining else settings
 
 
 def plan_ablation(settings: dict[str, Any], vary: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
@@ -89,18 +100,14 @@ def train_planned(
 
 def _combine(config: RunConfig, vary: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     """Return every combination of values, each as JSON; the first has the first values."""
-    allowed = {*cache_keys.IMAGE_SETTINGS, *cache_keys.TRAINING_SETTINGS} - _FIXED
     if not vary:
         raise InputError(
             "An ablation needs a setting to vary, with its values, such as denoise_method=none,"
             "gaussian."
         )
     for name, levels in vary.items():
-        if name not in allowed:
-            raise InputError(
-                f"{name!r} cannot be varied. Choose among {', '.join(sorted(allowed))}; networks "
-                "are chosen by 'architectures', and folds by 'repeats'."
-            )
+        if name not in VARIABLE_SETTINGS:
+            raise InputError(explain_not_variable(name))
         if not isinstance(levels, list | tuple) or len(levels) < 2:
             raise InputError(f"{name!r} needs a list of two values or more. Received: {levels!r}")
     given = config.model_dump(mode="json")
@@ -115,42 +122,48 @@ def _combine(config: RunConfig, vary: Mapping[str, Sequence[Any]]) -> list[dict[
     return combined
 
 
+def explain_not_variable(name: str) -> str:
+    """Return why a setting cannot be varied, and what can."""
+    return (
+        f"{name!r} cannot be varied. Choose among {', '.join(sorted(VARIABLE_SETTINGS))}; networks "
+        "are chosen by 'architectures', and folds by 'repeats'."
+    )
+
+
 def evaluate_ablation(
     settings: dict[str, Any], vary: Mapping[str, Sequence[Any]], models: Sequence[dict[str, Any]]
 ) -> dict[str, str]:
     """Compare the values on the folds; publish and log the table.
 
-    Return the paths of report and results.
+    `models` are the references of the planned trainings, in order. Return the paths of report and
+    results.
     """
     config = parse_config(settings)
     found = [Artifact.from_reference(model) for model in models]
+    planned = plan_ablation(settings, vary)["trainings"]
+    varied = [training["varied"] for training in planned]
     made_from = cache_keys.ablation_made_from(
         config, vary, model_keys=[model.key for model in found]
     )
     with artifacts.open_draft("ablations", made_from) as draft:
-        published = draft.published or _publish(draft, config, list(vary), found)
+        published = draft.published or _publish(draft, config, varied, found)
     _logger.info("%s", (published.path / TABLE).read_text(encoding="utf-8"))
     return {"results": str(published.path / RESULTS), "report": str(published.path / REPORT)}
 
 
 def _publish(
-    draft: Draft, config: RunConfig, names: Sequence[str], models: Sequence[Artifact]
+    draft: Draft, config: RunConfig, varied: Sequence[Mapping[str, Any]], models: Sequence[Artifact]
 ) -> Artifact:
     from galaxy_tasks.evaluation.ablation import compare_all
     from galaxy_tasks.evaluation.held_out import read_held_out
     from galaxy_tasks.report.ablation import render_ablation, render_table
 
     draft.clear()
-    scores = [read_held_out(model, names, config) for model in models]
+    scores = [read_held_out(*pair, config) for pair in zip(models, varied, strict=True)]
+    names = list(varied[0])
     found = compare_all(scores, names, alpha=config.alpha)
     (draft.path / TABLE).write_text(render_table(found), encoding="utf-8")
     (draft.path / REPORT).write_text(render_ablation(found, scores, config), encoding="utf-8")
-    write_json(
-        draft.path / RESULTS, {**asdict(found), "trainings": [asdict(score) for score in scores]}
-    )
-    return draft.publish({"varied": list(names)})
-
-
-def read_results(ablation: Artifact) -> dict[str, Any]:
-    """Return what an ablation has found."""
-    return read_json(ablation.path / RESULTS)
+    trainings = [asdict(score) for score in scores]
+    write_json(draft.path / RESULTS, {**asdict(found), "trainings": trainings})
+    return draft.publish({"varied": names})

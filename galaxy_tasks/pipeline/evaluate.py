@@ -160,6 +160,7 @@ def _describe_results(outcome: Outcome, missing: Sequence[MissingModel]) -> dict
     champion = outcome.champion
     return {
         "selection": asdict(outcome.selection),
+        "coverage_note": outcome.coverage_note,
         "networks": [{**asdict(one), "served": one.served.key} for one in rank(outcome.networks)],
         "references": [asdict(one) for one in outcome.references],
         "subsets": [asdict(one) for one in outcome.subsets],

@@ -24,10 +24,11 @@ def train_baseline(settings: dict[str, Any], images: dict[str, Any]) -> dict[str
         if draft.published:
             return draft.published.as_reference()
         from galaxy_tasks.training.baseline import measure_brightness_and_size, predict_baseline
-        from galaxy_tasks.training.dataset import open_galaxies
+        from galaxy_tasks.training.dataset import open_splits
 
         started = time.monotonic()
-        training, test = (open_galaxies(prepared.path, split) for split in ("train", "test"))
+        splits = open_splits(prepared.path, config)
+        training, test = splits.training, splits.test
         classes = prepared.manifest["summary"]["classes"]
         probabilities = predict_baseline(training, test, num_classes=len(classes), seed=config.seed)
         np.save(draft.path / TEST_PROBABILITIES, probabilities)

@@ -10,7 +10,9 @@ for which rare classes weigh more, as they do in macro-F1.
 A set holds the true class with the probability `coverage`, over calibrations and galaxies like
 those that calibrate (split conformal prediction; least ambiguous sets, Sadinle et al. 2019,
 doi:10.1080/01621459.2017.1395341). Sets are cut from the mean before the temperature, which the
-same galaxies have fitted. Each class has a threshold of its own where it has enough galaxies.
+same galaxies have fitted. Each class has a threshold of its own where it has enough galaxies, so
+that the promise holds for its galaxies by themselves; else it has that of all classes, with no
+promise of its own. A set always has the network's choice: that can only raise its coverage.
 """
 
 from collections.abc import Sequence
@@ -72,11 +74,13 @@ class Calibration:
     def answer(self, probabilities: NDArray[np.floating]) -> Answers:
         """Return what the model says, from (orientations, galaxies, classes) probabilities."""
         unweighted = remove_class_weights(probabilities, self.class_weights).mean(axis=0)
+        decisive = np.asarray(probabilities, dtype=np.float64).mean(axis=0)
         own = [self.threshold if one is None else one for one in self.class_thresholds]
+        is_chosen = np.arange(len(own)) == decisive.argmax(axis=-1)[:, np.newaxis]
         return Answers(
-            decisive=np.asarray(probabilities, dtype=np.float64).mean(axis=0),
+            decisive=decisive,
             calibrated=softmax(_log(unweighted) / self.temperature, axis=-1),
-            is_in_set=unweighted >= np.array(own),
+            is_in_set=(unweighted >= np.array(own)) | is_chosen,
             is_in_marginal_set=unweighted >= self.threshold,
         )
 

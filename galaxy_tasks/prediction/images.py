@@ -162,8 +162,8 @@ def _load(model_folder: Path, record: ModelRecord) -> Predictor:
     )
     predictor = Predictor(load_classifier(model_folder), calibration, orientations)
     _logger.info(
-        "Classifying on %s, averaged over %d orientations; probabilities calibrated on %s "
-        "galaxies, sets of classes meant to hold the true one %.0f %% of the time",
+        "Classifying on %s, averaged over %d orientations; calibrated on %s galaxies; sets of "
+        "classes are meant to hold the true one %g %% of the time",
         *(device.name, orientations, f"{calibration.num_galaxies:,}", 100 * calibration.coverage),
     )
     return predictor

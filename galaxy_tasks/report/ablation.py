@@ -18,7 +18,7 @@ from galaxy_tasks.evaluation.ablation import (
     Level,
 )
 from galaxy_tasks.evaluation.metrics import Estimate
-from galaxy_tasks.report.figures import DARK, LIGHT, Drawing, draw_in_both_styles
+from galaxy_tasks.report.figures import Drawing, draw_in_both_styles
 from galaxy_tasks.report.page import make_environment
 from galaxy_tasks.report.settings_table import list_settings
 from galaxy_tasks.storage.artifacts import code_version
@@ -58,7 +58,8 @@ def describe_design(factor: Factor, ablation: Ablation) -> str:
     return (
         f"values against {factor.levels[0].value}, each trained {factor.num_blocks} times "
         f"({networks}; {ablation.num_folds} folds{times}) and scored on training galaxies that it "
-        f"has not learned from. Intervals hold together at {1 - ablation.alpha:.0%}; p by Holm."
+        f"has not learned from. Intervals hold together at {100 * (1 - ablation.alpha):g} %; p is "
+        "Holm's."
     )
 
 
@@ -127,8 +128,6 @@ def render_ablation(ablation: Ablation, scores: Sequence[HeldOutScore], config: 
             titles=TITLES,
             settings=list_settings(config),
             config=config,
-            light=LIGHT,
-            dark=DARK,
             written=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
             code_version=code_version(),
         )

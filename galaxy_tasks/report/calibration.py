@@ -29,9 +29,9 @@ def describe_sets(reliability: Reliability) -> str:
     assert sets.covered is not None
     return (
         f"Sets of {sets.mean_size:.2f} classes on average, meant to hold the true one "
-        f"{promised:.0%} of the time, hold it {sets.covered.value:.1%} of the time (95 % interval "
-        f"{sets.covered.low:.1%} to {sets.covered.high:.1%}), on galaxies like those that they "
-        "were calibrated on."
+        f"{100 * promised:g} % of the time, hold it {sets.covered.value:.1%} of the time (95 % "
+        f"interval {sets.covered.low:.1%} to {sets.covered.high:.1%}), on galaxies like those that "
+        "they were calibrated on."
     )
 
 

@@ -37,15 +37,6 @@ def render_leaderboard(outcome: Outcome, missing_models: Sequence[MissingModel] 
         for row in rows
     ]
     num_galaxies = networks[0].models[0].evaluation.num_galaxies
-    reliability = next(
-        one.served.reliability for one in networks if one.architecture == selection.winner
-    )
-    paragraphs = [
-        selection.reason,
-        selection.caution,
-        f"{describe_calibration(reliability)} {describe_sets(reliability)}",
-        *(describe_comparison(one, alpha=selection.alpha) for one in selection.comparisons),
-    ]
     return "\n".join(
         [
             f"Leaderboard on {num_galaxies:,} test galaxies, best macro-F1 first "
@@ -55,11 +46,24 @@ def render_leaderboard(outcome: Outcome, missing_models: Sequence[MissingModel] 
             f"Winner: {selection.winner}",
             *(
                 line
-                for paragraph in paragraphs
+                for paragraph in _list_paragraphs(outcome)
                 for line in textwrap.wrap(paragraph, _WIDTH, break_on_hyphens=False)
             ),
         ]
     )
+
+
+def _list_paragraphs(outcome: Outcome) -> list[str]:
+    selection = outcome.selection
+    winner = next(one for one in outcome.networks if one.architecture == selection.winner)
+    reliability = winner.served.reliability
+    return [
+        selection.reason,
+        selection.caution,
+        outcome.coverage_note,
+        f"{describe_calibration(reliability)} {describe_sets(reliability)}",
+        *(describe_comparison(one, alpha=selection.alpha) for one in selection.comparisons),
+    ]
 
 
 def _make_row(network: ScoredNetwork, selection: Selection) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ import jinja2
 from galaxy_tasks.config import find_changes
 from galaxy_tasks.evaluation.metrics import Estimate
 from galaxy_tasks.evaluation.reliability import NUM_BINS, Reliability
+from galaxy_tasks.evaluation.subsets import HIGH_AGREEMENT
 from galaxy_tasks.evaluation.winner import describe_comparison, rank
 from galaxy_tasks.formatting import (
     format_duration,
@@ -21,6 +22,7 @@ from galaxy_tasks.formatting import (
     format_name,
     format_p_value,
 )
+from galaxy_tasks.prediction.calibration import LEAST_GALAXIES
 from galaxy_tasks.report.calibration import describe_calibration, draw_reliability
 from galaxy_tasks.report.contents import ReportInputs
 from galaxy_tasks.report.figures import (
@@ -59,8 +61,9 @@ def render_report(inputs: ReportInputs) -> str:
             ranked=ranked,
             selection=selection,
             winner=winner,
-            references=outcome.references,
-            subsets=outcome.subsets,
+            outcome=outcome,
+            high_agreement=HIGH_AGREEMENT,
+            has_repeats=any(len(one.models) > 1 for one in ranked),
             champion=outcome.champion,
             classes=ranked[0].served.evaluation.classes,
             **_show_calibration(winner.served.reliability),
@@ -75,8 +78,6 @@ def render_report(inputs: ReportInputs) -> str:
             },
             settings=list_settings(inputs.config),
             preset=find_changes(inputs.config)[0],
-            light=LIGHT,
-            dark=DARK,
             is_simulated=inputs.config.release == "simulated",
             few_galaxies=FEW_GALAXIES,
             most_rejected_shown=MOST_REJECTED_SHOWN,
@@ -89,6 +90,7 @@ def _show_calibration(reliability: Reliability) -> dict[str, Any]:
         "calibration_sentence": describe_calibration(reliability),
         "reliability_drawing": draw_reliability(reliability),
         "num_bins": NUM_BINS,
+        "least_galaxies": LEAST_GALAXIES,
     }
 
 
@@ -101,6 +103,7 @@ def make_environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals.update(light=LIGHT, dark=DARK)
     environment.filters.update(
         words=format_name,
         duration=format_duration,

@@ -27,7 +27,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command()
-@with_setting_options
+@with_setting_options()
 def run(
     *,
     preset: Annotated[

@@ -29,7 +29,7 @@ from galaxy_tasks.releases.schema import (
 RELEASE_FORMAT = 3
 HOLDOUT_FORMAT = 2
 LABELS_FORMAT = 6
-IMAGES_FORMAT = 3
+IMAGES_FORMAT = 4
 MODEL_FORMAT = 5
 BASELINE_FORMAT = 2
 PREDICTIONS_FORMAT = 3
@@ -255,7 +255,11 @@ def ablation_made_from(
 
 def baseline_made_from(config: RunConfig, images_key: str) -> dict[str, Any]:
     """Return what determines the test probabilities of gradient boosting."""
-    return {"format": BASELINE_FORMAT, "images": images_key, "seed": config.seed}
+    return {
+        "format": BASELINE_FORMAT,
+        "images": images_key,
+        **_pick(config, ["seed", "split_seed", "training_fraction"]),
+    }
 
 
 def predictions_made_from(

@@ -1,7 +1,7 @@
 """What may be removed from the folder of all artifacts, and its removal.
 
-Labels, holdouts and evaluations always stay: they are small, and reports name them. The rest stays
-while it is needed, or was used lately, as by a run that is under way.
+Labels, holdouts, evaluations and ablations always stay: they are small, and reports name them. The
+rest stays while it is needed, or was used lately, as by a run that is under way.
 """
 
 import contextlib

@@ -16,7 +16,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from galaxy_tasks.training.dataset import Galaxies
 
 NUM_RINGS = 10
-_BATCH = 512
+_PIXELS_AT_ONCE = 10_000_000
 
 
 def predict_baseline(
@@ -32,13 +32,13 @@ def predict_baseline(
 
 
 def _measure_all(galaxies: Galaxies) -> NDArray[np.float32]:
-    return np.concatenate([measure_images(batch) for batch in galaxies.image_batches(_BATCH)])
+    return np.concatenate([measure_images(batch) for batch in _list_batches(galaxies)])
 
 
 def measure_images(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return measurements of cutouts (n, size, size, 3) that are centred on a galaxy: (n, m).
 
-    Where an image is all black, they are 0.
+    They are finite even where an image is all black.
     """
     light = _find_light(images)
     columns = [
@@ -57,12 +57,17 @@ def measure_brightness_and_size(galaxies: Galaxies) -> pd.DataFrame:
     root mean square radius of the light above a quarter of its peak, in half sides of the image.
     """
     parts = []
-    for images in galaxies.image_batches(_BATCH):
+    for images in _list_batches(galaxies):
         light = _find_light(images)
         _, mean_square, _ = _measure_shape(light)
         parts.append((light.mean(axis=(1, 2)), np.sqrt(2 * mean_square)))
     columns = (np.concatenate(own) for own in zip(*parts, strict=True))
     return pd.DataFrame(dict(zip(("brightness", "size"), columns, strict=True)))
+
+
+def _list_batches(galaxies: Galaxies) -> Iterator[NDArray[np.uint8]]:
+    height, width = galaxies.images.shape[1:3]
+    return galaxies.image_batches(max(1, _PIXELS_AT_ONCE // (height * width)))
 
 
 def _find_light(images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -104,7 +109,7 @@ def _measure_profile(light: NDArray[np.float32]) -> Iterator[NDArray[np.floating
 
 
 def _measure_shape(light: NDArray[np.float32]) -> Iterator[NDArray[np.floating]]:
-    """Yield the axis ratio and the size, from the second moments of the brighter half."""
+    """Yield axis ratio, mean square radius and extent of the light above a quarter of its peak."""
     size = light.shape[1]
     y, x = (np.mgrid[:size, :size] - (size - 1) / 2) / (size / 2)
     bright = np.maximum(light - light.max(axis=(1, 2), keepdims=True) / 4, 0)

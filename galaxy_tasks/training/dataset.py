@@ -24,12 +24,14 @@ class Galaxies:
     """One split of the prepared images.
 
     `images` is the memory map of all splits, (count, size, size, 3) uint8; `rows` says which of its
-    rows belong to the split, (n,) int64; `labels` their label indices, (n,) int64.
+    rows belong to the split, (n,) int64; `labels` their label indices and `groups` the numbers of
+    the galaxies that stay together, (n,) int64.
     """
 
     images: NDArray[np.uint8]
     rows: NDArray[np.int64]
     labels: NDArray[np.int64]
+    groups: NDArray[np.int64]
     galaxy_ids: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -58,6 +60,7 @@ def open_galaxies(folder: Path, split: str) -> Galaxies:
         images=images,
         rows=rows,
         labels=chosen["label_index"].to_numpy(dtype=np.int64),
+        groups=chosen["group"].to_numpy(dtype=np.int64),
         galaxy_ids=tuple(chosen["galaxy_id"]),
     )
 
@@ -86,13 +89,22 @@ def open_splits(folder: Path, config: RunConfig, *, fold: Fold | None = None) ->
     """Return the splits of an images artifact's folder.
 
     With a fold its galaxies are the test, and no galaxy of the artifact's own test is used. Folds
-    and the training fraction depend on `split_seed`; of each class they hold its share.
+    and the training fraction depend on `split_seed`; of each class they hold its share, as far as
+    galaxies that stay together allow.
+
+    Raises:
+        InputError: a fold without galaxies.
     """
     training, validation = (open_galaxies(folder, split) for split in ("train", "validation"))
     if fold:
         ranks = _rank_within_class(training, seed=[config.split_seed, fold.count])
         is_held_out = (ranks * fold.count).astype(np.int64) == fold.index
         training, test = _choose(training, ~is_held_out), _choose(training, is_held_out)
+        if not len(test):
+            raise InputError(
+                f"The training galaxies are too few to leave one of {fold.count} parts out. "
+                "Lower 'repeats'."
+            )
     else:
         test = open_galaxies(folder, "test")
     stopping, calibration = part_validation(
@@ -103,12 +115,16 @@ def open_splits(folder: Path, config: RunConfig, *, fold: Fold | None = None) ->
 
 
 def _rank_within_class(galaxies: Galaxies, *, seed: int | list[int]) -> NDArray[np.float64]:
-    """Return a random rank of each galaxy within its class, (n,), from 0 to below 1."""
+    """Return a random rank of each galaxy within its class, (n,), from 0 to below 1.
+
+    Galaxies that stay together have the rank of the first of them.
+    """
     random, ranks = np.random.default_rng(seed), np.zeros(len(galaxies))
     for label in np.unique(galaxies.labels):
         rows = random.permutation(np.flatnonzero(galaxies.labels == label))
         ranks[rows] = np.arange(len(rows)) / len(rows)
-    return ranks
+    _, first, of_group = np.unique(galaxies.groups, return_index=True, return_inverse=True)
+    return ranks[first][of_group]
 
 
 def part_validation(
@@ -117,12 +133,11 @@ def part_validation(
     """Return the galaxies that stop a training early, and those that calibrate its probabilities.
 
     Of each class, `fraction` is for calibration, rounded down, so that a class of one galaxy stops.
+    Galaxies that stay together are on one side.
     """
-    random = np.random.default_rng(seed)
-    is_calibrating = np.zeros(len(validation), dtype=bool)
-    for label in np.unique(validation.labels):
-        rows = random.permutation(np.flatnonzero(validation.labels == label))
-        is_calibrating[rows[: int(fraction * len(rows))]] = True
+    ranks = _rank_within_class(validation, seed=seed)
+    counts = np.bincount(validation.labels)[validation.labels]
+    is_calibrating = ranks * counts < np.floor(fraction * counts) - 0.5
     return _choose(validation, ~is_calibrating), _choose(validation, is_calibrating)
 
 
@@ -131,6 +146,7 @@ def _choose(galaxies: Galaxies, is_chosen: NDArray[np.bool_]) -> Galaxies:
         galaxies,
         rows=galaxies.rows[is_chosen],
         labels=galaxies.labels[is_chosen],
+        groups=galaxies.groups[is_chosen],
         galaxy_ids=tuple(np.array(galaxies.galaxy_ids, dtype=object)[is_chosen]),
     )
 

@@ -9,6 +9,7 @@ test_galaxies.parquet     galaxy_id, label_index, row (in the images artifact), 
 calibration_*             the same of the galaxies that calibrate the probabilities
 """
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,12 @@ def read_record(folder: Path) -> ModelRecord:
             "'models' in the artifacts' home, such as the winner's that the report names."
         )
     document = read_json(path)
+    fields = {field.name for field in dataclasses.fields(ModelRecord)}
+    if set(document) != fields:
+        raise InputError(
+            f"{path} was written by another version. Train the model again. It differs in "
+            f"{', '.join(sorted(fields ^ set(document)))}."
+        )
     lists = {name: tuple(document[name]) for name in ("classes", "class_weights")}
     return ModelRecord(**{**document, **lists})
 

@@ -92,6 +92,11 @@ def require_model(folder: Path) -> ModelRecord:
     record = read_record(folder)
     if not (folder / MANIFEST).is_file():
         raise InputError(f"{folder} holds no published model: {MANIFEST} is missing.")
+    if not (folder / WEIGHTS).is_file():
+        raise InputError(
+            f"{folder} holds no weights ({WEIGHTS}): of an ablation's networks only predictions "
+            "are kept. Expected a folder below 'models'."
+        )
     verify(Artifact("models", folder.name, folder))
     return record
 

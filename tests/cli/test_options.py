@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from galaxy_tasks.cli import main
 from galaxy_tasks.cli.options import complete_settings, read_settings
@@ -21,6 +22,9 @@ COMMANDS = {
 }
 
 
+ABLATE = typer.main.get_command(main.app).commands["ablate"]
+
+
 def read(command: str, arguments: list[str]) -> dict:
     """Return the settings that a command would run with."""
     with COMMANDS[command].make_context(command, list(arguments)) as context:
@@ -31,7 +35,8 @@ def list_examples() -> list[str]:
     """Return the options of these pages that are given values."""
     commands = re.findall(r"^scripts/run (--[^#\n]*)", PAGES, flags=re.MULTILINE)
     quoted = re.findall(r"`(?:scripts/run )?(--[^`]+ [^`]+)`", PAGES)
-    return [" ".join(text.split()) for text in (*commands, *quoted) if "--help" not in text]
+    given = [text for text in (*commands, *quoted) if not re.search("--(help|vary)", text)]
+    return [" ".join(text.split()) for text in given]
 
 
 def test_the_pages_have_examples():
@@ -75,3 +80,38 @@ def test_a_text_is_json_only_where_an_object_is_asked_for(name, text, expected):
 def test_an_object_that_is_not_json_is_refused(name):
     with pytest.raises(InputError, match=f"--{name.replace('_', '-')} must be JSON.*spiral=edge"):
         read_settings({name: "spiral=edge"})
+
+
+def ablate(*arguments: str):
+    return CliRunner().invoke(main.app, ["ablate", *arguments])
+
+
+def test_the_example_of_an_ablation_is_accepted_by_its_parser():
+    (example,) = re.findall(r"^\.venv/bin/galaxy-morphology ablate (.+\n.+)$", PAGES, flags=re.M)
+    arguments = shlex.split(example.replace("\\\n", " "))
+    with ABLATE.make_context("ablate", arguments) as context:
+        assert context.params["vary"] == ["denoise_method=none,gaussian,median"]
+        assert parse_config(complete_settings(read_settings(context.params), "quick"))
+
+
+@pytest.mark.parametrize(
+    ("vary", "message"),
+    [
+        (["denoise_method"], "--vary takes SETTING=VALUE"),
+        (["epochs=1,2", "epochs=3,4"], "--vary names 'epochs' twice"),
+        (["class_names=a,b"], "'class_names' cannot be varied. Choose among"),
+        (["image-size=64,80"], "'image_size' cannot be varied"),
+        (["epochs=5"], "'epochs' needs a list of two values or more"),
+    ],
+)
+def test_what_an_ablation_cannot_vary_is_said_before_any_work(vary, message, tmp_path, monkeypatch):
+    monkeypatch.setenv("GALAXY_HOME", str(tmp_path))
+    result = ablate(*(part for text in vary for part in ("--vary", text)))
+    assert message in str(result.exception)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_help_of_an_ablation_shows_its_own_number_of_folds(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    text = " ".join(ablate("--help").output.split())
+    assert re.search(r"--repeats .*?Default: 3\.", text)

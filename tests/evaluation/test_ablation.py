@@ -1,6 +1,7 @@
 """Values of a setting compared on held-out galaxies: worked out by hand, and by simulation."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,8 +18,10 @@ from galaxy_tasks.evaluation.ablation import (
 METHODS = ["none", "gaussian", "median"]
 
 
-def make_score(loss, *, fold=0, architecture="resnet18", num_training=100, **varied):
-    return HeldOutScore(varied, architecture, fold, num_training, loss, 1 - loss, 1 - loss / 2)
+def make_score(loss, *, fold=0, architecture="resnet18", num_training=100, galaxies="g", **varied):
+    return HeldOutScore(
+        varied, architecture, fold, galaxies, num_training, loss, 1 - loss, 1 - loss / 2
+    )
 
 
 def simulate(random, *, effect=0.0, deviation=0.02, folds=3, methods=METHODS):
@@ -144,3 +147,10 @@ def test_a_grid_is_compared_by_each_of_its_settings_and_a_curve_comes_with_fract
     assert found.factors[1].levels[1].differences["loss"].is_distinguishable
     whole = [one for one in scores if one.varied["training_fraction"] == 1]
     assert compare_all(whole, ["denoise_method"], alpha=0.05).curves == ()
+
+
+def test_folds_of_different_galaxies_are_refused():
+    scores = simulate(np.random.default_rng(1))
+    other = replace(scores[-1], galaxies="other")
+    with pytest.raises(InputError, match="different galaxies of one fold"):
+        compare_all([*scores[:-1], other], ["denoise_method"], alpha=0.05)

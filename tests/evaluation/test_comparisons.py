@@ -133,3 +133,17 @@ def test_a_deficits_bound_is_one_sided():
     (deficit,) = comparer.bound_deficits(names)
     assert (deficit.architecture, deficit.value) == ("network1", pytest.approx(0.01))
     assert deficit.bound == pytest.approx(0.01 + 1.645 * 0.01, abs=0.001)
+
+
+def test_as_few_samples_as_are_allowed_still_give_intervals_and_plans():
+    random = np.random.default_rng(1)
+    draws = MacroF1Draws(
+        values=np.array([0.8, 0.79, 0.78, 0.77]),
+        galaxies=random.normal(0, 0.01, (120, 4)),
+        seed_variances=np.full(4, np.nan),
+        num_seeds=np.ones(4, dtype=int),
+    )
+    comparer = Comparer(list("abcd"), draws, num_galaxies=500, alpha=0.05, seed=1)
+    pairs = comparer.compare_all("abcd")
+    assert all(pair.difference.low < pair.difference.value for pair in pairs)
+    assert all(pair.plan.num_galaxies > 500 for pair in pairs)

@@ -214,3 +214,14 @@ def test_coverage_has_the_exact_interval_and_a_class_without_galaxies_none():
     # The exact interval of 19 in 20, as R gives it.
     assert (covered.low, covered.high) == pytest.approx((0.7513, 0.9987), abs=1e-4)
     assert found.classes[2].covered is None
+
+
+def test_a_set_always_has_the_network_s_choice():
+    """Sure networks would have empty sets, and class weights may tip the balance."""
+    probabilities, labels = draw(400, temperature=4)
+    weighted = probabilities * (1.0, 9.0, 1.0)
+    weighted /= weighted.sum(axis=1, keepdims=True)
+    calibration = fit(weighted, labels, class_weights=(1.0, 9.0, 1.0), coverage=0.5)
+    answers = calibration.answer(weighted[np.newaxis])
+    assert answers.is_in_set[np.arange(400), weighted.argmax(axis=1)].all()
+    assert not answers.is_in_marginal_set.any(axis=1).all()

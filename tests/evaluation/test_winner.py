@@ -92,3 +92,9 @@ def test_networks_of_equal_score_are_ranked_by_what_they_cost():
     ranked = rank(equal)
     if equal[0].macro_f1.value == equal[1].macro_f1.value:
         assert [one.architecture for one in ranked] == ["alexnet", "resnet50"]
+
+
+def test_only_the_networks_that_were_trained_once_are_cautioned_against():
+    selection = choose({"alexnet": [0.1, 0.11], "resnet18": [0.1], "densenet121": [0.1, 0.12]})
+    assert selection.caution.startswith("resnet18 was trained once")
+    assert "clear the trainings that failed" in selection.caution

@@ -65,7 +65,7 @@ def test_every_row_is_kept_or_quarantined_with_its_reason(spark, tmp_path, monke
     assert list(labels.columns) == [
         *("image_name", "label", "label_index", "split"),
         *("own_id", "release", "release_index", "ra_degrees", "dec_degrees", "image_fingerprint"),
-        "agreement",
+        *("agreement", "group"),
     ]
     assert json.loads((artifact.path / "classes.json").read_text()) == ["edge_on", "spiral"]
     assert (labels["label_index"] == (labels["label"] == "spiral")).all()

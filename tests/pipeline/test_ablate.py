@@ -3,7 +3,7 @@
 import pytest
 
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.pipeline.ablate import plan_ablation
+from galaxy_tasks.pipeline.ablate import keep_holdout, plan_ablation
 
 SETTINGS = {"architectures": ["resnet18", "alexnet"], "repeats": 3}
 
@@ -51,3 +51,8 @@ def test_settings_of_training_need_one_preparation():
 def test_what_cannot_be_compared_is_refused_before_any_work(vary, settings, message):
     with pytest.raises(InputError, match=message):
         plan_ablation({**SETTINGS, **settings}, vary)
+
+
+def test_an_ablation_adds_nothing_to_the_holdout():
+    assert keep_holdout({"holdout": "join", "epochs": 2}) == {"holdout": "respect", "epochs": 2}
+    assert keep_holdout({"holdout": "ignore"}) == {"holdout": "ignore"}

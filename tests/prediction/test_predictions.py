@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -18,6 +19,8 @@ from PIL import Image
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.prediction.images import predict_to_csv
 from galaxy_tasks.prediction.predictor import Predictor
+from galaxy_tasks.storage.atomic_io import read_json, write_json
+from galaxy_tasks.training.model_record import MODEL, WEIGHTS
 
 pytestmark = KERAS_MARKS
 
@@ -148,3 +151,21 @@ def test_memory_that_runs_out_halves_the_batch_for_good(caplog):
         "Out of memory with batches of 12: continuing with 6.",
         "Out of memory with batches of 6: continuing with 3.",
     ]
+
+
+def test_what_an_ablation_kept_and_a_model_of_another_version_are_refused(model, tmp_path):
+    image = tmp_path / "1.jpg"
+    image.write_bytes(GALAXY)
+    for change, message in (
+        (lambda folder: (folder / WEIGHTS).unlink(), "holds no weights"),
+        (lambda folder: forget(folder / MODEL, "class_weights"), "written by another version"),
+    ):
+        copy = tmp_path / message.replace(" ", "_")
+        shutil.copytree(model, copy)
+        change(copy)
+        with pytest.raises(InputError, match=message):
+            predict_to_csv([image], model_folder=copy, output=tmp_path / "out.csv")
+
+
+def forget(path: Path, key: str) -> None:
+    write_json(path, {name: value for name, value in read_json(path).items() if name != key})

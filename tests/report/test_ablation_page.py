@@ -20,6 +20,7 @@ def scores():
             {"denoise_method": method, "training_fraction": fraction},
             architecture,
             fold,
+            f"fold {fold}",
             int(1000 * fraction),
             loss=LOSSES[method] * fraction**-0.3 + 0.002 * fold,
             macro_f1=1 - LOSSES[method] * fraction**-0.3 / 2 - 0.003 * fold,

@@ -22,7 +22,7 @@ def galaxies(ratios):
     images = np.stack([draw(ratio, seed=n) for n, ratio in enumerate(ratios)])
     labels = (np.array(ratios) < 0.5).astype(np.int64)
     ids = tuple(str(n) for n in range(len(labels)))
-    return Galaxies(images, np.arange(len(labels)), labels, ids)
+    return Galaxies(images, np.arange(len(labels)), labels, np.arange(len(labels)), ids)
 
 
 def test_it_learns_to_tell_round_from_elongated():
@@ -59,9 +59,8 @@ def test_brightness_and_size_are_those_of_what_is_drawn():
     images = [np.full((65, 65, 3), 20.0) for _ in range(3)]
     for image, (light, edge) in zip(images, [(100, 0.5), (50, 0.5), (100, 0.25)], strict=True):
         image[radius < edge] += light
-    disc = Galaxies(
-        np.array(images).astype(np.uint8), np.arange(3), np.zeros(3, int), ("a", "b", "c")
-    )
+    numbers = np.arange(3)
+    disc = Galaxies(np.array(images).astype(np.uint8), numbers, numbers, numbers, ("a", "b", "c"))
     measured = measure_brightness_and_size(disc)
     area = np.pi / 4 * 0.5**2
     assert measured["brightness"].tolist() == pytest.approx(

@@ -27,6 +27,7 @@ def images_folder(tmp_path):
         {
             "galaxy_id": [f"g{row}" for row in range(11)],
             "label_index": [row % 2 for row in range(11)],
+            "group": range(11),
             "split": ["train"] * 6 + ["validation"] * 4 + ["test"],
         }
     ).to_parquet(tmp_path / "manifest.parquet")
@@ -101,7 +102,9 @@ def test_bad_inputs_are_named(images_folder):
 def test_a_share_of_each_class_calibrates_and_the_rest_stops_a_training():
     labels = np.repeat([0, 1, 2], [20, 7, 1])
     ids = tuple(f"g{n}" for n in range(28))
-    validation = Galaxies(np.zeros((28, 1, 1, 3), np.uint8), np.arange(28), labels, ids)
+    validation = Galaxies(
+        np.zeros((28, 1, 1, 3), np.uint8), np.arange(28), labels, np.arange(28), ids
+    )
     stopping, calibrating = part_validation(validation, fraction=0.5, seed=1)
     assert np.bincount(calibrating.labels).tolist() == [10, 3]
     assert np.bincount(stopping.labels).tolist() == [10, 4, 1]
@@ -131,10 +134,28 @@ def larger_folder(tmp_path):
     labels = classes + [0, 1] * 6 + [0]
     np.save(tmp_path / "images.npy", np.zeros((103, 4, 4, 3), np.uint8))
     ids = [f"g{row}" for row in range(103)]
-    pd.DataFrame({"galaxy_id": ids, "label_index": labels, "split": sides}).to_parquet(
-        tmp_path / "manifest.parquet"
-    )
+    table = {"galaxy_id": ids, "label_index": labels, "split": sides, "group": range(103)}
+    pd.DataFrame(table).to_parquet(tmp_path / "manifest.parquet")
     return tmp_path
+
+
+def test_galaxies_that_stay_together_are_on_one_side_of_every_part(larger_folder):
+    path = larger_folder / "manifest.parquet"
+    pd.read_parquet(path).assign(group=np.arange(103) // 2).to_parquet(path)
+
+    def find_groups(names):
+        return {int(name[1:]) // 2 for name in names}
+
+    for fold in (Fold(0, 3), Fold(1, 3), Fold(2, 3)):
+        part = split(larger_folder, fold, training_fraction=0.5)
+        assert not find_groups(part["training"]) & find_groups(part["test"])
+        assert not find_groups(part["stopping"]) & find_groups(part["calibration"])
+        assert 25 <= len(part["test"]) <= 35
+
+
+def test_fewer_galaxies_than_folds_are_refused(images_folder):
+    with pytest.raises(InputError, match="too few to leave one of 5 parts out"):
+        open_splits(images_folder, RunConfig(), fold=Fold(4, 5))
 
 
 def test_each_training_galaxy_is_held_out_once_and_never_learned_from_then(larger_folder):
