@@ -36,14 +36,15 @@ def order_galaxies(galaxies: "pd.DataFrame | pa.Table") -> pa.Table:
             f"Missing: {', '.join(missing)}. Received: {', '.join(names)}"
         )
     folders = table[FOLDER] if FOLDER in names else pa.array([0] * len(table))
-    groups = table[GROUP] if GROUP in names else pa.array(range(len(table)))
-    table = table.select(list(COLUMNS)).replace_schema_metadata(None)
+    kept = [*COLUMNS, *(name for name in (GROUP,) if name in names)]
+    table = table.select(kept).replace_schema_metadata(None)
     table = table.append_column(FOLDER, folders.cast(pa.int32()))
-    table = table.append_column(GROUP, groups.cast(pa.int64()))
     empty = {name: table[name].null_count for name in COLUMNS if table[name].null_count}
     if empty or not len(table):
         raise InputError(f"The table of galaxies has {len(table)} rows; empty values: {empty}.")
     table = table.sort_by("galaxy_id").combine_chunks()
+    if GROUP not in names:
+        table = table.append_column(GROUP, pa.array(range(len(table)), pa.int64()))
     ids = table["galaxy_id"]
     if len(ids.unique()) < len(ids):
         counts = Counter(ids.to_pylist())

@@ -35,7 +35,7 @@ def test_images_and_manifest_are_in_the_order_of_the_ids_and_belong_together(tmp
     assert images.shape == (150, 32, 32, 3)
     assert images.dtype == np.uint8
     assert list(manifest.columns) == [
-        *("galaxy_id", "label", "label_index", "split"),
+        *("galaxy_id", "label", "label_index", "split", "group"),
         *("source_file", "sha256", "width_px", "height_px", "colours"),
     ]
     assert list(manifest["galaxy_id"]) == sorted(galaxies["galaxy_id"])
