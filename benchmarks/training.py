@@ -131,7 +131,8 @@ def load_only(config: RunConfig, images: np.ndarray, labels: np.ndarray) -> Call
 
 def make_batches(config: RunConfig, images: np.ndarray, labels: np.ndarray):
     """Return an epoch of batches, from the loader of the training."""
-    from galaxy_tasks.training.dataset import EpochBatches, Galaxies, epoch_order
+    from galaxy_tasks.training.dataset import EpochBatches, epoch_order
+    from galaxy_tasks.training.galaxies import Galaxies
 
     rows = np.arange(len(images))
     return EpochBatches(

@@ -97,7 +97,7 @@ def _train(
     from galaxy_tasks.training.device import set_up_device
 
     device = set_up_device(config)
-    from galaxy_tasks.training.dataset import Fold
+    from galaxy_tasks.training.galaxies import Fold
     from galaxy_tasks.training.loop import train_classifier
     from galaxy_tasks.training.model_record import WEIGHTS
     from galaxy_tasks.training.saved_model import write_model

@@ -24,7 +24,7 @@ def train_baseline(settings: dict[str, Any], images: dict[str, Any]) -> dict[str
         if draft.published:
             return draft.published.as_reference()
         from galaxy_tasks.training.baseline import measure_brightness_and_size, predict_baseline
-        from galaxy_tasks.training.dataset import open_splits
+        from galaxy_tasks.training.galaxies import open_splits
 
         started = time.monotonic()
         splits = open_splits(prepared.path, config)

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from galaxy_tasks.training.dataset import Galaxies
+from galaxy_tasks.training.galaxies import Galaxies
 
 NUM_RINGS = 10
 _PIXELS_AT_ONCE = 10_000_000

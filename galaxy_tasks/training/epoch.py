@@ -15,14 +15,9 @@ from galaxy_tasks.errors import InputError
 from galaxy_tasks.formatting import format_duration
 from galaxy_tasks.networks.classifier import predict_probabilities
 from galaxy_tasks.training.checkpoints import TrainingState
-from galaxy_tasks.training.dataset import (
-    EpochBatches,
-    Galaxies,
-    balance_weights,
-    count_steps,
-    epoch_order,
-)
+from galaxy_tasks.training.dataset import EpochBatches, balance_weights, count_steps, epoch_order
 from galaxy_tasks.training.device import Device
+from galaxy_tasks.training.galaxies import Galaxies
 from galaxy_tasks.training.schedule import WarmupCosine
 
 PROGRESS_EVERY_S = 60.0

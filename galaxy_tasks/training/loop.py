@@ -27,7 +27,7 @@ from galaxy_tasks.training.checkpoints import (
     load_checkpoint,
     save_checkpoint,
 )
-from galaxy_tasks.training.dataset import Fold, Galaxies, balance_weights, open_splits
+from galaxy_tasks.training.dataset import balance_weights
 from galaxy_tasks.training.device import Device, halve_batch
 from galaxy_tasks.training.epoch import (
     check_finite,
@@ -35,6 +35,7 @@ from galaxy_tasks.training.epoch import (
     run_epoch,
     schedule_learning_rate,
 )
+from galaxy_tasks.training.galaxies import Fold, Galaxies, open_splits
 from galaxy_tasks.training.published_weights import fetch_imagenet_weights
 
 _logger = logging.getLogger(__name__)

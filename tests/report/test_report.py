@@ -63,7 +63,7 @@ def test_every_pair_is_described_and_the_rule_is_stated(page, inputs):
     text = html.unescape(page)
     for first, second in itertools.combinations(SKILL, 2):
         assert any(first in line and second in line for line in re.findall("<li>.*?</li>", text))
-    assert "the margin 0.020" in text
+    assert "at most 0.020 behind the best" in text
     assert "another seed can move" not in text
 
 

@@ -27,7 +27,7 @@ config = RunConfig(
 device = set_up_device(config)
 import keras
 import numpy as np
-from galaxy_tasks.training.dataset import open_galaxies
+from galaxy_tasks.training.galaxies import open_galaxies
 from galaxy_tasks.training.epoch import compile_model
 from galaxy_tasks.training.loop import Fitting, predict_split
 images = keras.Input((32, 32, 3), dtype="uint8")

@@ -8,7 +8,7 @@ from galaxy_tasks.training.baseline import (
     measure_images,
     predict_baseline,
 )
-from galaxy_tasks.training.dataset import Galaxies
+from galaxy_tasks.training.galaxies import Galaxies
 
 
 def draw(axis_ratio, *, size=48, tint=(1, 0.9, 0.8), seed=0):

@@ -6,12 +6,10 @@ import pytest
 
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.training.dataset import (
-    EpochBatches,
+from galaxy_tasks.training.dataset import EpochBatches, class_weights, epoch_order
+from galaxy_tasks.training.galaxies import (
     Fold,
     Galaxies,
-    class_weights,
-    epoch_order,
     open_galaxies,
     open_splits,
     part_validation,

@@ -158,8 +158,8 @@ def test_a_loss_that_is_not_finite_is_a_clear_error(images_folder, tmp_path):
 
 def test_probabilities_that_are_not_finite_are_a_clear_error(images_folder):
     from galaxy_tasks.training.checkpoints import TrainingState
-    from galaxy_tasks.training.dataset import open_galaxies
     from galaxy_tasks.training.epoch import validate
+    from galaxy_tasks.training.galaxies import open_galaxies
 
     state = TrainingState(epoch=2, batch_size=16)
     validation = open_galaxies(images_folder, "validation")
@@ -169,9 +169,9 @@ def test_probabilities_that_are_not_finite_are_a_clear_error(images_folder):
 
 def prepare_fitting(model, config: RunConfig, images_folder: Path, folder: Path):
     """Return the training of a model on the processor, in this process."""
-    from galaxy_tasks.training.dataset import open_galaxies
     from galaxy_tasks.training.device import Device
     from galaxy_tasks.training.epoch import compile_model
+    from galaxy_tasks.training.galaxies import open_galaxies
     from galaxy_tasks.training.loop import Fitting
 
     device = Device("CPU", "tensorflow", "float32", is_xla=False)
@@ -199,7 +199,7 @@ def build_greedy(*, doublings: int):
 
 
 def test_memory_that_runs_out_at_prediction_halves_the_batch(images_folder, caplog):
-    from galaxy_tasks.training.dataset import open_galaxies
+    from galaxy_tasks.training.galaxies import open_galaxies
     from galaxy_tasks.training.loop import predict_split
 
     probabilities = predict_split(
