@@ -1,12 +1,12 @@
 """### What is a setting worth? Its values compared, without a look at the test.
 
 **What** Networks are trained with each value of the settings in *vary*, on all training galaxies
-but one part, and scored on that part: by loss first, then macro-F1 and accuracy. *repeats* is the
-number of parts, each left out once, with a seed of its own.
+but one fold, and scored on that fold: by loss first, then macro-F1 and accuracy. *repeats* is the
+number of folds, each left out once, with a seed of its own.
 
 **When** By hand or over the REST API, with the form. Values are compared with the first of each
 list; several settings make a grid. Each combination costs as many trainings as there are networks
-times parts.
+times folds.
 
 **Needs** As `galaxy_morphology`: the connection `spark_default`, the pool `gpu`, and a worker that
 serves the queue `gpu`.
@@ -54,7 +54,7 @@ def list_preparations(ti: Any = None) -> Any:
 
 @task
 def list_trainings(ti: Any = None) -> Any:
-    """Return what each training varies, its network, seed and part left out."""
+    """Return what each training varies, its network, seed and fold left out."""
     return _plan(ti)["trainings"]
 
 
@@ -85,7 +85,7 @@ def train(training: dict[str, Any], images: Any, ti: Any = None) -> Any:
 
 @task
 def evaluate_ablation(models: Any, ti: Any = None) -> Any:
-    """Compare the values on the parts that were left out."""
+    """Compare the values on the folds that were left out."""
     return run_step(
         "evaluate_ablation",
         settings=ti.xcom_pull("choose_release"),

@@ -22,6 +22,11 @@ from galaxy_tasks.errors import InputError
 # Short ones, so that no option's name is cut where a terminal has 80 columns.
 _METAVARS = {"array": "A,B", "string": "TEXT", "boolean": "Y/N", "integer": "N", "number": "N"}
 
+PresetOption = Annotated[
+    Preset | None,
+    typer.Option(help="Settings to start from. Default: GALAXY_PRESET, else by GPU."),
+]
+
 
 def with_setting_options(**defaults: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return a decorator that gives a command an option `--setting-name` for every setting.
@@ -49,13 +54,11 @@ def with_setting_options(**defaults: Any) -> Callable[[Callable[..., Any]], Call
 
 def _list_options(defaults: Mapping[str, Any]) -> list[inspect.Parameter]:
     preset = _preset_to_show()
-    schemas = form_schemas(preset)
     return [
-        _option(name, schema, "" if name in defaults else preset)
-        for name, schema in (
-            (name, {**schema, "default": defaults.get(name, schema["default"])})
-            for name, schema in schemas.items()
-        )
+        _option(name, {**schema, "default": defaults[name]}, "")
+        if name in defaults
+        else _option(name, schema, preset)
+        for name, schema in form_schemas(preset).items()
     ]
 
 

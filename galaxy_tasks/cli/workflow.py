@@ -10,8 +10,13 @@ from typing import Annotated, Any
 
 import typer
 
-from galaxy_tasks.cli.options import complete_settings, read_values, with_setting_options
-from galaxy_tasks.config import FAMILIES, Preset, default_preset, parse_config
+from galaxy_tasks.cli.options import (
+    PresetOption,
+    complete_settings,
+    read_values,
+    with_setting_options,
+)
+from galaxy_tasks.config import FAMILIES, default_preset, parse_config
 from galaxy_tasks.errors import GalaxyMorphologyError, InputError
 from galaxy_tasks.labels.spark_settings import spark_submit_conf, spark_submit_environment
 from galaxy_tasks.pipeline.ablate import (
@@ -26,16 +31,11 @@ from galaxy_tasks.pipeline.steps import CLEAN_LABELS
 from galaxy_tasks.pipeline.train import train_networks
 from galaxy_tasks.storage.latest_holdout import find_latest_holdout
 
-_PresetOption = Annotated[
-    Preset | None,
-    typer.Option(help="Settings to start from. Default: GALAXY_PRESET, else by GPU."),
-]
-
 
 @with_setting_options()
 def run(
     *,
-    preset: _PresetOption = None,
+    preset: PresetOption = None,
     settings: dict[str, Any],
 ) -> None:
     """Run the whole workflow on this machine, without Airflow.
@@ -80,7 +80,7 @@ def ablate(
             "compared with the first. Repeat it for a grid."
         ),
     ],
-    preset: _PresetOption = None,
+    preset: PresetOption = None,
     settings: dict[str, Any],
 ) -> None:
     """Compare values of settings on training galaxies that each network has not learned from.

@@ -18,9 +18,9 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from galaxy_tasks.errors import InputError
+from galaxy_tasks.evaluation.comparisons import POWER
 from galaxy_tasks.evaluation.metrics import Estimate
 
-POWER = 0.8
 SCORES = ("loss", "macro_f1", "accuracy")
 """Names of the scores; the first decides."""
 TRAINING_FRACTION = "training_fraction"
@@ -154,21 +154,28 @@ def _tabulate(
     scores: Sequence[HeldOutScore], setting: str, levels: Sequence[Any]
 ) -> dict[str, NDArray[np.float64]]:
     """Return tables of (blocks, levels) by score."""
-    blocks: dict[Any, dict[Any, HeldOutScore]] = {}
-    for score in scores:
-        others = tuple(value for name, value in score.varied.items() if name != setting)
-        block = blocks.setdefault((others, score.architecture, score.fold), {})
-        block[score.varied[setting]] = score
-    if len(blocks) < 2 or any(set(block) != set(levels) for block in blocks.values()):
+    blocks = [
+        {score.varied[setting]: score for score in block} for block in _group(scores, setting)
+    ]
+    if len(blocks) < 2 or any(set(block) != set(levels) for block in blocks):
         raise InputError(
             f"To compare values of {setting!r}, each must be trained on two folds or more, and "
             f"alike. Received: {len(scores)} trainings of {len(levels)} values in {len(blocks)} "
             "blocks."
         )
     return {
-        name: np.array([[getattr(b[v], name) for v in levels] for b in blocks.values()])
+        name: np.array([[getattr(block[value], name) for value in levels] for block in blocks])
         for name in SCORES
     }
+
+
+def _group(scores: Sequence[HeldOutScore], setting: str) -> list[list[HeldOutScore]]:
+    """Return the blocks: the trainings that differ in one setting alone."""
+    blocks: dict[Any, list[HeldOutScore]] = {}
+    for score in scores:
+        others = tuple(value for name, value in score.varied.items() if name != setting)
+        blocks.setdefault((others, score.architecture, score.fold), []).append(score)
+    return list(blocks.values())
 
 
 def _compare(table: NDArray[np.float64], *, alpha: float) -> tuple[Difference, ...]:
@@ -219,18 +226,15 @@ def fit_learning_curve(scores: Sequence[HeldOutScore], score: str) -> LearningCu
     Raises:
         InputError: fewer than two blocks or fractions.
     """
-    blocks: dict[Any, list[HeldOutScore]] = {}
-    for one in scores:
-        others = tuple(v for name, v in one.varied.items() if name != TRAINING_FRACTION)
-        blocks.setdefault((others, one.architecture, one.fold), []).append(one)
-    if len(blocks) < 2 or any(len(block) < 2 for block in blocks.values()):
+    blocks = _group(scores, TRAINING_FRACTION)
+    if len(blocks) < 2 or any(len(block) < 2 for block in blocks):
         raise InputError(
             "A learning curve needs two training fractions on two folds or more. "
             f"Received: {len(scores)} trainings in {len(blocks)} blocks."
         )
     most = max(one.num_training for one in scores)
     exponents, logs_doubled = [], []
-    for block in blocks.values():
+    for block in blocks:
         logs = [np.log(max(_shortfall(one, score), 1e-6)) for one in block]
         slope, intercept = np.polyfit(np.log([one.num_training for one in block]), logs, deg=1)
         exponents.append(-slope)

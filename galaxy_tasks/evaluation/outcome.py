@@ -85,7 +85,7 @@ def _select(
     config: RunConfig, candidates: Sequence[Candidate]
 ) -> tuple[tuple[ScoredNetwork, ...], Selection]:
     """Return the networks' scores and the winner among them."""
-    labels = candidates[0].galaxies["label_index"].to_numpy()
+    labels = candidates[0].tested.labels
     networks, draws = score_networks(
         gather_repeats(candidates, config),
         labels=labels,

@@ -4,14 +4,11 @@ import logging
 import time
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
 from galaxy_tasks.config import parse_config
 from galaxy_tasks.formatting import format_duration
 from galaxy_tasks.storage import artifacts, cache_keys
 from galaxy_tasks.storage.artifacts import Artifact
-from galaxy_tasks.training.model_record import MEASUREMENTS, TEST_GALAXIES, TEST_PROBABILITIES
+from galaxy_tasks.training.model_record import MEASUREMENTS, write_test
 
 _logger = logging.getLogger(__name__)
 
@@ -31,9 +28,7 @@ def train_baseline(settings: dict[str, Any], images: dict[str, Any]) -> dict[str
         training, test = splits.training, splits.test
         classes = prepared.manifest["summary"]["classes"]
         probabilities = predict_baseline(training, test, num_classes=len(classes), seed=config.seed)
-        np.save(draft.path / TEST_PROBABILITIES, probabilities)
-        columns = {"galaxy_id": test.galaxy_ids, "label_index": test.labels, "row": test.rows}
-        pd.DataFrame(columns).to_parquet(draft.path / TEST_GALAXIES, index=False)
+        write_test(draft.path, test, probabilities)
         measured = measure_brightness_and_size(test)
         measured.to_parquet(draft.path / MEASUREMENTS, index=False)
         seconds = time.monotonic() - started

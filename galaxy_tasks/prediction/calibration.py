@@ -36,7 +36,7 @@ _HIGHEST_TEMPERATURE = 20.0
 
 @dataclass(frozen=True)
 class Answers:
-    """What a model says of galaxies: three arrays of (galaxies, classes)."""
+    """What a model says of galaxies: four arrays of (galaxies, classes)."""
 
     decisive: NDArray[np.float64]
     """Means over the orientations as the network gives them: the largest is the class."""

@@ -108,6 +108,7 @@ def describe_curve(curve: LearningCurve) -> str:
 
 def render_ablation(ablation: Ablation, scores: Sequence[HeldOutScore], config: RunConfig) -> str:
     """Return the page as one HTML document."""
+    varied = [factor.setting for factor in ablation.factors]
     return (
         make_environment()
         .get_template("ablation.html")
@@ -126,7 +127,7 @@ def render_ablation(ablation: Ablation, scores: Sequence[HeldOutScore], config: 
             curve_drawings=_draw_learning_curves(scores) if ablation.curves else [],
             scores=SCORES,
             titles=TITLES,
-            settings=list_settings(config),
+            settings=[one for one in list_settings(config) if one.name not in varied],
             config=config,
             written=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
             code_version=code_version(),

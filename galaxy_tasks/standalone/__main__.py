@@ -11,7 +11,7 @@ import typer
 from joblib import cpu_count
 
 from galaxy_tasks.acquisition.disk import expand_home
-from galaxy_tasks.cli.options import complete_settings, with_setting_options
+from galaxy_tasks.cli.options import PresetOption, complete_settings, with_setting_options
 from galaxy_tasks.config import Preset, default_preset, keras_backend
 from galaxy_tasks.errors import GalaxyMorphologyError, InputError
 from galaxy_tasks.formatting import format_duration
@@ -30,10 +30,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @with_setting_options()
 def run(
     *,
-    preset: Annotated[
-        Preset | None,
-        typer.Option(help="Settings to start from. Default: GALAXY_PRESET, else by GPU."),
-    ] = None,
+    preset: PresetOption = None,
     port: Annotated[
         int,
         typer.Option(help="Port of the web page. If it is taken, another is printed."),

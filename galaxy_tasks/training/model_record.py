@@ -9,8 +9,7 @@ test_galaxies.parquet     galaxy_id, label_index, row (in the images artifact), 
 calibration_*             the same of the galaxies that calibrate the probabilities
 """
 
-import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from galaxy_tasks.config import Architecture, RunConfig, parse_config
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.storage.atomic_io import read_json
+from galaxy_tasks.training.galaxies import Galaxies
 
 WEIGHTS, MODEL, HISTORY = "weights.weights.h5", "model.json", "history.json"
 TEST_PROBABILITIES, TEST_GALAXIES = "test_probabilities.npy", "test_galaxies.parquet"
@@ -69,11 +69,11 @@ def read_record(folder: Path) -> ModelRecord:
             "'models' in the artifacts' home, such as the winner's that the report names."
         )
     document = read_json(path)
-    fields = {field.name for field in dataclasses.fields(ModelRecord)}
-    if set(document) != fields:
+    expected = {field.name for field in fields(ModelRecord)}
+    if set(document) != expected:
         raise InputError(
             f"{path} was written by another version. Train the model again. It differs in "
-            f"{', '.join(sorted(fields ^ set(document)))}."
+            f"{', '.join(sorted(expected ^ set(document)))}."
         )
     lists = {name: tuple(document[name]) for name in ("classes", "class_weights")}
     return ModelRecord(**{**document, **lists})
@@ -92,6 +92,30 @@ class PredictedGalaxies:
     def labels(self) -> NDArray[np.int64]:
         """(galaxies,) true classes."""
         return self.galaxies["label_index"].to_numpy()
+
+
+def write_test(folder: Path, galaxies: Galaxies, probabilities: NDArray[np.floating]) -> None:
+    """Write the probabilities of the test split, and its galaxies in the same order."""
+    _write(folder, galaxies, probabilities, names=(TEST_PROBABILITIES, TEST_GALAXIES))
+
+
+def write_calibration(
+    folder: Path, galaxies: Galaxies, probabilities: NDArray[np.floating]
+) -> None:
+    """Write the same of the galaxies that calibrate a model."""
+    _write(folder, galaxies, probabilities, names=(CALIBRATION_PROBABILITIES, CALIBRATION_GALAXIES))
+
+
+def _write(
+    folder: Path, galaxies: Galaxies, probabilities: NDArray[np.floating], *, names: tuple[str, str]
+) -> None:
+    np.save(folder / names[0], probabilities)
+    columns = {
+        "galaxy_id": galaxies.galaxy_ids,
+        "label_index": galaxies.labels,
+        "row": galaxies.rows,
+    }
+    pd.DataFrame(columns).to_parquet(folder / names[1], index=False)
 
 
 def read_test(folder: Path, *, orientations: int) -> PredictedGalaxies:

@@ -5,29 +5,24 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
-
 from galaxy_tasks.config import Architecture, RunConfig
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.storage.artifacts import MANIFEST, Artifact, verify
 from galaxy_tasks.storage.atomic_io import write_json
 from galaxy_tasks.training.model_record import (
-    CALIBRATION_GALAXIES,
-    CALIBRATION_PROBABILITIES,
     HISTORY,
     MODEL,
-    TEST_GALAXIES,
-    TEST_PROBABILITIES,
     WEIGHTS,
     ModelRecord,
     read_record,
+    write_calibration,
+    write_test,
 )
 
 if TYPE_CHECKING:
     import keras
 
-    from galaxy_tasks.training.loop import Predicted, TrainedModel
+    from galaxy_tasks.training.loop import TrainedModel
 
 
 def write_model(
@@ -61,22 +56,9 @@ def write_model(
     (folder / "architecture.json").write_text(trained.model.to_json())
     write_json(folder / MODEL, asdict(record))
     write_json(folder / HISTORY, _mark_kept(trained.state.history, record.best_epoch))
-    _write_predicted(folder, trained.test, names=(TEST_PROBABILITIES, TEST_GALAXIES))
-    names = (CALIBRATION_PROBABILITIES, CALIBRATION_GALAXIES)
-    _write_predicted(folder, trained.calibration, names=names)
+    write_test(folder, trained.test.galaxies, trained.test.probabilities)
+    write_calibration(folder, trained.calibration.galaxies, trained.calibration.probabilities)
     return asdict(record)
-
-
-def _write_predicted(folder: Path, predicted: "Predicted", *, names: tuple[str, str]) -> None:
-    """Write probabilities, and the galaxies in the same order."""
-    galaxies = predicted.galaxies
-    np.save(folder / names[0], predicted.probabilities)
-    columns = {
-        "galaxy_id": galaxies.galaxy_ids,
-        "label_index": galaxies.labels,
-        "row": galaxies.rows,
-    }
-    pd.DataFrame(columns).to_parquet(folder / names[1], index=False)
 
 
 def _mark_kept(history: Sequence[Mapping[str, Any]], best_epoch: int) -> list[dict[str, Any]]:
