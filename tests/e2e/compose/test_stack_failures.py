@@ -48,7 +48,7 @@ def test_spark_job_outlives_a_spark_worker(stack, undisturbed):
     (job,) = wait_for(
         lambda: {each["id"] for each in stack.list_spark_applications()} - known, timeout_s=120
     )
-    wait_for(lambda: "Running task" in stack.read_executors(job), timeout_s=60)
+    wait_for(lambda: "Running task" in stack.read_executors(job), timeout_s=120)
     stack.crash("spark-worker")
     assert_same_end(stack, run_id, undisturbed)
     assert "lost" in stack.log("clean_labels", run_id).lower()
