@@ -62,8 +62,8 @@ def plan_ablation(settings: dict[str, Any], vary: Mapping[str, Sequence[Any]]) -
         shared = {"varied": varied, "preparation": preparations.index(of_images)}
         trainings += [{**shared, **one} for one in _list_trainings(config, varied)]
     _logger.info(
-        "%d trainings: %d combinations of values, %d networks, %d folds; %d preparations of the "
-        "images.",
+        "Trainings: %d (combinations of values: %d, networks: %d, folds: %d). Preparations of the "
+        "images: %d.",
         *(len(trainings), len(combinations), len(config.architectures), config.repeats),
         len(preparations),
     )

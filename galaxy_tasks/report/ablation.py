@@ -18,6 +18,7 @@ from galaxy_tasks.evaluation.ablation import (
     Level,
 )
 from galaxy_tasks.evaluation.metrics import Estimate
+from galaxy_tasks.formatting import format_p_value
 from galaxy_tasks.report.figures import Drawing, draw_in_both_styles
 from galaxy_tasks.report.page import make_environment
 from galaxy_tasks.report.settings_table import list_settings
@@ -69,7 +70,9 @@ def _make_row(level: Level) -> tuple[str, ...]:
         cells.append(f"{level.means[score]:.4f}")
         difference = level.differences.get(score)
         cells += (
-            [_format(difference.estimate), f"{difference.p_holm:.3f}"] if difference else ["-"] * 2
+            [_format(difference.estimate), format_p_value(difference.p_holm)]
+            if difference
+            else ["-"] * 2
         )
     return (*cells, f"{level.means['accuracy']:.4f}")
 
@@ -172,6 +175,8 @@ def _draw_learning_curves(scores: Sequence[HeldOutScore]) -> list[Drawing]:
 
 def _draw_learning_curve(scores: Sequence[HeldOutScore], score: str) -> Figure:
     figure, axes = _make_axes(TITLES[score], height=2.7)
+    axes.set_xscale("log")
+    axes.minorticks_off()  # their labels run into each other on so short a scale
     for index, name in enumerate(dict.fromkeys(one.architecture for one in scores)):
         own = [one for one in scores if one.architecture == name]
         counts = [one.num_training for one in own]
@@ -179,10 +184,10 @@ def _draw_learning_curve(scores: Sequence[HeldOutScore], score: str) -> Figure:
         fractions = sorted({one.varied[TRAINING_FRACTION] for one in own})
         groups = [[o for o in own if o.varied[TRAINING_FRACTION] == f] for f in fractions]
         x = [fmean(one.num_training for one in group) for group in groups]
+        axes.set_xticks(x, [f"{count:,.0f}" for count in x])
         means = [fmean(getattr(one, score) for one in group) for group in groups]
         axes.plot(x, means, "-", color=f"C{index % 3}", label=name)
         axes.plot(counts, values, "o", color=f"C{index % 3}", alpha=0.5, markersize=4)
-    axes.set_xscale("log")
     axes.set_xlabel("training galaxies")
     axes.legend(frameon=False, fontsize=8)
     return figure
