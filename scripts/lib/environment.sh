@@ -1,4 +1,4 @@
-# Makes this project's Python environment. Sourced by the scripts.
+# Makes a Python environment for this project, in VENV. Sourced by the scripts.
 # shellcheck shell=bash
 
 source "$(dirname "${BASH_SOURCE[0]}")/shell.sh"
@@ -21,14 +21,18 @@ make_environment() {
   PIP_USER=0 "$PYTHON" -m pip install --quiet --disable-pip-version-check --require-hashes \
     --requirement "$PROJECT/requirements/installer.lock"
   run_uv --require-hashes --requirement "$lock"
-  run_uv --no-deps --no-build-isolation --editable .
-  # Python reads this file in the shell's encoding, which may lack a letter of the folder's path.
-  printf '../../../..\n' | tee "$VENV"/lib/python3.*/site-packages/_editable_impl_galaxy_morphology.pth \
-    >/dev/null
+  [[ $1 == mlflow ]] || install_project
   printf '%s' "$wanted" >"$stamp"
   if [[ $1 == dev ]]; then # dev.lock contains cpu.lock
     stamp_of cpu >"$VENV/.installed-cpu"
   fi
+}
+
+install_project() {
+  run_uv --no-deps --no-build-isolation --editable .
+  # Python reads this file in the shell's encoding, which may lack a letter of the folder's path.
+  printf '../../../..\n' | tee "$VENV"/lib/python3.*/site-packages/_editable_impl_galaxy_morphology.pth \
+    >/dev/null
 }
 
 # stamp_of NAME: prints a checksum of the lock and the project's metadata.
