@@ -326,6 +326,11 @@ class RunConfig(ReleaseSettings):
         ge=0.001,
         le=0.2,
     )
+    require_approval: bool = evaluation_setting(
+        False,
+        "Ask somebody in Airflow before a better model takes the champion's place; without an "
+        "answer in seven days it does not.",
+    )
     bootstrap_samples: int = evaluation_setting(
         2000, "Bootstrap samples behind each interval.", ge=100, le=100_000
     )

@@ -104,7 +104,7 @@ def test_every_setting_determines_an_artifact_or_is_known_not_to():
     # Files are known by their content, workers and the bound for refusals change no result, a
     # model's key is of one repeat, and the rest belongs to other keys.
     elsewhere = {
-        *("repeats", "coverage", "margin", "alpha"),
+        *("repeats", "coverage", "margin", "alpha", "require_approval"),
         *("source", "zenodo_record", "catalogue_file", "images_folder", "image_workers"),
         *("max_rejected_fraction", "simulation_seed"),
         *("architectures", "bootstrap_samples", "simulated_galaxies", "test_time_augmentation"),

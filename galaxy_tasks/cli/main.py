@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from galaxy_tasks.cli.holdout import holdout_app
+from galaxy_tasks.cli.models import find_champion_folder, leaderboard, models_app
 from galaxy_tasks.cli.prune import prune
 from galaxy_tasks.cli.releases import releases_app
 from galaxy_tasks.cli.workflow import ablate, run
@@ -24,8 +25,10 @@ app = typer.Typer(
 )
 app.add_typer(releases_app, name="releases")
 app.add_typer(holdout_app, name="holdout")
+app.add_typer(models_app, name="models")
 app.command("run")(run)
 app.command("ablate")(ablate)
+app.command("leaderboard")(leaderboard)
 app.command("prune")(prune)
 
 
@@ -48,15 +51,22 @@ def main() -> None:
 def predict(
     paths: Annotated[list[Path], typer.Argument(help="Images, folders of images, or zip files.")],
     *,
-    model: Annotated[Path, typer.Option(help="Folder of a trained model, as the report lists it.")],
+    model: Annotated[
+        str,
+        typer.Option(
+            help="Name of a registered model, whose champion is used, or folder of a trained one. "
+            "Not needed where one model has a champion only."
+        ),
+    ] = "",
     output: Annotated[Path, typer.Option("--output", "-o", help="CSV file to write.")],
 ) -> None:
     """Classify images with a trained model; write a CSV of ids, classes and probabilities."""
     from galaxy_tasks.prediction.images import predict_to_csv
 
     _require_output(output, paths)
+    folder = Path(model) if Path(model).is_dir() and model else find_champion_folder(model)
     with without_noise():
-        count = predict_to_csv(paths, model_folder=model, output=output)
+        count = predict_to_csv(paths, model_folder=folder, output=output)
     typer.echo(f"Wrote {output}: {count.classified:,} classified, {count.rejected:,} rejected.")
 
 

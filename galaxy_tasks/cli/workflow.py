@@ -59,7 +59,7 @@ def run(
     baseline = _attempt(
         "train_baseline", run_step, "train_baseline", settings=values, images=images
     )
-    run_step(
+    outcome = run_step(
         "evaluate",
         settings=values,
         labels=labels,
@@ -68,6 +68,7 @@ def run(
         champion=champion,
         baseline=baseline,
     )
+    run_step("promote", evaluation=outcome["evaluation"])
 
 
 @with_setting_options(repeats=DEFAULT_FOLDS)

@@ -1,4 +1,6 @@
-"""The challenger, this run's winner, against the champion, on galaxies that are new to both.
+"""The challenger, the model that this run puts forward, against the champion.
+
+They meet on galaxies that are new to both: the weights that would be used, as they are.
 
 Where it is uncertain whether galaxies are new to the champion, the verdict says so. Beside the
 models, the two releases that they were trained on are compared.
@@ -20,7 +22,6 @@ from galaxy_tasks.evaluation.champion import (
     PROBABILITIES,
     Champion,
     Doubt,
-    find_champion,
     open_champion,
 )
 from galaxy_tasks.evaluation.drift import ReleaseDrift, measure_drift
@@ -38,6 +39,18 @@ LEAST_GALAXIES = 20
 
 
 @dataclass(frozen=True)
+class Opponent:
+    """Whom this run's challenger meets."""
+
+    predictions: Artifact | None
+    """The champion's, of this run's test galaxies; None without a champion, or where its task
+    failed."""
+    is_first: bool
+    """Whether it is known that no champion knows these classes. The predictions are then of a
+    champion of other classes."""
+
+
+@dataclass(frozen=True)
 class Challenge:
     """The champion and the challenger, or why they cannot be compared."""
 
@@ -45,7 +58,11 @@ class Challenge:
     champion_release: str
     champion_published: str
     champion_evaluation: str
-    """Key of the evaluation that it won."""
+    """Key of the evaluation that put it forward."""
+    champion_model: str
+    """Key of its model."""
+    is_same_model: bool
+    """Whether the challenger is the champion itself."""
     num_test: int
     """This run's test galaxies."""
     num_unseen: int
@@ -119,32 +136,35 @@ def compare_with_champion(
     *,
     labels: Artifact,
     images: Artifact,
-    predictions: Artifact | None,
-    winner: Candidate,
+    opponent: Opponent,
+    challenger: Candidate,
 ) -> ChampionComparison:
-    """Return this run beside the champion's; `predictions` are the champion's, None without one."""
+    """Return this run beside the champion's."""
+    predictions = opponent.predictions
     if predictions is None:
-        return ChampionComparison(None, None, _explain_missing(config, images))
-    champion = open_champion(predictions.manifest["summary"]["evaluation"])
+        return ChampionComparison(None, None, _explain_missing(config, opponent))
+    summary = predictions.manifest["summary"]
+    champion = open_champion(summary["evaluation"], summary["model"])
     return ChampionComparison(
-        challenge_champion(config, champion=champion, predictions=predictions, winner=winner),
+        challenge_champion(
+            config, champion=champion, predictions=predictions, challenger=challenger
+        ),
         measure_drift(config, champion=champion, labels=labels, images=images),
     )
 
 
-def _explain_missing(config: RunConfig, images: Artifact) -> str:
-    champion = find_champion(config, images.key)
-    if champion is None:
+def _explain_missing(config: RunConfig, opponent: Opponent) -> str:
+    if opponent.is_first:
         kind = "simulated" if config.release == "simulated" else "observed"
-        return f"There is no champion yet: no other run on {kind} galaxies has a winner."
+        return f"There is no champion yet on {kind} galaxies."
     return (
-        f"The champion, {champion.record.architecture} of {champion.published[:10]}, could not be "
-        "compared with: the task predict_champion failed, and its log says why."
+        "It is unknown how this run does against the champion: the task predict_champion failed, "
+        "and its log says why."
     )
 
 
 def challenge_champion(
-    config: RunConfig, *, champion: Champion, predictions: Artifact, winner: Candidate
+    config: RunConfig, *, champion: Champion, predictions: Artifact, challenger: Candidate
 ) -> Challenge:
     """Return how the challenger does against the champion.
 
@@ -152,20 +172,22 @@ def challenge_champion(
         config: this run's settings.
         champion: the champion.
         predictions: the champion's, of the test galaxies that it has not learned from.
-        winner: this run's winner, the challenger.
+        challenger: the model that this run puts forward.
     """
     summary = predictions.manifest["summary"]
     doubt = Doubt(summary["galaxies_uncertain"], summary["may_know"])
-    ground = _read_ground(champion, predictions, winner)
+    ground = _read_ground(champion, predictions, challenger)
     is_enough = len(ground.labels) >= LEAST_GALAXIES and len(np.unique(ground.labels)) > 1
-    scores = _score(config, ground, champion=champion, winner=winner) if is_enough else None
+    scores = _score(config, ground, champion=champion, model=challenger) if is_enough else None
     old, new, comparison = scores or (None, None, None)
     return Challenge(
         champion_architecture=champion.record.architecture,
         champion_release=champion.record.config.release_title,
         champion_published=champion.published,
         champion_evaluation=champion.evaluation.key,
-        num_test=len(winner.galaxies),
+        champion_model=champion.model.key,
+        is_same_model=challenger.artifact.key == champion.model.key,
+        num_test=len(challenger.galaxies),
         num_unseen=summary["galaxies"],
         num_without_place=summary["galaxies_without_place"],
         num_uncertain=doubt.num_uncertain,
@@ -176,23 +198,23 @@ def challenge_champion(
         champion=old,
         challenger=new,
         comparison=comparison,
-        verdict=_explain(champion, winner, ground, comparison, doubt),
+        verdict=_explain(champion, challenger, ground, comparison, doubt),
     )
 
 
-def _read_ground(champion: Champion, predictions: Artifact, winner: Candidate) -> _Ground:
+def _read_ground(champion: Champion, predictions: Artifact, challenger: Candidate) -> _Ground:
     """Return both models' probabilities of the galaxies that the champion has predicted."""
     unseen = pd.read_parquet(predictions.path / GALAXIES)["galaxy_id"]
-    rows = winner.galaxies.reset_index().set_index("galaxy_id")["index"][unseen].to_numpy()
-    names = np.array(winner.record.classes, dtype=object)
+    rows = challenger.galaxies.reset_index().set_index("galaxy_id")["index"][unseen].to_numpy()
+    names = np.array(challenger.record.classes, dtype=object)
     return _find_ground(
         champion_classes=champion.record.classes,
         champion=_Tables(
             *(np.load(predictions.path / name) for name in (PROBABILITIES, CALIBRATED))
         ),
-        challenger_classes=winner.record.classes,
-        challenger=_Tables(winner.answers.decisive[rows], winner.answers.calibrated[rows]),
-        labels=names[winner.galaxies["label_index"].to_numpy()[rows]],
+        challenger_classes=challenger.record.classes,
+        challenger=_Tables(challenger.answers.decisive[rows], challenger.answers.calibrated[rows]),
+        labels=names[challenger.galaxies["label_index"].to_numpy()[rows]],
     )
 
 
@@ -239,7 +261,7 @@ def _find_ground(
 
 
 def _score(
-    config: RunConfig, ground: _Ground, *, champion: Champion, winner: Candidate
+    config: RunConfig, ground: _Ground, *, champion: Champion, model: Candidate
 ) -> tuple[Evaluation, Evaluation, Comparison]:
     common = {"bootstrap_samples": config.bootstrap_samples, "seed": config.seed}
     old, new = (
@@ -253,14 +275,14 @@ def _score(
         )
         for tables, architecture in (
             (ground.champion, champion.record.architecture),
-            (ground.challenger, winner.record.architecture),
+            (ground.challenger, model.record.architecture),
         )
     )
     comparison = compare_models(
         ground.challenger.decisive,
         ground.champion.decisive,
         labels=ground.labels,
-        first=winner.record.architecture,
+        first=model.record.architecture,
         second=champion.record.architecture,
         **common,
     )
@@ -269,14 +291,14 @@ def _score(
 
 def _explain(
     champion: Champion,
-    winner: Candidate,
+    model: Candidate,
     ground: _Ground,
     comparison: Comparison | None,
     doubt: Doubt,
 ) -> str:
-    challenger = f"The challenger, {winner.record.architecture},"
+    challenger = f"The challenger, {model.record.architecture},"
     opponent = f"the champion, {champion.record.architecture} of {champion.published[:10]},"
-    if winner.artifact.key == champion.model.key:
+    if model.artifact.key == champion.model.key:
         opponent += " which is the same model,"
     num_galaxies, unseen = len(ground.labels), _describe_unseen(doubt)
     if comparison is None:

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +10,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from galaxy_tasks.config import RunConfig
-from galaxy_tasks.errors import InputError
 from galaxy_tasks.labels.crossmatch import (
     chain_places,
     drop_placeholders,
@@ -43,28 +41,51 @@ rounded positions of it, differ by arcseconds, those of the largest by an arcmin
 
 @dataclass(frozen=True)
 class Champion:
-    """The winner of an earlier run, with all that it was made from."""
+    """A model of an earlier run, with all that it was made from."""
 
     evaluation: Artifact
+    """The evaluation that put it forward."""
     model: Artifact
     images: Artifact
     labels: Artifact
     record: ModelRecord
     test_time_augmentation: int
-    """Orientations averaged in the evaluation that it won."""
+    """Orientations averaged in that evaluation."""
 
     @property
     def published(self) -> str:
-        """When it won, in UTC as ISO 8601."""
+        """When it was evaluated, in UTC as ISO 8601."""
         return self.evaluation.manifest["published"]
 
 
-def find_champion(config: RunConfig, images_key: str) -> Champion | None:
-    """Return the winner of the newest evaluation that is not this run's own, or None.
+def open_champion(evaluation_key: str, model_key: str) -> Champion:
+    """Return the model that an evaluation put forward, with all that it was made from.
 
-    An evaluation is this run's own if these settings name all its models. Where there is one
-    already, only evaluations published before it count, so that repeating a run finds the same
-    champion. Winners on simulated and on observed galaxies are never compared.
+    Raises:
+        InputError: some of that is gone, was changed or is of another version.
+    """
+    evaluation, model = (
+        artifacts.get("evaluations", evaluation_key),
+        artifacts.get("models", model_key),
+    )
+    artifacts.verify(model)
+    images = artifacts.get("images", model.manifest["made_from"]["images"])
+    champion = Champion(
+        evaluation=evaluation,
+        model=model,
+        images=images,
+        labels=artifacts.get("labels", images.manifest["summary"]["labels"]),
+        record=read_record(model.path),
+        test_time_augmentation=evaluation.manifest["made_from"]["test_time_augmentation"],
+    )
+    _ = champion.record.config  # settings of another version may be refused
+    return champion
+
+
+def find_first_evaluation(config: RunConfig, images_key: str) -> str | None:
+    """Return when models of these settings, and no others, were first evaluated; None if never.
+
+    UTC as ISO 8601. A run that is repeated meets the champion of back then, not itself.
     """
     own = {
         artifacts.key_of(
@@ -73,66 +94,17 @@ def find_champion(config: RunConfig, images_key: str) -> Champion | None:
         for architecture in config.architectures
         for seed in config.training_seeds
     }
-    found = list_evaluations()
-    own_since = min(
-        (one["published"] for _, one in found if set(one["made_from"]["models"]) <= own),
-        default=None,
-    )
-    for evaluation, manifest in found:
-        if own_since is not None and manifest["published"] >= own_since:
-            continue
-        champion = open_winner(evaluation, manifest["summary"])
-        if champion and (champion.record.config.release == "simulated") == (
-            config.release == "simulated"
-        ):
-            return champion
-    return None
-
-
-def open_champion(evaluation_key: str) -> Champion:
-    """Return the winner of an evaluation; raise InputError if some of its artifacts are gone."""
-    evaluation = artifacts.get("evaluations", evaluation_key)
-    champion = open_winner(evaluation, evaluation.manifest["summary"])
-    if champion is None:
-        raise InputError(f"The models or images behind {evaluation.path} were removed.")
-    return champion
-
-
-def list_evaluations() -> list[tuple[Artifact, dict[str, Any]]]:
-    """Return the evaluations that name a winner, with their manifests, newest first."""
-    found = []
-    for artifact in artifacts.list_published("evaluations"):
+    times = []
+    for evaluation in artifacts.list_published("evaluations"):
         try:
-            manifest = artifact.manifest
-            _ = (manifest["published"], manifest["made_from"]["models"])
-            # What ignored the holdout may have learned from the test of others.
-            if "model" in manifest["summary"] and manifest["made_from"]["holdout"] != "ignore":
-                found.append((artifact, manifest))
+            manifest = evaluation.manifest
+            if set(manifest["made_from"]["models"]) <= own:
+                times.append(manifest["published"])
         except (ValueError, KeyError, TypeError) as error:
-            _logger.warning("%s is passed over, its manifest is damaged: %r", artifact.path, error)
-    return sorted(found, key=lambda one: (one[1]["published"], one[0].key), reverse=True)
-
-
-def open_winner(evaluation: Artifact, summary: dict[str, Any]) -> Champion | None:
-    """Return the winner of an evaluation, or None, with a warning, if some artifacts are gone."""
-    try:
-        model = artifacts.get("models", summary["model"])
-        artifacts.verify(model)
-        images = artifacts.get("images", model.manifest["made_from"]["images"])
-        labels = artifacts.get("labels", images.manifest["summary"]["labels"])
-        champion = Champion(
-            evaluation=evaluation,
-            model=model,
-            images=images,
-            labels=labels,
-            record=read_record(model.path),
-            test_time_augmentation=evaluation.manifest["made_from"]["test_time_augmentation"],
-        )
-        _ = champion.record.config  # settings of another version may be refused
-    except (InputError, ValueError, KeyError, TypeError) as error:
-        _logger.warning("The winner of %s is passed over. %s", evaluation.path, error)
-        return None
-    return champion
+            _logger.warning(
+                "%s is passed over, its manifest is damaged: %r", evaluation.path, error
+            )
+    return min(times, default=None)
 
 
 def read_galaxies(labels: Artifact, images: Artifact) -> pd.DataFrame:

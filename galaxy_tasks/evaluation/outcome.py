@@ -1,15 +1,22 @@
 """All that the evaluation of a run finds: scores, the winner, and how it does against others."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 from galaxy_tasks.config import RunConfig
-from galaxy_tasks.evaluation.candidates import Candidate, check_same_galaxies, gather_repeats
-from galaxy_tasks.evaluation.challenge import ChampionComparison, compare_with_champion
+from galaxy_tasks.evaluation.candidates import (
+    Candidate,
+    check_same_galaxies,
+    describe_tested,
+    gather_repeats,
+)
+from galaxy_tasks.evaluation.challenge import ChampionComparison, Opponent, compare_with_champion
 from galaxy_tasks.evaluation.comparisons import Comparer
 from galaxy_tasks.evaluation.known_coverage import describe_coverage
+from galaxy_tasks.evaluation.promotion import Decision, count_decisions, decide
 from galaxy_tasks.evaluation.references import Reference, score_references
 from galaxy_tasks.evaluation.repeats import ScoredNetwork, score_networks
 from galaxy_tasks.evaluation.subsets import Subset, score_subsets
@@ -28,10 +35,16 @@ class Outcome:
     coverage_note: str
     """What is known of the intervals where a class is small; '' where none is."""
     winner: Candidate
-    """The training of the winning network that is used from now on."""
+    """The training of the winning network that is used if the network is."""
+    challenger: Candidate
+    """The model that may become champion: of all, the best on the validation galaxies. The test
+    must not choose it, as it is to decide on it."""
     references: tuple[Reference, ...]
     subsets: tuple[Subset, ...]
     champion: ChampionComparison
+    decision: Decision
+    test_set: Mapping[str, Any]
+    """Of `describe_tested`."""
 
 
 def evaluate_run(
@@ -41,12 +54,11 @@ def evaluate_run(
     labels: Artifact,
     images: Artifact,
     baseline: Artifact | None,
-    predictions: Artifact | None,
+    opponent: Opponent,
 ) -> Outcome:
     """Return the evaluation of a run's trained models.
 
-    `baseline` has the test probabilities of gradient boosting, and `predictions` those of the
-    champion; None where there are none.
+    `baseline` has the test probabilities of gradient boosting; None where there are none.
 
     Raises:
         InputError: models or baseline were tested on different galaxies.
@@ -55,22 +67,39 @@ def evaluate_run(
     networks, selection = _select(config, candidates)
     served = next(one.served.key for one in networks if one.architecture == selection.winner)
     winner = next(one for one in candidates if one.artifact.key == served)
+    challenger = max(candidates, key=lambda one: one.record.validation_macro_f1)
+    champion = compare_with_champion(
+        config, labels=labels, images=images, opponent=opponent, challenger=challenger
+    )
+    test_set = describe_tested(winner, labels)
     return Outcome(
         candidates=tuple(candidates),
         networks=networks,
         selection=selection,
         coverage_note=_describe_coverage(networks),
         winner=winner,
-        references=score_references(
-            config,
-            winners=[one for one in candidates if one.architecture == selection.winner],
-            training_counts=_count_training(labels),
-            baseline=baseline,
-        ),
+        challenger=challenger,
+        references=_score_references(config, candidates, selection, labels, baseline),
         subsets=_score_subsets(config, winner, labels=labels, baseline=baseline),
-        champion=compare_with_champion(
-            config, labels=labels, images=images, predictions=predictions, winner=winner
-        ),
+        champion=champion,
+        decision=_decide(config, challenger, champion, opponent, test_set),
+        test_set=test_set,
+    )
+
+
+def _decide(
+    config: RunConfig,
+    challenger: Candidate,
+    compared: ChampionComparison,
+    opponent: Opponent,
+    test_set: Mapping[str, Any],
+) -> Decision:
+    return decide(
+        config,
+        compared,
+        challenger=challenger.artifact.key,
+        is_first=opponent.is_first,
+        times_decided=count_decisions(test_set["sha256"]),
     )
 
 
@@ -100,6 +129,21 @@ def _select(
         seed=config.seed,
     )
     return networks, choose_winner(networks, comparer, margin=config.margin, alpha=config.alpha)
+
+
+def _score_references(
+    config: RunConfig,
+    candidates: Sequence[Candidate],
+    selection: Selection,
+    labels: Artifact,
+    baseline: Artifact | None,
+) -> tuple[Reference, ...]:
+    return score_references(
+        config,
+        winners=[one for one in candidates if one.architecture == selection.winner],
+        training_counts=_count_training(labels),
+        baseline=baseline,
+    )
 
 
 def _score_subsets(

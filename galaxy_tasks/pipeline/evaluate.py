@@ -10,11 +10,15 @@ from typing import Any
 
 from galaxy_tasks.config import FAMILIES, RunConfig, parse_config
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.evaluation.candidates import describe_tested, read_candidate
+from galaxy_tasks.evaluation.candidates import read_candidate
+from galaxy_tasks.evaluation.challenge import Opponent
 from galaxy_tasks.evaluation.outcome import Outcome, evaluate_run
 from galaxy_tasks.evaluation.winner import rank
+from galaxy_tasks.registry.files import MODEL_CARD, REPORT, RESULTS
+from galaxy_tasks.registry.tracking import record_if_possible
 from galaxy_tasks.report.contents import MissingModel, gather_report
 from galaxy_tasks.report.leaderboard import render_leaderboard
+from galaxy_tasks.report.model_card import render_model_card
 from galaxy_tasks.report.page import render_report
 from galaxy_tasks.storage import artifacts, cache_keys
 from galaxy_tasks.storage.artifacts import Artifact, Draft
@@ -22,8 +26,8 @@ from galaxy_tasks.storage.atomic_io import read_json, write_json
 
 _logger = logging.getLogger(__name__)
 
-REPORT, RESULTS, LEADERBOARD = "report.html", "results.json", "leaderboard.txt"
-"""Names of an evaluation's files."""
+LEADERBOARD = "leaderboard.txt"
+"""Name of the file with what the log shows."""
 
 
 def evaluate(
@@ -31,15 +35,16 @@ def evaluate(
     labels: dict[str, str],
     images: dict[str, str],
     trainings: Sequence[dict[str, Any] | None],
-    champion: dict[str, str] | None = None,
+    champion: dict[str, Any] | None = None,
     baseline: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     """Compare the models on the test galaxies, name the winner, publish results and report.
 
-    `trainings` are the results of the train tasks, `champion` refers to the champion's predictions
-    and `baseline` to those of gradient boosting; None for a task that failed or was skipped.
+    `trainings` are the results of the train tasks, `champion` is that of predict_champion and
+    `baseline` that of train_baseline; None for a task that failed or was skipped.
 
-    The result has winner, model (its folder), report, results (paths) and leaderboard (records).
+    The result has winner, model (its folder), report, results (paths), leaderboard (records),
+    evaluation (its key) and is_promoted: whether its challenger is to become champion.
 
     Raises:
         InputError: no model was trained, or the models' test galaxies differ.
@@ -49,23 +54,44 @@ def evaluate(
     missing = _list_missing(config, trainings, models)
     if not models:
         raise InputError(_explain_no_model(missing))
-    predictions, boosted = _open(champion), _open(baseline)
-    made_from = cache_keys.evaluation_made_from(
-        config,
-        [model.key for model in models],
-        missing=[f"{m.architecture} {m.status}" for m in missing],
-        baseline_key=boosted.key if boosted else None,
-        predictions_key=predictions.key if predictions else None,
-    )
+    opponent, boosted = _read_opponent(champion), _open(baseline)
+    made_from = _made_from(config, models, missing, boosted, opponent)
     with artifacts.open_draft("evaluations", made_from) as draft:
         evaluation = draft.published or _publish(
             draft,
             config,
-            *(models, missing, predictions, boosted),
+            *(models, missing),
             labels=Artifact.from_reference(labels),
             images=prepared,
+            baseline=boosted,
+            opponent=opponent,
         )
+    record_if_possible(evaluation)
     return _describe_outcome(evaluation)
+
+
+def _made_from(
+    config: RunConfig,
+    models: Sequence[Artifact],
+    missing: Sequence[MissingModel],
+    baseline: Artifact | None,
+    opponent: Opponent,
+) -> dict[str, Any]:
+    return cache_keys.evaluation_made_from(
+        config,
+        [model.key for model in models],
+        missing=[f"{m.architecture} {m.status}" for m in missing],
+        baseline_key=baseline.key if baseline else None,
+        predictions_key=opponent.predictions.key if opponent.predictions else None,
+        is_first=opponent.is_first,
+    )
+
+
+def _read_opponent(champion: dict[str, Any] | None) -> Opponent:
+    """Return what predict_champion's result says; None if it failed."""
+    if champion is None:
+        return Opponent(None, is_first=False)
+    return Opponent(_open(champion["predictions"]), is_first=champion["is_first"])
 
 
 def _open(reference: dict[str, str] | None) -> Artifact | None:
@@ -77,30 +103,36 @@ def _publish(
     config: RunConfig,
     models: Sequence[Artifact],
     missing: tuple[MissingModel, ...],
-    predictions: Artifact | None,
-    baseline: Artifact | None,
     *,
     labels: Artifact,
     images: Artifact,
+    **others: Any,
 ) -> Artifact:
-    """Evaluate the models, and publish results and report."""
+    """Evaluate the models, and publish results and report; `others` as `evaluate_run` has them."""
     draft.clear()
-    outcome = evaluate_run(
-        config,
-        [read_candidate(model, config) for model in models],
-        labels=labels,
-        images=images,
-        baseline=baseline,
-        predictions=predictions,
-    )
+    candidates = [read_candidate(model, config) for model in models]
+    outcome = evaluate_run(config, candidates, labels=labels, images=images, **others)
     inputs = gather_report(config, outcome, labels=labels, images=images, missing=missing)
     (draft.path / REPORT).write_text(render_report(inputs), encoding="utf-8")
-    text = f"{render_leaderboard(outcome, missing)}\n{outcome.champion.describe()}"
+    card = render_model_card(
+        inputs, outcome.challenger.record, model_key=outcome.challenger.artifact.key
+    )
+    (draft.path / MODEL_CARD).write_text(card, encoding="utf-8")
+    text = (
+        f"{render_leaderboard(outcome, missing)}\n{outcome.champion.describe()}\n"
+        f"Challenger: {outcome.challenger.title}. {outcome.decision.reason}"
+    )
     (draft.path / LEADERBOARD).write_text(text, encoding="utf-8")
-    tested = describe_tested(outcome.winner, labels)
-    write_json(draft.path / RESULTS, {"test_set": tested, **_describe_results(outcome, missing)})
-    winner = outcome.winner
-    return draft.publish({"winner": winner.architecture, "model": winner.artifact.key})
+    write_json(draft.path / RESULTS, _describe_results(outcome, missing))
+    winner, decision = outcome.winner, outcome.decision
+    return draft.publish(
+        {
+            "winner": winner.architecture,
+            "model": winner.artifact.key,
+            "challenger": decision.challenger,
+            "decided_on": outcome.test_set["sha256"] if decision.champion else None,
+        }
+    )
 
 
 def _find_models(
@@ -159,12 +191,14 @@ def _list_missing(
 def _describe_results(outcome: Outcome, missing: Sequence[MissingModel]) -> dict[str, Any]:
     champion = outcome.champion
     return {
+        "test_set": outcome.test_set,
         "selection": asdict(outcome.selection),
         "coverage_note": outcome.coverage_note,
         "networks": [{**asdict(one), "served": one.served.key} for one in rank(outcome.networks)],
         "references": [asdict(one) for one in outcome.references],
         "subsets": [asdict(one) for one in outcome.subsets],
         "missing": [asdict(model) for model in missing],
+        "decision": asdict(outcome.decision),
         "challenge": asdict(champion.challenge) if champion.challenge else None,
         "drift": asdict(champion.drift) if champion.drift else None,
     }
@@ -184,6 +218,8 @@ def _describe_outcome(evaluation: Artifact) -> dict[str, Any]:
         "report": str(report),
         "results": str(evaluation.path / RESULTS),
         "leaderboard": [_describe_row(network) for network in results["networks"]],
+        "evaluation": evaluation.key,
+        "is_promoted": results["decision"]["is_promoted"],
     }
 
 

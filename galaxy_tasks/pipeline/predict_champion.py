@@ -5,7 +5,7 @@ Their images are prepared as the champion's own were. This runs where the traini
 
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,20 +14,30 @@ import numpy as np
 import pandas as pd
 
 from galaxy_tasks.config import RunConfig, parse_config
+from galaxy_tasks.errors import InputError
 from galaxy_tasks.evaluation.champion import (
     CALIBRATED,
     GALAXIES,
     PROBABILITIES,
     Champion,
     assess_doubt,
-    find_champion,
+    find_first_evaluation,
     find_unseen,
+    open_champion,
     read_galaxies,
 )
 from galaxy_tasks.images.batch import prepare_cutouts
 from galaxy_tasks.images.settings import ImageSettings
 from galaxy_tasks.prediction.calibration import Answers, calibrate_model
 from galaxy_tasks.prediction.predictor import Predictor
+from galaxy_tasks.registry.models import (
+    Version,
+    find_champion,
+    find_newest_champion,
+    kind_of,
+    name_model,
+)
+from galaxy_tasks.registry.store import open_store
 from galaxy_tasks.storage import artifacts, cache_keys
 from galaxy_tasks.storage.artifacts import Artifact
 from galaxy_tasks.storage.cache_keys import ReleaseFiles
@@ -43,35 +53,82 @@ def predict_champion(
     release_files: dict[str, Any],
     labels: dict[str, str],
     images: dict[str, str],
-) -> dict[str, str] | None:
-    """Return the reference of the champion's predictions for this run's test galaxies.
+) -> dict[str, Any]:
+    """Predict with the champion of these classes, or with that of other classes where it is new.
 
-    None where no earlier run has a winner on galaxies of this kind.
+    The result has predictions, the reference of the champion's predictions for this run's test
+    galaxies (None without a champion), and is_first: whether no champion knows these classes.
+
+    Raises:
+        InputError: the champion's artifacts are gone or were changed.
+        ResourceError: the registry cannot be read.
     """
     config, prepared = parse_config(settings), Artifact.from_reference(images)
-    champion = find_champion(config, prepared.key)
-    if champion is None:
-        _logger.info("No other run has a winner yet: there is nothing to compare with.")
-        return None
+    named = Artifact.from_reference(labels)
+    version, is_first = _find_champion(
+        config, prepared, classes=named.manifest["summary"]["classes"]
+    )
+    if version is None:
+        _logger.info("No model is champion yet: there is nothing to compare with.")
+        return {"predictions": None, "is_first": True}
+    predictions = _publish(
+        config, _open(version), named, prepared, ReleaseFiles(**release_files).parts()
+    )
+    return {"predictions": predictions.as_reference(), "is_first": is_first}
+
+
+def _publish(
+    config: RunConfig,
+    champion: Champion,
+    labels: Artifact,
+    images: Artifact,
+    releases: Sequence[ReleaseFiles],
+) -> Artifact:
+    """Predict the test galaxies that the champion has not learned from, and publish that."""
     made_from = cache_keys.predictions_made_from(
         config,
-        images_key=prepared.key,
+        images_key=images.key,
         evaluation_key=champion.evaluation.key,
         model_key=champion.model.key,
         test_time_augmentation=champion.test_time_augmentation,
     )
     with artifacts.open_draft("predictions", made_from) as draft:
         if draft.published:
-            return draft.published.as_reference()
+            return draft.published
         set_up_device(champion.record.config)
-        unseen, summary = _choose_galaxies(
-            config, champion, labels=Artifact.from_reference(labels), images=prepared
-        )
-        folders = [Path(part.images) for part in ReleaseFiles(**release_files).parts()]
+        unseen, summary = _choose_galaxies(config, champion, labels=labels, images=images)
         _write_predictions(
-            draft.path, unseen, config, champion=champion, images=prepared, image_folders=folders
+            *(draft.path, unseen, config),
+            champion=champion,
+            images=images,
+            image_folders=[Path(part.images) for part in releases],
         )
-        return draft.publish(summary).as_reference()
+        return draft.publish(summary)
+
+
+def _find_champion(
+    config: RunConfig, images: Artifact, *, classes: Iterable[str]
+) -> tuple[Version | None, bool]:
+    """Return the champion to meet, and whether none knows these classes.
+
+    A run that is repeated meets the champion of when it was first evaluated.
+    """
+    before = find_first_evaluation(config, images.key)
+    name = name_model(config, sorted(classes))
+    with open_store() as client:
+        if version := find_champion(client, name, before=before):
+            return version, False
+        return find_newest_champion(client, kind_of(config), before=before), True
+
+
+def _open(version: Version) -> Champion:
+    try:
+        return open_champion(version.facts.evaluation, version.facts.model)
+    except InputError as error:
+        raise InputError(
+            f"The champion, {version.title}, cannot be used: {error} Restore it, or make another "
+            f"version champion: galaxy-morphology models promote {version.name} VERSION"
+        ) from None
 
 
 def _choose_galaxies(

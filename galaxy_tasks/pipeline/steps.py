@@ -27,6 +27,8 @@ _MODULES = {
     "evaluate_ablation": "ablate",
     "train_baseline": "train_baseline",
     "evaluate": "evaluate",
+    "promote": "promote",
+    "describe_challenger": "promote",
 }
 """The file that holds each step."""
 

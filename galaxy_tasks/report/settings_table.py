@@ -1,6 +1,7 @@
 """The settings of a run as the report lists them: each beside its preset and its meaning."""
 
 import json
+import shlex
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +40,24 @@ def list_settings(config: RunConfig) -> list[Setting]:
         )
     sections = list(dict.fromkeys(one.section for one in listed))
     return sorted(listed, key=lambda one: sections.index(one.section))
+
+
+def format_command(config: RunConfig) -> str:
+    """Return the command that makes a run of these settings again, on one line."""
+    preset, changed = find_changes(config)
+    words = ["galaxy-morphology", "run", "--preset", preset]
+    for name, value in changed.items():
+        words += [f"--{name.replace('_', '-')}", _format_argument(value)]
+    return shlex.join(words)
+
+
+def _format_argument(value: Any) -> str:
+    """Return a value as the option takes it: lists split at commas, unless JSON is clearer."""
+    if isinstance(value, tuple) and all(isinstance(one, str) and "," not in one for one in value):
+        return ",".join(value)
+    if isinstance(value, tuple | dict | bool):
+        return json.dumps(value, default=lambda one: one.model_dump(exclude_defaults=True))
+    return str(value)
 
 
 def _format_value(value: Any) -> str:

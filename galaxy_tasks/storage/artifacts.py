@@ -21,6 +21,7 @@ import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -74,7 +75,7 @@ class Artifact:
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """The manifest: keys kind, key, version, made_from, summary, files."""
+        """The manifest: keys kind, key, version, packages, published, made_from, summary, files."""
         return read_json(self.path / MANIFEST)
 
 
@@ -184,6 +185,7 @@ class Draft:
             "kind": self.kind,
             "key": self.key,
             "version": code_version(),
+            "packages": _list_packages(),
             "published": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "made_from": self.made_from,
             "summary": dict(summary or {}),
@@ -229,6 +231,16 @@ def open_draft(
         else:
             draft.path.mkdir(exist_ok=True)
         yield draft
+
+
+def _list_packages() -> dict[str, str]:
+    """Return the versions of the packages that results depend on most, of those installed."""
+    names = ("keras", "tensorflow", "jax", "numpy", "pyspark", "opencv-python-headless")
+    found = {}
+    for name in names:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def code_version() -> str:

@@ -33,7 +33,7 @@ IMAGES_FORMAT = 4
 MODEL_FORMAT = 5
 BASELINE_FORMAT = 2
 PREDICTIONS_FORMAT = 3
-EVALUATION_FORMAT = 5
+EVALUATION_FORMAT = 6
 ABLATION_FORMAT = 1
 
 _RELEASE_SETTINGS = [
@@ -291,11 +291,12 @@ def evaluation_made_from(
     missing: list[str],
     baseline_key: str | None,
     predictions_key: str | None,
+    is_first: bool,
 ) -> dict[str, Any]:
     """Return what determines an evaluation and its report.
 
     `baseline_key` is that of the baseline, and `predictions_key` that of the champion's
-    predictions; None without such.
+    predictions; None without such. `is_first`: no champion knows these classes.
     """
     return {
         "format": EVALUATION_FORMAT,
@@ -303,6 +304,7 @@ def evaluation_made_from(
         "missing": missing,
         "baseline": baseline_key,
         "predictions": predictions_key,
+        "is_first": is_first,
         "holdout": config.holdout,
         **_pick(config, ["bootstrap_samples", "seed", "test_time_augmentation"]),
         **_pick(config, ["coverage", "margin", "alpha"]),

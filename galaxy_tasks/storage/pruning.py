@@ -1,7 +1,7 @@
 """What may be removed from the folder of all artifacts, and its removal.
 
-Labels, holdouts, evaluations and ablations always stay: they are small, and reports name them. The
-rest stays while it is needed, or was used lately, as by a run that is under way.
+Labels, holdouts and ablations always stay: they are small, and reports name them. The rest stays
+while it is needed, or was used lately, as by a run that is under way.
 """
 
 import contextlib
@@ -22,8 +22,9 @@ _REMOVABLE: dict[Kind, str] = {
     "fold_models": "predictions of an ablation",
     "baselines": "baseline of an earlier run",
     "predictions": "predictions of an earlier champion",
+    "evaluations": "report",
 }
-_ALWAYS_KEPT: tuple[Kind, ...] = ("holdouts", "labels", "evaluations", "ablations")
+_ALWAYS_KEPT: tuple[Kind, ...] = ("holdouts", "labels", "ablations")
 REMOVED_PREFIX = ".removed-"
 
 

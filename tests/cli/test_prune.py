@@ -9,17 +9,24 @@ from fixtures.published_runs import OBSERVED, publish, publish_run
 from typer.testing import CliRunner
 
 from galaxy_tasks.cli.main import app
-from galaxy_tasks.config import RunConfig
-from galaxy_tasks.evaluation.champion import find_champion
+from galaxy_tasks.registry import models
+from galaxy_tasks.registry.store import open_store
 from galaxy_tasks.storage import artifacts
 from galaxy_tasks.storage.artifacts import Artifact
 from galaxy_tasks.storage.pruning import find_unneeded, remove
 
+pytestmark = pytest.mark.usefixtures("home")
 
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("GALAXY_HOME", str(tmp_path))
-    return tmp_path
+
+def promote_of(run: dict[str, Artifact]) -> str:
+    """Make the model of a published run champion and return the model's name."""
+    with open_store() as client:
+        name = "observed-2"
+        model, evaluation = run["model"].key, run["evaluation"].key
+        facts = models.Facts(model, evaluation, "ab", "resnet18", "a release")
+        version = models.register(client, name, facts, classes=("round", "spiral"), card="")
+        models.promote(client, version, reason="better")
+    return name
 
 
 def prune(*options: str, answer: str = "") -> str:
@@ -41,27 +48,34 @@ def lock_of(artifact: Artifact) -> Path:
 
 
 def test_what_champions_and_reports_need_stays(home):
-    oldest = publish_run("1", OBSERVED)
-    before = publish_run("2", OBSERVED)
-    predictions = publish("predictions", "3", evaluation=before["evaluation"].key)
-    champion = publish_run("3", OBSERVED, predictions=predictions.key)
-    simulated = publish_run("4", RunConfig())
-    old_predictions = publish("predictions", "2", evaluation=oldest["evaluation"].key)
+    oldest, older = publish_run("1", OBSERVED), publish_run("2", OBSERVED)
+    summary = {"evaluation": older["evaluation"].key, "model": older["model"].key}
+    predictions = publish("predictions", "3", summary)
+    before = publish_run("3", OBSERVED, predictions=predictions.key)
+    champion, loser = publish_run("4", OBSERVED), publish_run("5", OBSERVED)
+    for run in (oldest, older, before, champion):
+        name = promote_of(run)
+    old_predictions = publish("predictions", "2", {"evaluation": oldest["evaluation"].key})
     unlisted, drawn = publish("models", "failed"), publish("releases", "drawn")
-    unneeded = {oldest["images"], old_predictions, unlisted, drawn}
+    unneeded = {oldest["images"], loser["images"], old_predictions, unlisted, drawn}
     there = list_folders(home)
 
     output = prune("--unused-days", "0", "--yes")
 
     assert there - list_folders(home) == {name_of(artifact) for artifact in unneeded}
     assert all(name_of(artifact) in output for artifact in unneeded)
-    found = find_champion(OBSERVED, "another")
-    assert found is not None
-    assert found.model == champion["model"]
-    found = find_champion(RunConfig(), "another")
-    assert found is not None
-    assert found.model == simulated["model"]
     assert "Nothing to remove" in prune("--unused-days", "0", "--yes")
+    with open_store() as client:
+        assert models.roll_back(client, name).model == before["model"]
+
+
+def test_without_the_registry_nothing_is_removed(home, monkeypatch):
+    drawn = publish("releases", "drawn")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    result = CliRunner().invoke(app, ["prune", "--unused-days", "0", "--yes"])
+    assert "MLflow (http://127.0.0.1:9)" in str(result.exception)
+    assert drawn.path.is_dir()
 
 
 def test_it_asks_before_it_removes(home):

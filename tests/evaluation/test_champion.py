@@ -190,10 +190,10 @@ def test_without_common_ground_the_verdict_says_how_much_there_was():
     champion = SimpleNamespace(
         record=record, published="2026-11-24T03:00:00Z", model=SimpleNamespace(key="one")
     )
-    winner = SimpleNamespace(
+    challenger = SimpleNamespace(
         record=SimpleNamespace(architecture="resnet18"), artifact=SimpleNamespace(key="other")
     )
-    text = _explain(champion, winner, ground, None, Doubt(0, ""))  # pyright: ignore[reportArgumentType]
+    text = _explain(champion, challenger, ground, None, Doubt(0, ""))  # pyright: ignore[reportArgumentType]
     assert text == (
         "The challenger, resnet18, cannot be compared with the champion, alexnet of 2026-11-24, "
         "on 0 galaxies of 0 common classes that neither has learned from: there are too few."

@@ -10,13 +10,16 @@ import pandas as pd
 import pytest
 
 from galaxy_tasks.config import parse_config
-from galaxy_tasks.evaluation.champion import find_champion
+from galaxy_tasks.errors import InputError
 from galaxy_tasks.pipeline.clean_labels import clean_labels
 from galaxy_tasks.pipeline.evaluate import evaluate
 from galaxy_tasks.pipeline.predict_champion import predict_champion
 from galaxy_tasks.pipeline.prepare_release import prepare_release
 from galaxy_tasks.pipeline.preprocess_images import preprocess_images
+from galaxy_tasks.pipeline.promote import promote
 from galaxy_tasks.pipeline.train import train_network
+from galaxy_tasks.registry.models import list_names, walk_champions
+from galaxy_tasks.registry.store import open_store
 from galaxy_tasks.storage.cache_keys import ReleaseFiles
 from galaxy_tasks.storage.latest_holdout import find_latest_holdout
 
@@ -75,13 +78,16 @@ def run(spark, settings):
         parse_config(values), ReleaseFiles(**files), holdout=find_latest_holdout(), spark=spark
     ).as_reference()
     images = preprocess_images(values, files, labels)
-    champion = predict_champion(values, files, labels, images)
+    inputs = (values, files, labels, images)
+    champion = predict_champion(*inputs)
     seed = parse_config(values).seed
     model = train_network(values, images, "alexnet", seed=seed)
     trainings = [{"seed": seed, "models": [model], "failed": {}}]
     outcome = evaluate(values, labels, images, trainings, champion)
     results = json.loads(Path(outcome["results"]).read_text())
-    return {**outcome, "champion": champion, "results": results}
+    promotion = promote(outcome["evaluation"])
+    made = {"champion": champion, "results": results, "promotion": promotion}
+    return {**outcome, **made, "inputs": inputs}
 
 
 @pytest.fixture(scope="module")
@@ -121,12 +127,20 @@ def runs(spark, tmp_path_factory):
 
 def test_the_first_run_has_nothing_to_compare_with_and_again_neither(runs):
     for one in runs[:2]:
-        assert one["champion"] is None
+        assert one["champion"] == {"predictions": None, "is_first": True}
         assert one["results"]["challenge"] is None
     assert runs[0]["report"] == runs[1]["report"]
-    assert (
-        "There is no champion yet: no other run on observed" in Path(runs[0]["report"]).read_text()
-    )
+    assert "There is no champion yet on observed galaxies" in Path(runs[0]["report"]).read_text()
+    assert [one["promotion"]["is_new"] for one in runs[:2]] == [True, False]
+
+
+def test_models_of_other_classes_are_compared_and_do_not_replace_each_other(runs):
+    assert runs[2]["champion"]["is_first"]
+    assert runs[2]["results"]["decision"]["champion"] is None
+    assert runs[2]["promotion"]["is_new"]
+    with open_store() as client:
+        champions = [list(walk_champions(client, name)) for name in list_names(client)]
+    assert [len(line) for line in champions] == [1, 1]
 
 
 def test_the_next_release_is_compared_on_galaxies_that_neither_has_learned_from(runs):
@@ -179,51 +193,34 @@ def test_the_test_set_is_recorded_with_the_result(runs):
         assert test_set["sha256"] in Path(one["report"]).read_text()
 
 
-def test_a_champion_whose_model_was_removed_is_passed_over(runs, caplog):
-    results = [one["results"] for one in (runs[0], runs[2])]
-    models = [Path(one["networks"][0]["models"][0]["path"]) for one in results]
-    images = json.loads((models[0] / "manifest.json").read_text())["made_from"]["images"]
-    config = parse_config({**SETTINGS, "release": "class_table", "source": "/else", "seed": 9})
-    newest = find_champion(config, "other images")
-    assert newest is not None
-    assert newest.model.path == models[1]
-    hidden = models[1].with_name(".hidden")
-    models[1].rename(hidden)
+def test_a_champion_whose_model_is_gone_or_damaged_is_named(runs):
+    """Nothing else takes its place without somebody's doing."""
+    config = {**runs[0]["inputs"][0], "seed": 9}  # another run on the first release
+    model = Path(runs[0]["model"])
+    record, hidden = model / "model.json", model.with_name(".hidden")
+    model.rename(hidden)
     try:
-        before = find_champion(config, "other images")
-        assert before is not None
-        assert before.model.path == models[0]
-        assert before.images.key == images
-        assert f"{models[1]} is not a published artifact" in caplog.text
+        with pytest.raises(InputError, match=f"{model} is not a published artifact"):
+            predict_champion(config, *runs[0]["inputs"][1:])
     finally:
-        hidden.rename(models[1])
+        hidden.rename(model)
+    content = record.read_bytes()
+    record.write_bytes(content[:20])
+    try:
+        with pytest.raises(InputError, match="was changed"):
+            predict_champion(config, *runs[0]["inputs"][1:])
+    finally:
+        record.write_bytes(content)
 
 
-def test_simulated_and_observed_winners_do_not_meet(runs):
-    assert find_champion(parse_config(SETTINGS), "other images") is None
-
-
-def test_a_damaged_manifest_or_model_of_an_earlier_run_is_passed_over(runs, caplog):
-    config = parse_config({**SETTINGS, "release": "class_table", "source": "/else", "seed": 9})
-    newest = find_champion(config, "other images")
-    assert newest is not None
-    for path in (newest.evaluation.path / "manifest.json", newest.model.path / "model.json"):
-        content = path.read_bytes()
-        path.write_bytes(content[:20])
-        try:
-            before = find_champion(config, "other images")
-        finally:
-            path.write_bytes(content)
-        assert before is not None
-        assert before.evaluation != newest.evaluation
-        assert "is passed over" in caplog.text
+def test_simulated_galaxies_meet_no_champion_of_observed_ones(runs):
+    with open_store() as client:
+        assert all(name.startswith("observed-2-classes-") for name in list_names(client))
+    settings = {**runs[0]["inputs"][0], "release": "simulated", "source": "", "seed": 9}
+    found = predict_champion(settings, *runs[0]["inputs"][1:])
+    assert found == {"predictions": None, "is_first": True}
 
 
 def test_the_first_run_once_more_still_meets_no_champion(runs):
-    """Though another has won since, which was not there when it ran first."""
-    path = Path(runs[0]["report"]).parent
-    model = Path(runs[0]["results"]["networks"][0]["models"][0]["path"])
-    made_from = json.loads((model / "manifest.json").read_text())["made_from"]
-    settings = json.loads((model / "model.json").read_text())["settings"]
-    assert path.is_dir()
-    assert find_champion(parse_config(settings), made_from["images"]) is None
+    """Though it has become champion since, and another after it."""
+    assert predict_champion(*runs[0]["inputs"]) == {"predictions": None, "is_first": True}

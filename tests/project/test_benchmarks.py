@@ -21,6 +21,7 @@ LITTLE_TRAINING = (
         (["image_preparation", "--images", "200", "--rounds", "1"], "times with two processes"),
         (["zipped_images", "--images", "3"], "zip, deflated / zip, unpacked"),
         (["training", *LITTLE_TRAINING], "resnet18"),
+        (["decisions", "--decisions", "4", "--samples", "100", "--smallest-class", "10"], " " * 12),
         (["label_cleaning", "--rows", "2000", "--rounds", "1"], "all give the same"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",

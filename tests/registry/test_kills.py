@@ -1,0 +1,62 @@
+"""Whatever is killed and whoever promotes at the same time: one champion, and it is whole."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fixtures.registry_inputs import (
+    CLASSES,
+    OBSERVED,
+    add_version,
+    publish_evaluation,
+    publish_model,
+)
+
+from galaxy_tasks.pipeline.promote import promote
+from galaxy_tasks.registry import models
+from galaxy_tasks.registry.store import open_store
+
+NAME = models.name_model(OBSERVED, CLASSES)
+PROMOTER = Path(__file__).with_name("promoter.py")
+
+
+@pytest.mark.parametrize("rounds", [10, pytest.param(200, marks=pytest.mark.slow)])
+def test_kills_at_any_moment_leave_one_champion_and_it_is_whole(home, rounds):
+    with open_store() as client:
+        versions = [add_version(client, number, name=NAME) for number in (1, 2, 3)]
+        models.promote(client, versions[0], reason="the first")
+    answer = subprocess.run(
+        [sys.executable, str(PROMOTER), NAME, str(rounds), "1"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr
+    champions = answer.stdout.split()
+    assert len(champions) == rounds
+    assert len(set(champions)) > 1  # the kills did not all come before the first change
+
+
+def test_of_two_runs_that_promote_at_once_one_wins(home):
+    champion = publish_model(1)
+    promote(publish_evaluation(champion, is_promoted=True).key)
+    keys = [
+        publish_evaluation(publish_model(number), is_promoted=True, champion=champion).key
+        for number in (2, 3)
+    ]
+    program = (
+        "import sys; from galaxy_tasks.pipeline.promote import promote; print(promote(sys.argv[1]))"
+    )
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, key], stdout=subprocess.PIPE, text=True, env=os.environ
+        )
+        for key in keys
+    ]
+    said = [run.communicate()[0] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0]
+    assert sorted("'is_new': True" in one for one in said) == [False, True]
+    with open_store() as client:
+        assert len(list(models.walk_champions(client, NAME))) == 2
