@@ -10,17 +10,21 @@ is a file of ten lines and its name in `galaxy_tasks/releases/`, or a manifest: 
 
 **Needs** The connection `spark_default`, the pool `gpu`, and a worker that serves the queue `gpu`.
 
-**Result** A leaderboard at the end of `evaluate`'s log, and the path of `report.html`. Running it
-again is safe: that repeats no finished work, and training goes on from its last epoch. Bad data
-fails at once; everything else is tried three times.
+**Result** A leaderboard at the end of `evaluate`'s log, and a report. The model that is shown to be
+better than the champion takes its place (task `promote`), with *require_approval* once somebody
+agrees. Running it again is safe: that repeats no finished work, and training goes on from its last
+epoch. Bad data fails at once; everything else is tried three times.
 """
 
 from datetime import timedelta
 from typing import Any
 
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, TaskGroup, TriggerRule, chain, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from galaxy_champion import galaxy_champion, promote_evaluated
 from galaxy_data import clean_labels, prepare_release, pull_labels
+from galaxy_links import ReportLink
 from galaxy_releases import IDLE, choose_release, log_release, make_schedule
 from galaxy_settings import DEFAULT_ARGS, make_params
 
@@ -93,6 +97,33 @@ def evaluate(ti: Any = None) -> Any:
     )
 
 
+@task(outlets=[galaxy_champion])
+def promote(ti: Any = None, outlet_events: Any = None) -> Any:
+    """Make this run's challenger champion, if it is shown to be better and nobody need be asked."""
+    evaluated = ti.xcom_pull("evaluate")
+    if _needs_approval(ti, evaluated):
+        raise AirflowSkipException("It waits for approval, in galaxy_promotion.")
+    return promote_evaluated(
+        evaluated["evaluation"], approver="", ti=ti, outlet_events=outlet_events
+    )
+
+
+class ApprovalRequest(TriggerDagRunOperator):
+    """Starts a run of galaxy_promotion where somebody is to be asked."""
+
+    def execute(self, context: Any) -> None:
+        """Start it, or skip the task."""
+        ti = context["ti"]
+        if not _needs_approval(ti, ti.xcom_pull("evaluate")):
+            raise AirflowSkipException("There is nothing to ask.")
+        super().execute(context)
+
+
+def _needs_approval(ti: Any, evaluated: dict[str, Any]) -> bool:
+    settings = parse_config(ti.xcom_pull("choose_release"))
+    return settings.require_approval and evaluated["is_promoted"]
+
+
 with DAG(
     dag_id="galaxy_morphology",
     description="From a Galaxy Zoo release to the best of three kinds of networks",
@@ -111,5 +142,18 @@ with DAG(
             for name in FAMILIES
         ]
     models = [predict_champion(), *trainings, train_baseline()]
-    chain(release, prepare_release(), clean_labels(), preprocess_images(), models, evaluate())
+    evaluated = evaluate()
+    dag.get_task("evaluate").operator_extra_links = (ReportLink(),)
+    chain(release, prepare_release(), clean_labels(), preprocess_images(), models, evaluated)
     chain(release, seeds)
+    request = ApprovalRequest(
+        task_id="request_approval",
+        trigger_dag_id="galaxy_promotion",
+        trigger_run_id="approval__{{ run_id }}",
+        skip_when_already_exists=True,
+        conf={
+            "evaluation": "{{ ti.xcom_pull('evaluate')['evaluation'] }}",
+            "run_id": "{{ run_id }}",
+        },
+    )
+    chain(evaluated, [promote(), request])

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import re
@@ -6,6 +7,7 @@ import sys
 from copy import deepcopy
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -71,8 +73,82 @@ def test_tasks_follow_each_other_as_documented(dag):
         "train_alexnet": {"evaluate"},
         "train_resnet": {"evaluate"},
         "train_densenet": {"evaluate"},
-        "evaluate": set(),
+        "evaluate": {"promote", "request_approval"},
+        "promote": set(),
+        "request_approval": set(),
     }
+
+
+def test_an_approval_stands_between_a_challenger_and_its_promotion(airflow_home):
+    import galaxy_promotion
+
+    dag = galaxy_promotion.dag
+    assert {task.task_id: task.downstream_task_ids for task in dag.tasks} == {
+        "describe_challenger": {"approve"},
+        "approve": {"promote"},
+        "promote": set(),
+    }
+    approve = dag.get_task("approve")
+    assert approve.response_timeout == timedelta(days=7)
+    assert approve.defaults == ["Reject"]
+    assert approve.execution_timeout is None  # it would end the wait
+
+
+@pytest.mark.parametrize("wrong", ["", "../../etc", "3F9A0C55E1AA9B7D", "3f9a0c55e1aa9b7d/x"])
+def test_an_approval_is_asked_for_an_evaluations_key_and_nothing_else(airflow_home, wrong):
+    import galaxy_promotion
+    from airflow.sdk.exceptions import ParamValidationError
+
+    params = deepcopy(galaxy_promotion.dag.params)
+    with pytest.raises(ParamValidationError, match="evaluation"):
+        params.update({"evaluation": wrong})
+
+
+def test_only_a_promotion_emits_an_event(dag):
+    import galaxy_promotion
+    from galaxy_champion import galaxy_champion
+
+    for promoting in (dag, galaxy_promotion.dag):
+        emitting = [t.task_id for t in promoting.tasks if galaxy_champion in t.outlets]
+        assert emitting == ["promote"]
+
+
+class EmittedEvents(dict):
+    """The events of a task's outlets."""
+
+    def __missing__(self, asset):
+        self[asset] = SimpleNamespace(extra={})
+        return self[asset]
+
+
+@pytest.mark.parametrize(
+    ("is_new", "is_champion", "try_number", "is_emitted"),
+    [
+        (True, True, 1, True),
+        (False, True, 1, False),  # it was champion before: a run that is repeated
+        (False, True, 2, True),  # the first try may have been ended before the event
+        (False, False, 2, False),
+    ],
+)
+def test_what_a_promotion_emits(
+    airflow_home, monkeypatch, is_new, is_champion, try_number, is_emitted
+):
+    import galaxy_champion
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    done = {"is_new": is_new, "is_champion": is_champion, "reason": "a reason"}
+    facts = {"name": "observed-5", "version": 3, "sha256": "ab"}
+    monkeypatch.setattr(galaxy_champion, "run_step", lambda *_, **__: {**facts, **done})
+    events = EmittedEvents()
+    outcome = pytest.raises(AirflowSkipException, match="a reason")
+    with contextlib.nullcontext() if is_emitted else outcome:
+        galaxy_champion.promote_evaluated(
+            "key",
+            approver="",
+            ti=SimpleNamespace(try_number=try_number),
+            outlet_events=events,
+        )
+    assert [one.extra for one in events.values()] == ([facts] if is_emitted else [])
 
 
 def test_an_ablation_has_the_same_beginning_and_a_training_for_each_of_a_list(ablation):
@@ -258,9 +334,10 @@ def test_reading_the_dag_imports_no_heavy_library_and_is_quick(airflow_home):
     program = (
         "import json, sys, time, airflow.sdk as sdk\n"
         "from airflow.providers.apache.spark.operators import spark_submit\n"
+        "from airflow.providers.standard.operators import hitl, trigger_dagrun\n"
         "sdk.DAG, sdk.Param, sdk.TaskGroup, sdk.task\n"
         "started = time.process_time()\n"
-        "import galaxy_ablation, galaxy_morphology\n"
+        "import galaxy_ablation, galaxy_morphology, galaxy_promotion\n"
         "spent_s = time.process_time() - started\n"
         f"heavy = [name for name in {HEAVY} if name in sys.modules]\n"
         "print(json.dumps([spent_s, heavy]))\n"
@@ -280,5 +357,9 @@ def test_reading_the_dag_imports_no_heavy_library_and_is_quick(airflow_home):
 def test_the_processor_reads_the_dag_file_and_skips_its_helpers():
     ignored = (DAGS / ".airflowignore").read_text().split()
     files = {path.name for path in DAGS.glob("*.py")}
-    assert files - set(ignored) == {"galaxy_ablation.py", "galaxy_morphology.py"}
+    assert files - set(ignored) == {
+        "galaxy_ablation.py",
+        "galaxy_morphology.py",
+        "galaxy_promotion.py",
+    }
     assert set(ignored) <= files
