@@ -20,8 +20,8 @@ from galaxy_tasks.evaluation.ablation import (
 from galaxy_tasks.evaluation.metrics import Estimate
 from galaxy_tasks.formatting import format_p_value
 from galaxy_tasks.report.figures import Drawing, draw_in_both_styles
-from galaxy_tasks.report.page import make_environment
 from galaxy_tasks.report.settings_table import list_settings
+from galaxy_tasks.report.templates import make_environment
 from galaxy_tasks.storage.artifacts import code_version
 
 TITLES = {"loss": "loss", "macro_f1": "macro-F1", "accuracy": "accuracy"}

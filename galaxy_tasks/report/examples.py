@@ -20,6 +20,8 @@ class ExampleGalaxy:
     prediction: str
     probability: float
     """Of the predicted class."""
+    agreement: float | None = None
+    """The smallest vote fraction that the label rests on, 0 to 1; None without votes."""
 
     @property
     def is_right(self) -> bool:
@@ -38,26 +40,30 @@ class ExampleRows:
 def choose_examples(
     probabilities: NDArray[Any], *, labels: NDArray[Any], num_each: int
 ) -> ExampleRows:
-    """Return at most `num_each` rows called right and as many called wrong, the classes in turn.
+    """Return at most `num_each` rows called right and twice as many called wrong.
 
-    The right ones are those of middling confidence, not the most beautiful; the wrong ones are
-    those the model was surest of, from which there is most to learn.
+    The right ones are those of middling confidence, not the most beautiful, the classes in turn.
+    The wrong ones are those the model was surest of, from which there is most to learn: the pairs
+    of true and predicted class in turn, those with most mistakes first.
 
     Args:
         probabilities: (galaxies, classes).
         labels: (galaxies,) integers, the true classes.
-        num_each: most rows of either kind.
+        num_each: most rows called right.
     """
     predictions, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    surest_first = np.argsort(-confidence, kind="stable")
     right, wrong = [], []
-    for label in range(probabilities.shape[1]):
-        rows = np.flatnonzero(labels == label)
-        rows = rows[np.argsort(-confidence[rows], kind="stable")]
-        found = rows[predictions[rows] == label]
-        from_middle = np.argsort(abs(np.arange(len(found)) - (len(found) - 1) / 2), kind="stable")
-        right.append(found[from_middle])
-        wrong.append(rows[predictions[rows] != label])
-    return ExampleRows(_take_in_turn(right, num_each), _take_in_turn(wrong, num_each))
+    for label, prediction in np.ndindex(2 * probabilities.shape[1:]):
+        is_pair = (labels[surest_first] == label) & (predictions[surest_first] == prediction)
+        rows = surest_first[is_pair]
+        if label == prediction:
+            middle = np.argsort(abs(np.arange(len(rows)) - (len(rows) - 1) / 2), kind="stable")
+            right.append(rows[middle])
+        else:
+            wrong.append(rows)
+    wrong.sort(key=len, reverse=True)
+    return ExampleRows(_take_in_turn(right, num_each), _take_in_turn(wrong, 2 * num_each))
 
 
 def _take_in_turn(groups: list[NDArray[np.intp]], count: int) -> tuple[int, ...]:

@@ -20,25 +20,13 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from galaxy_tasks.errors import InputError
+from galaxy_tasks.report.templates import DARK, LIGHT, Palette
 
 EpochHistory = Sequence[Mapping[str, Any]]
 """One record an epoch: epoch, loss, val_loss, accuracy, val_accuracy, val_macro_f1, its mean over
 up to five epochs as mean_val_macro_f1, is_kept, …"""
 
 
-@dataclass(frozen=True)
-class Palette:
-    """The colours of a page and of its curves."""
-
-    text: str
-    rule: str
-    training: str
-    validation: str
-    macro_f1: str
-
-
-LIGHT = Palette("#1c2330", "#dde1e7", "#79839a", "#0a66a8", "#c04a00")
-DARK = Palette("#e4e8ef", "#2e3744", "#8d98ab", "#62b3ec", "#f29248")
 _TRAINING, _VALIDATION, _MACRO_F1 = "C0", "C1", "C2"
 """The curves' places in a style's colour cycle."""
 _SIZE_INCHES = (4.6, 2.7)

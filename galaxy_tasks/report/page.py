@@ -8,26 +8,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from galaxy_tasks.config import find_changes
 from galaxy_tasks.evaluation.metrics import Estimate
 from galaxy_tasks.evaluation.reliability import NUM_BINS, Reliability
 from galaxy_tasks.evaluation.subsets import HIGH_AGREEMENT
 from galaxy_tasks.evaluation.winner import describe_comparison, rank
-from galaxy_tasks.formatting import (
-    format_duration,
-    format_millions,
-    format_multiply_adds,
-    format_name,
-    format_p_value,
-)
 from galaxy_tasks.prediction.calibration import LEAST_GALAXIES
 from galaxy_tasks.report.calibration import describe_calibration, draw_reliability
 from galaxy_tasks.report.contents import ReportInputs
 from galaxy_tasks.report.figures import (
-    DARK,
-    LIGHT,
     LOSS_PANEL,
     SCORE_PANEL,
     EpochHistory,
@@ -36,7 +25,8 @@ from galaxy_tasks.report.figures import (
     find_kept_epoch,
     find_limits,
 )
-from galaxy_tasks.report.settings_table import list_settings
+from galaxy_tasks.report.settings_table import format_command, list_settings
+from galaxy_tasks.report.templates import make_environment
 
 TEMPLATE = Path(__file__).with_name("page.html")
 FEW_GALAXIES = 30
@@ -54,7 +44,7 @@ def render_report(inputs: ReportInputs) -> str:
     ranked, selection = rank(outcome.networks), outcome.selection
     winner = next(one for one in ranked if one.architecture == selection.winner)
     return (
-        make_environment()
+        make_environment(jpeg=encode_jpeg_url)
         .get_template(TEMPLATE.name)
         .render(
             inputs=inputs,
@@ -77,6 +67,7 @@ def render_report(inputs: ReportInputs) -> str:
                 "wrong": [example for example in inputs.examples if not example.is_right],
             },
             settings=list_settings(inputs.config),
+            command=format_command(inputs.config),
             preset=find_changes(inputs.config)[0],
             is_simulated=inputs.config.release == "simulated",
             few_galaxies=FEW_GALAXIES,
@@ -92,27 +83,6 @@ def _show_calibration(reliability: Reliability) -> dict[str, Any]:
         "num_bins": NUM_BINS,
         "least_galaxies": LEAST_GALAXIES,
     }
-
-
-def make_environment() -> jinja2.Environment:
-    """Return the templates of this folder, which escape what they are given."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATE.parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals.update(light=LIGHT, dark=DARK)
-    environment.filters.update(
-        words=format_name,
-        duration=format_duration,
-        p_value=format_p_value,
-        millions=format_millions,
-        multiply_adds=format_multiply_adds,
-        jpeg=encode_jpeg_url,
-    )
-    return environment
 
 
 def _find_scale(estimates: Sequence[Estimate]) -> dict[str, float]:

@@ -6,14 +6,13 @@ import numpy as np
 from matplotlib import image as mpl_image
 
 from galaxy_tasks.report.figures import (
-    DARK,
-    LIGHT,
     LOSS_PANEL,
     SCORE_PANEL,
     draw_curves,
     encode_jpeg_url,
     find_limits,
 )
+from galaxy_tasks.report.templates import DARK, LIGHT
 
 SCORES = ("epoch", "loss", "val_loss", "val_accuracy", "val_macro_f1", "mean_val_macro_f1")
 HISTORY = [

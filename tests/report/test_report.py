@@ -1,3 +1,5 @@
+import base64
+import hashlib
 import html
 import itertools
 import re
@@ -5,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from fixtures.chromium import needs_browser, open_browser
 from fixtures.report_inputs import (
     CLASSES,
@@ -23,7 +26,7 @@ from galaxy_tasks.report.contents import MissingModel, RejectedFile
 from galaxy_tasks.report.examples import ExampleGalaxy
 from galaxy_tasks.report.leaderboard import render_leaderboard
 from galaxy_tasks.report.page import render_report
-from galaxy_tasks.report.settings_table import list_settings
+from galaxy_tasks.report.settings_table import format_command, list_settings
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +70,20 @@ def test_every_pair_is_described_and_the_rule_is_stated(page, inputs):
     assert "another seed can move" not in text
 
 
+def test_the_votes_behind_a_label_are_shown_where_there_are_any(page, inputs):
+    voted = [one for one in inputs.examples if one.agreement is not None]
+    assert 0 < len(voted) < len(inputs.examples)
+    assert page.count("<span>votes 83 %</span>") == len(voted)
+    without = replace(
+        inputs, examples=tuple(replace(one, agreement=None) for one in inputs.examples)
+    )
+    assert "Votes" not in render_report(without)
+
+
+def test_the_command_that_makes_the_run_again_is_stated(page, inputs):
+    assert format_command(inputs.config) in html.unescape(page)
+
+
 def test_one_training_each_is_cautioned_against_at_the_top():
     page = html.unescape(render_report(make_inputs(seeds=(7,))))
     caution = page.index("this order may be the seed's doing")
@@ -74,12 +91,17 @@ def test_one_training_each_is_cautioned_against_at_the_top():
 
 
 def test_the_page_loads_nothing_from_anywhere(page):
-    assert "http" not in page
+    assert "http" not in page.replace("http-equiv", "")
     loads = re.findall(r'(?:src|srcset|href)="([^"]*)"', page)
     assert loads
     assert [load for load in loads if not load.startswith(("data:", "#"))] == []
-    assert "<script" not in page
     assert "@import" not in page
+    (policy,) = re.findall('http-equiv="Content-Security-Policy" content="([^"]*)"', page)
+    for tag in ("style", "script"):  # the page's own, and no other
+        (own,) = re.findall(f"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(own.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in html.unescape(policy)
+    assert policy.startswith("default-src 'none'; img-src data:; ")
 
 
 def test_every_image_and_drawing_has_a_text_alternative(page, inputs):
@@ -118,7 +140,8 @@ def test_names_from_user_tables_cannot_inject_markup(inputs):
             missing_models=(MissingModel("resnet18", "failed", evil),),
         )
     )
-    assert "<script" not in page
+    assert "<script>alert" not in page
+    assert page.count("<script") == 1  # its own
     assert "<img src=x" not in page
     assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") > 10
 
@@ -166,6 +189,8 @@ def test_what_the_champion_may_have_learned_from_is_stated(inputs):
         champion_release="galaxy_zoo_2",
         champion_published="2026-11-24T03:00:00Z",
         champion_evaluation="e",
+        champion_model="m",
+        is_same_model=False,
         num_test=40,
         num_unseen=30,
         num_without_place=30,
@@ -230,6 +255,49 @@ def test_nothing_sticks_out_of_the_page(browser, page, tmp_path, width):
     page_width, _, messages = open_page(browser, page, tmp_path, width=width, scheme="light")
     assert page_width == width
     assert messages == []
+
+
+@needs_browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1440])
+def test_nothing_keeps_people_from_reading_the_page(browser, page, tmp_path, width, scheme):
+    (tmp_path / "report.html").write_text(page)
+    tab = browser.new_page(
+        viewport={"width": width, "height": 844}, color_scheme=scheme, bypass_csp=True
+    )
+    tab.goto((tmp_path / "report.html").as_uri())
+    results = Axe().run(tab)
+    tab.close()
+    assert [
+        (one["id"], [node["target"] for node in one["nodes"]][:5])
+        for one in results.response["violations"]
+        if one["impact"] in ("serious", "critical")
+    ] == []
+
+
+@needs_browser
+def test_a_click_on_a_title_sorts_a_table_and_another_turns_it_round(browser, page, tmp_path):
+    (tmp_path / "report.html").write_text(page)
+    tab = browser.new_page()
+    tab.goto((tmp_path / "report.html").as_uri())
+    table = tab.get_by_role("region", name="Leaderboard")
+
+    def read_scores() -> list[float]:
+        cells = table.locator("tbody tr:has(td:nth-child(9)) td:nth-child(2)").all_inner_texts()
+        return [float(cell.split()[0]) for cell in cells]
+
+    before = read_scores()
+    title = table.get_by_role("button", name="macro-F1", exact=True)
+    title.press("Enter")
+    assert read_scores() == sorted(before)
+    assert table.locator("th[aria-sort]").get_attribute("aria-sort") == "ascending"
+    title.click()
+    assert read_scores() == sorted(before, reverse=True)
+    table.get_by_role("button", name="network").click()
+    assert table.locator("th[aria-sort]").count() == 1
+    # A training without a model has no scores, and stays last.
+    assert "not chosen in the form" in table.locator("tbody tr").last.inner_text()
+    tab.close()
 
 
 @needs_browser

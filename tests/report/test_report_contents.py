@@ -8,6 +8,7 @@ from fixtures.trained_inputs import make_record
 
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.evaluation.candidates import Candidate
+from galaxy_tasks.evaluation.challenge import Opponent
 from galaxy_tasks.evaluation.outcome import evaluate_run
 from galaxy_tasks.report.contents import MissingModel, gather_report
 from galaxy_tasks.report.page import render_report
@@ -72,7 +73,12 @@ def test_the_report_shows_what_the_artifacts_hold_and_which_code_made_it(
 
     labels = artifacts.get("labels", images.manifest["summary"]["labels"])
     outcome = evaluate_run(
-        config, [candidate], labels=labels, images=images, baseline=None, predictions=None
+        config,
+        [candidate],
+        labels=labels,
+        images=images,
+        baseline=None,
+        opponent=Opponent(None, is_first=True),
     )
     inputs = gather_report(config, outcome, labels=labels, images=images, missing=missing)
 
