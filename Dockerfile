@@ -1,6 +1,32 @@
 # The control plane, Spark, and a trainer without a GPU, from one set of locked packages.
-# Targets: `airflow` (the default, without TensorFlow) and `trainer`.
+# Targets: `airflow` (the default, without TensorFlow), `trainer`, and `mlflow`, the registry's server.
 ARG BASE_IMAGE=python:3.12-slim-bookworm
+
+FROM ${BASE_IMAGE} AS mlflow
+ARG UID=50000
+RUN { ! owner=$(id -nu "$UID" 2>/dev/null) || userdel --remove "$owner"; } \
+    && useradd --no-log-init --uid "$UID" --gid 0 --create-home --shell /bin/bash galaxy \
+    && install -d -o galaxy -g 0 -m 0775 /runs
+ENV VIRTUAL_ENV=/opt/venv \
+    PATH=/opt/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    LC_ALL=C.UTF-8 \
+    MLFLOW_DISABLE_TELEMETRY=true \
+    MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \
+    GALAXY_ROLE=mlflow
+COPY --chmod=0755 docker/install.sh scripts/lib/uv_settings.py /opt/galaxy/
+COPY requirements/installer.lock requirements/mlflow.lock /opt/galaxy/requirements/
+RUN --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
+    --mount=type=secret,id=pip,target=/etc/pip.conf \
+    --mount=type=cache,target=/root/.cache/uv \
+    /opt/galaxy/install.sh /opt/galaxy/requirements/mlflow.lock
+COPY docker/healthcheck.py /opt/galaxy/docker/
+USER galaxy
+WORKDIR /home/galaxy
+HEALTHCHECK --interval=15s --timeout=20s --start-period=120s --retries=4 \
+    CMD ["python", "/opt/galaxy/docker/healthcheck.py"]
+CMD ["mlflow", "server", "--host", "0.0.0.0", "--port", "5000", "--workers", "1", \
+    "--backend-store-uri", "sqlite:////runs/mlflow.db", "--artifacts-destination", "/runs/mlflow"]
 
 FROM ${BASE_IMAGE} AS dependencies
 ARG UID=50000

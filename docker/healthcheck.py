@@ -43,6 +43,8 @@ def _check(role: str) -> str:
         return _read("http://localhost:8080/json/")
     if role == "spark-worker":
         return _find_at_master()
+    if role == "mlflow":
+        return _read("http://localhost:5000/health")
     if role == "flower":
         return _connect("localhost", 5555)
     return "nothing to check"

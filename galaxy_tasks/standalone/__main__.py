@@ -115,6 +115,7 @@ def _find_folder(source: str) -> Path:
 
 
 def _wait_for_interrupt(workflow: Workflow) -> None:
+    typer.echo("All trainings and models in MLflow's page: scripts/mlflow")
     typer.echo("The page stays up until Ctrl-C. Runs that are triggered there are shown here, too.")
     try:
         workflow.follow_others()

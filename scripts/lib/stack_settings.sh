@@ -55,8 +55,8 @@ check_env() {
         "blanks around it."
     fi
   done <"$ENV_FILE"
-  for name in GPU_SLOTS WORKER_SLOTS GALAXY_UID WEB_PORT SPARK_WEB_PORT FLOWER_PORT SPARK_WORKERS \
-    SPARK_WORKER_CORES PARALLEL_TASKS API_WORKERS LOG_RETENTION_DAYS WORKER_LOST_AFTER_S; do
+  for name in GPU_SLOTS WORKER_SLOTS GALAXY_UID WEB_PORT SPARK_WEB_PORT MLFLOW_PORT FLOWER_PORT \
+    SPARK_WORKERS SPARK_WORKER_CORES PARALLEL_TASKS API_WORKERS LOG_RETENTION_DAYS WORKER_LOST_AFTER_S; do
     [[ $(value_of "$name") =~ ^[1-9][0-9]*$ ]] ||
       fail "$name in .env: expected a whole number above 0. Received: '$(value_of "$name")'"
   done
@@ -133,10 +133,11 @@ check_readable() {
 # saying what to do.
 check_ports() {
   local name service
-  for name in WEB_PORT SPARK_WEB_PORT FLOWER_PORT; do
+  for name in WEB_PORT SPARK_WEB_PORT MLFLOW_PORT FLOWER_PORT; do
     case $name in
       WEB_PORT) service=api-server ;;
       SPARK_WEB_PORT) service=spark-master ;;
+      MLFLOW_PORT) service=mlflow ;;
       FLOWER_PORT)
         service=flower
         [[ ,$(value_of COMPOSE_PROFILES), == *,flower,* ]] || continue

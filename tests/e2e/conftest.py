@@ -19,6 +19,7 @@ def variables(zenodo) -> dict[str, str]:
     return {
         "GALAXY_ZENODO_URL": zenodo.address(""),
         "GALAXY_ZENODO_POLL_S": "1",
+        "GALAXY_APPROVAL_WITHIN_S": "90",
         "no_proxy": "127.0.0.1,localhost",
     }
 

@@ -29,9 +29,11 @@ STEPS = (
     "preprocess_images",
     "train_baseline",
     "evaluate",
+    "promote",
 )
 TRAINERS = ("train_alexnet", "train_resnet", "train_densenet")
 ALL_TASKS = (*STEPS, *TRAINERS, "predict_champion")
+"""The tasks of a run whose challenger becomes champion and nobody is asked."""
 SETTINGS = {
     "architectures": ["alexnet", "resnet18", "densenet121"],
     "simulated_galaxies": 150,

@@ -40,7 +40,7 @@ def page(session, standalone):
 
 def test_graph_shows_the_workflow(page):
     show_graph(page)
-    for name in ALL_TASKS:
+    for name in (*ALL_TASKS, "request_approval"):
         find_node(page, name).wait_for()
     edges = page.locator(".react-flow__edge").all()
     assert {edge.get_attribute("data-id") for edge in edges} == {
@@ -55,6 +55,8 @@ def test_graph_shows_the_workflow(page):
         "train_baseline-evaluate",
         "train-evaluate",
         "predict_champion-evaluate",
+        "evaluate-promote",
+        "evaluate-request_approval",
     }
 
 

@@ -50,7 +50,9 @@ class Stack(Airflow):
             "COMPOSE_FILE": files,
             "GALAXY_TAG": TAG,
         }
-        self.ports = {key: find_free_port(0) for key in ("WEB_PORT", "SPARK_WEB_PORT")}
+        self.ports = {
+            key: find_free_port(0) for key in ("WEB_PORT", "SPARK_WEB_PORT", "MLFLOW_PORT")
+        }
 
     def write_settings(self, **settings: object) -> None:
         """Write a .env with these, as users do before `scripts/up` completes it."""
@@ -145,9 +147,15 @@ class Stack(Airflow):
         wait_for(has_words, timeout_s=timeout_s)
 
     def forget(self, *kinds: str) -> None:
-        """Remove artifacts, so that the next run has to make them again."""
+        """Remove artifacts, so that the next run has to make them again.
+
+        Without its models, the registry is of no use: it begins anew.
+        """
         for kind in kinds:
             shutil.rmtree(self.runs / kind, ignore_errors=True)
+        if "models" in kinds:
+            (self.runs / "mlflow.db").unlink(missing_ok=True)
+            self.compose("restart", "mlflow")
 
     def outcomes(self) -> dict[str, str]:
         """Return for each trained network the SHA-256 of its probabilities for the test split."""

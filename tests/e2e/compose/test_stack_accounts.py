@@ -104,7 +104,7 @@ def test_ports_listen_on_the_loopback_address_only(stack):
         for binding in bindings or []
     ]
     assert set(published) == {"127.0.0.1"}
-    assert len(published) == 2  # Airflow's page and Spark's
+    assert len(published) == 3  # the pages of Airflow, Spark and MLflow
 
 
 def test_no_container_can_reach_the_engine(stack):
@@ -114,7 +114,7 @@ def test_no_container_can_reach_the_engine(stack):
 
 
 def test_services_of_ours_run_as_nobody_special_and_cannot_change_the_dag(stack):
-    for service in ("api-server", "scheduler", "worker", "trainer-cpu", "spark-worker"):
+    for service in ("api-server", "scheduler", "worker", "trainer-cpu", "spark-worker", "mlflow"):
         assert stack.run_in(service, "id", "-u").strip() == stack.settings["GALAXY_UID"] != "0"
     written = stack.compose(
         *("exec", "-T", "worker", "touch", "/opt/airflow/dags/new.py"), is_checked=False

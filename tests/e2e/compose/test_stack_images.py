@@ -7,7 +7,7 @@ import pytest
 from stack import TAG, inspect
 
 pytestmark = pytest.mark.e2e
-NAMES = ("airflow", "trainer", "trainer-gpu")
+NAMES = ("airflow", "trainer", "trainer-gpu", "mlflow")
 
 
 @pytest.fixture(scope="module")
