@@ -36,7 +36,7 @@ def prune(
     from galaxy_tasks.registry.needed import list_needed
 
     since = "" if report_days is None else _format_time(time.time() - report_days * 86_400)
-    unneeded = find_unneeded(list_needed(reports_since=since), unused_days=unused_days)
+    unneeded = find_unneeded(list_needed(reports_after=since), unused_days=unused_days)
     if not unneeded:
         print(f"Nothing to remove in {home()}: all of it is needed, or was used lately.")
         return

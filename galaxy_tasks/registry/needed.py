@@ -11,13 +11,13 @@ from galaxy_tasks.storage import artifacts
 from galaxy_tasks.storage.artifacts import Artifact
 
 
-def list_needed(*, reports_since: str = "") -> set[Path]:
+def list_needed(*, reports_after: str = "") -> set[Path]:
     """Return the folders of all that reports and champions need.
 
     Reports name their models. The champion of each name, and the one before it, to which it may be
     rolled back, are compared with the next run's challenger on the images of both; a run that is
-    repeated, with the champion before its own. Reports published before `reports_since` (ISO 8601)
-    are needed only by these champions.
+    repeated, with the champion before its own. Reports that were not published after
+    `reports_after` (ISO 8601) are needed only by these champions.
 
     Raises:
         InputError: which models a report needs cannot be read.
@@ -33,7 +33,7 @@ def list_needed(*, reports_since: str = "") -> set[Path]:
     needed = set()
     for evaluation in artifacts.list_published("evaluations"):
         published, models = _read(evaluation)
-        if evaluation.key in of_champions or published >= reports_since:
+        if evaluation.key in of_champions or published > reports_after:
             needed |= {evaluation.path, *models}
     return needed.union(*map(_list_of_champion, champions))
 
