@@ -22,9 +22,9 @@ def run_id(stack):
     return run_id
 
 
-def ask_mlflow(stack, path: str, *, host: str = "localhost") -> dict:
+def ask_mlflow(stack, path: str, **headers: str) -> dict:
     address = f"http://127.0.0.1:{stack.settings['MLFLOW_PORT']}/api/2.0/mlflow/{path}"
-    request = urllib.request.Request(address, headers={"Host": host})
+    request = urllib.request.Request(address, headers=headers)
     with urllib.request.urlopen(request, timeout=30) as response:
         return json.load(response)
 
@@ -63,7 +63,7 @@ def test_mlflows_server_knows_the_champion_and_all_runs(stack, run_id):
 
 def test_mlflows_server_answers_to_its_own_names_only(stack, run_id):
     with pytest.raises(urllib.error.HTTPError) as caught:
-        ask_mlflow(stack, "registered-models/search", host="elsewhere.example")
+        ask_mlflow(stack, "registered-models/search", Host="elsewhere.example")
     assert caught.value.code == 403
     caught.value.close()
 
