@@ -21,6 +21,7 @@ POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
+SANDBOXED = f"{POLICY}; sandbox allow-scripts"
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -65,9 +66,6 @@ def show_leaderboard() -> HTMLResponse:
 def show_evaluation(key: Key) -> HTMLResponse:
     """Return the report of an evaluation, to which the leaderboard leads."""
     return _serve(_find_report(key), headers={**HEADERS, "Content-Security-Policy": SANDBOXED})
-
-
-SANDBOXED = f"{POLICY}; sandbox allow-scripts"
 
 
 def _find_report(key: str) -> Path:

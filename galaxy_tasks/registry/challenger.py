@@ -1,6 +1,5 @@
 """From an evaluation to the registered version of its challenger, and to its promotion."""
 
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,8 +14,6 @@ from galaxy_tasks.training.model_record import WEIGHTS, read_record
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-
-_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

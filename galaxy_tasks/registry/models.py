@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 """Aliases: what is recommended now, and what the latest run put forward."""
-_DIGEST = "sha256"
 _logger = logging.getLogger(__name__)
 
 
