@@ -13,12 +13,12 @@ import pandas as pd
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.evaluation.candidates import Candidate
 from galaxy_tasks.evaluation.outcome import Outcome
-from galaxy_tasks.report.examples import ExampleGalaxy, choose_examples
+from galaxy_tasks.report.examples import ExampleGalaxy, ExplainedGalaxy, choose_examples
 from galaxy_tasks.report.figures import EpochHistory
 from galaxy_tasks.storage.artifacts import Artifact, code_version
 from galaxy_tasks.storage.atomic_io import read_json
 from galaxy_tasks.training.checkpoints import average_stretch
-from galaxy_tasks.training.model_record import HISTORY
+from galaxy_tasks.training.model_record import HISTORY, read_heat_maps
 
 NUM_EXAMPLES = 12
 """Galaxies classified correctly that the report shows; of the misclassified, twice as many."""
@@ -53,6 +53,8 @@ class ReportInputs:
     """By architecture, then by seed."""
     examples: tuple[ExampleGalaxy, ...]
     """Of the winner; the page parts the right from the wrong."""
+    explained: tuple[ExplainedGalaxy, ...]
+    """Of the winner, too."""
     num_rows: int
     """Rows of the catalogue, before any was dropped."""
     class_counts: Mapping[str, Mapping[str, int]]
@@ -87,6 +89,7 @@ def gather_report(
         missing_models=missing,
         histories=_read_histories(outcome),
         examples=_pick_examples(images.path, labels.path, outcome.winner),
+        explained=_list_explained(images.path, outcome.winner),
         num_rows=cleaned["rows_in"],
         class_counts=_count_by_split(cleaned["classes"]),
         dropped=cleaned["dropped"],
@@ -170,4 +173,21 @@ def _pick_examples(
             agreement=agreement.get(winner.galaxies["galaxy_id"].iloc[row]),
         )
         for row in (*chosen.right, *chosen.wrong)
+    )
+
+
+def _list_explained(images_folder: Path, winner: Candidate) -> tuple[ExplainedGalaxy, ...]:
+    heat_maps = read_heat_maps(winner.artifact.path)
+    images = np.load(images_folder / "images.npy", mmap_mode="r")
+    classes, labels = winner.record.classes, winner.tested.labels
+    calls = winner.tested.probabilities[0].argmax(axis=1)
+    return tuple(
+        ExplainedGalaxy(
+            galaxy_id=str(winner.galaxies["galaxy_id"].iloc[row]),
+            image=np.array(images[winner.galaxies["row"].iloc[row]]),
+            heat_map=heat_map,
+            label=classes[labels[row]],
+            prediction=classes[calls[row]],
+        )
+        for row, heat_map in zip(heat_maps.positions, heat_maps.maps, strict=True)
     )

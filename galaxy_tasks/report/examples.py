@@ -30,6 +30,21 @@ class ExampleGalaxy:
 
 
 @dataclass(frozen=True)
+class ExplainedGalaxy:
+    """One test galaxy and where in its cutout a model saw the class that it calls it."""
+
+    galaxy_id: str
+    image: NDArray[np.uint8]
+    """(height, width, 3), RGB."""
+    heat_map: NDArray[np.uint8]
+    """(height, width), 255 where the cutout speaks most for the class."""
+    label: str
+    """The true class."""
+    prediction: str
+    """Of the image as it is, not of the mean over orientations."""
+
+
+@dataclass(frozen=True)
 class ExampleRows:
     """Rows of the test galaxies to show."""
 

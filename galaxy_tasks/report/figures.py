@@ -31,6 +31,7 @@ _TRAINING, _VALIDATION, _MACRO_F1 = "C0", "C1", "C2"
 """The curves' places in a style's colour cycle."""
 _SIZE_INCHES = (4.6, 2.7)
 _JPEG_QUALITY = 88
+_MOST_OPACITY = 0.6
 
 
 def _make_style(palette: Palette) -> dict[Any, Any]:
@@ -156,6 +157,17 @@ def encode_jpeg_url(image: NDArray[np.uint8]) -> str:
     pixels = np.ascontiguousarray(image)
     mpl_image.imsave(buffer, pixels, format="jpg", pil_kwargs={"quality": _JPEG_QUALITY})
     return _make_url("image/jpeg", buffer.getvalue())
+
+
+def lay_heat_over(image: NDArray[np.uint8], heat_map: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return an RGB image in grey, (height, width, 3) uint8, under the colours of a heat map.
+
+    The heat map, (height, width) uint8, hides nothing where it is 0 and most where it is 255.
+    """
+    grey = image.mean(axis=2, keepdims=True)
+    colours = 255 * mpl.colormaps["inferno"](heat_map)[..., :3]
+    opacity = _MOST_OPACITY * heat_map[..., np.newaxis] / 255
+    return np.rint((1 - opacity) * grey + opacity * colours).astype(np.uint8)
 
 
 def _draw(histories: Sequence[EpochHistory], panel: Panel, limits: tuple[float, float]) -> Figure:

@@ -24,6 +24,7 @@ from galaxy_tasks.report.figures import (
     encode_jpeg_url,
     find_kept_epoch,
     find_limits,
+    lay_heat_over,
 )
 from galaxy_tasks.report.settings_table import format_command, list_settings
 from galaxy_tasks.report.templates import make_environment
@@ -44,7 +45,7 @@ def render_report(inputs: ReportInputs) -> str:
     ranked, selection = rank(outcome.networks), outcome.selection
     winner = next(one for one in ranked if one.architecture == selection.winner)
     return (
-        make_environment(jpeg=encode_jpeg_url)
+        make_environment(jpeg=encode_jpeg_url, heat=lay_heat_over)
         .get_template(TEMPLATE.name)
         .render(
             inputs=inputs,

@@ -95,6 +95,8 @@ def _set_up_tensorflow(config: RunConfig) -> _Gpu | None:
     # Without an NVIDIA driver TensorFlow logs errors about it, which would alarm for nothing.
     has_driver = Path("/dev/nvidiactl").exists()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if has_driver else "3")
+    # TensorFlow leaves oneDNN off on processors without AVX-512, which lose much by it.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     import keras
     import tensorflow as tf
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from galaxy_tasks.config import Architecture, RunConfig
 from galaxy_tasks.formatting import format_duration
 from galaxy_tasks.networks.classifier import build_classifier, predict_probabilities
+from galaxy_tasks.networks.grad_cam import draw_heat_maps
 from galaxy_tasks.releases.morphology import is_handed
 from galaxy_tasks.training.checkpoints import (
     SMOOTHING_EPOCHS,
@@ -36,8 +37,11 @@ from galaxy_tasks.training.epoch import (
     schedule_learning_rate,
 )
 from galaxy_tasks.training.galaxies import Fold, Galaxies, open_splits
+from galaxy_tasks.training.model_record import HeatMaps
 from galaxy_tasks.training.published_weights import fetch_imagenet_weights
 
+MOST_EXPLAINED = 8
+"""Classes of which heat maps are drawn: two galaxies each show what there is to see."""
 _logger = logging.getLogger(__name__)
 
 
@@ -51,6 +55,8 @@ class TrainedModel:
     test: "Predicted"
     calibration: "Predicted"
     """Of the validation galaxies that took no part in early stopping."""
+    heat_maps: HeatMaps
+    """Of some test galaxies, see `choose_explained`."""
     class_weights: tuple[float, ...]
     """How much more each class counted than its galaxies; all 1 without class balance."""
     num_training: int
@@ -104,7 +110,8 @@ def train_classifier(
     trained = keras.Model(model.inputs, model.outputs, name=architecture)
     weights = tuple(balance_weights(splits.training.labels, len(classes), config).tolist())
     return TrainedModel(
-        *(trained, state, tested, calibration, weights, len(splits.training)),
+        *(trained, state, tested, calibration, _explain(trained, tested)),
+        *(weights, len(splits.training)),
         *(_measure_images_per_s(state), device.describe()),
     )
 
@@ -129,6 +136,32 @@ def _predict(
     total, what = float(probabilities.sum()), "The sum of the probabilities"
     check_finite(total, what=what, epoch=state.best_epoch, config=config)
     return Predicted(galaxies, probabilities)
+
+
+def _explain(model: keras.Model, tested: Predicted) -> HeatMaps:
+    galaxies, as_it_is = tested.galaxies, tested.probabilities[0]
+    positions = choose_explained(as_it_is, labels=galaxies.labels)
+    images = galaxies.images[galaxies.rows[positions]]
+    return HeatMaps(positions, draw_heat_maps(model, images, as_it_is[positions].argmax(axis=1)))
+
+
+def choose_explained(
+    probabilities: NDArray[np.float32], *, labels: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return positions of galaxies: of each class the one most surely called right, then wrong.
+
+    A class without such a galaxy is passed over; of more than `MOST_EXPLAINED` classes, those with
+    most galaxies are taken. `probabilities` has shape (galaxies, classes).
+    """
+    surest_first = np.argsort(-probabilities.max(axis=1), kind="stable")
+    is_right = probabilities.argmax(axis=1) == labels
+    counts = np.bincount(labels, minlength=probabilities.shape[1])
+    classes = np.sort(np.argsort(-counts, kind="stable")[:MOST_EXPLAINED])
+    chosen = []
+    for label in classes:
+        own = surest_first[labels[surest_first] == label]
+        chosen += [*own[is_right[own]][:1], *own[~is_right[own]][:1]]
+    return np.array(chosen, dtype=np.int64)
 
 
 def _build(

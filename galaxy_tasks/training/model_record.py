@@ -7,6 +7,7 @@ history.json              one record an epoch
 test_probabilities.npy    (orientations, galaxies, classes) float32
 test_galaxies.parquet     galaxy_id, label_index, row (in the images artifact), same order
 calibration_*             the same of the galaxies that calibrate the probabilities
+heat_maps.npz             see `HeatMaps`
 """
 
 from dataclasses import dataclass, fields
@@ -28,6 +29,7 @@ MEASUREMENTS = "test_measurements.parquet"
 """Of a baseline: brightness and size of the test galaxies."""
 CALIBRATION_PROBABILITIES = "calibration_probabilities.npy"
 CALIBRATION_GALAXIES = "calibration_galaxies.parquet"
+HEAT_MAPS = "heat_maps.npz"
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,27 @@ class PredictedGalaxies:
     def labels(self) -> NDArray[np.int64]:
         """(galaxies,) true classes."""
         return self.galaxies["label_index"].to_numpy()
+
+
+@dataclass(frozen=True)
+class HeatMaps:
+    """Where in some test galaxies a model saw the class that it calls them; see `grad_cam`."""
+
+    positions: NDArray[np.int64]
+    """(n,) which of the test galaxies, in their order."""
+    maps: NDArray[np.uint8]
+    """(n, size, size), 255 where the cutout speaks most for the class."""
+
+
+def write_heat_maps(folder: Path, heat_maps: HeatMaps) -> None:
+    """Write them into a model's folder."""
+    np.savez_compressed(folder / HEAT_MAPS, positions=heat_maps.positions, maps=heat_maps.maps)
+
+
+def read_heat_maps(folder: Path) -> HeatMaps:
+    """Return those of the model in a folder."""
+    with np.load(folder / HEAT_MAPS) as arrays:
+        return HeatMaps(arrays["positions"], arrays["maps"])
 
 
 def write_test(folder: Path, galaxies: Galaxies, probabilities: NDArray[np.floating]) -> None:

@@ -16,6 +16,7 @@ from galaxy_tasks.training.model_record import (
     ModelRecord,
     read_record,
     write_calibration,
+    write_heat_maps,
     write_test,
 )
 
@@ -58,6 +59,7 @@ def write_model(
     write_json(folder / HISTORY, _mark_kept(trained.state.history, record.best_epoch))
     write_test(folder, trained.test.galaxies, trained.test.probabilities)
     write_calibration(folder, trained.calibration.galaxies, trained.calibration.probabilities)
+    write_heat_maps(folder, trained.heat_maps)
     return asdict(record)
 
 

@@ -11,6 +11,7 @@ from galaxy_tasks.report.figures import (
     draw_curves,
     encode_jpeg_url,
     find_limits,
+    lay_heat_over,
 )
 from galaxy_tasks.report.templates import DARK, LIGHT
 
@@ -64,3 +65,13 @@ def test_an_image_comes_back_from_its_data_address():
     decoded = mpl_image.imread(io.BytesIO(base64.b64decode(body)), format="jpg")
     assert decoded.shape == (48, 64, 3)
     assert abs(decoded.astype(int) - image)[:, 40:].max() < 6
+
+
+def test_heat_colours_only_where_it_is():
+    image = np.full((2, 2, 3), (30, 60, 90), np.uint8)
+    shown = lay_heat_over(image, np.array([[0, 128], [0, 255]], np.uint8))
+    assert shown.dtype == np.uint8
+    assert (shown[:, 0] == 60).all()
+    half, whole = (np.ptp(shown[row, 1]) for row in range(2))
+    assert half > 0
+    assert whole > 50

@@ -23,7 +23,7 @@ from galaxy_tasks.config import PRESETS, RunConfig, parse_config
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.evaluation.challenge import Challenge, ChampionComparison
 from galaxy_tasks.report.contents import MissingModel, RejectedFile
-from galaxy_tasks.report.examples import ExampleGalaxy
+from galaxy_tasks.report.examples import ExampleGalaxy, ExplainedGalaxy
 from galaxy_tasks.report.leaderboard import render_leaderboard
 from galaxy_tasks.report.page import render_report
 from galaxy_tasks.report.settings_table import format_command, list_settings
@@ -106,7 +106,8 @@ def test_the_page_loads_nothing_from_anywhere(page):
 
 def test_every_image_and_drawing_has_a_text_alternative(page, inputs):
     described = re.findall(r'<img [^>]*alt="([^"]+)"', page)
-    assert len(described) == page.count("<img ") == len(inputs.examples) + 2 * len(SKILL) + 1
+    num_images = len(inputs.examples) + 2 * len(inputs.explained) + 2 * len(SKILL) + 1
+    assert len(described) == page.count("<img ") == num_images
     assert len([text for text in described if text.startswith("Galaxy ")]) == len(inputs.examples)
     assert "resnet50: Loss (nats) by epoch" in described
 
@@ -127,6 +128,8 @@ def test_a_run_that_ignored_the_holdout_says_so(inputs, holdout, is_told):
 def test_names_from_user_tables_cannot_inject_markup(inputs):
     evil = "<script>alert(1)</script>"
     galaxy = ExampleGalaxy('"><img src=x>', draw_galaxy(seed=1), evil, evil, 0.9)
+    nowhere = np.zeros((112, 112), np.uint8)
+    explained = ExplainedGalaxy(evil, draw_galaxy(seed=1), nowhere, evil, evil)
     networks = tuple(
         change_evaluation(one, classes=(evil, *CLASSES[1:])) for one in inputs.outcome.networks
     )
@@ -135,6 +138,7 @@ def test_names_from_user_tables_cannot_inject_markup(inputs):
             inputs,
             outcome=replace(inputs.outcome, networks=networks),
             examples=(galaxy,),
+            explained=(explained,),
             dropped={evil: 1},
             rejected_images=(RejectedFile(evil, evil),),
             missing_models=(MissingModel("resnet18", "failed", evil),),
@@ -170,6 +174,7 @@ def test_a_run_with_one_model_and_nothing_else_makes_a_page(inputs):
         missing_models=(),
         histories={},
         examples=(),
+        explained=(),
         class_counts={},
         dropped={},
         rejected_images=(),

@@ -14,6 +14,7 @@ from galaxy_tasks.report.contents import MissingModel, gather_report
 from galaxy_tasks.report.page import render_report
 from galaxy_tasks.storage import artifacts
 from galaxy_tasks.storage.atomic_io import write_json
+from galaxy_tasks.training.model_record import HeatMaps, write_heat_maps
 
 CLASSES = ("round", "edge_on")
 LABELS = np.arange(40) % 2
@@ -55,7 +56,12 @@ def candidate(images) -> Candidate:
         {"epoch": n, **scores, "val_macro_f1": value, "is_kept": n == 3}
         for n, value in enumerate((0.5, 0.9, 0.7), start=1)
     ]
-    model = publish("models", {}, lambda folder: write_json(folder / "history.json", history))
+
+    def write(folder) -> None:
+        write_json(folder / "history.json", history)
+        write_heat_maps(folder, HeatMaps(np.array([0, 7]), np.full((2, 32, 32), 9, np.uint8)))
+
+    model = publish("models", {}, write)
     record = make_record(classes=CLASSES, device="CPU (drawn)", orientations=8)
     calls = np.where(np.arange(40) == 7, 1 - LABELS, LABELS)
     galaxies = pd.DataFrame(
@@ -94,6 +100,9 @@ def test_the_report_shows_what_the_artifacts_hold_and_which_code_made_it(
     wrong = [galaxy for galaxy in inputs.examples if galaxy.label != galaxy.prediction]
     assert [galaxy.galaxy_id for galaxy in wrong] == ["g7"]
     assert len(inputs.examples) == 13
+    seen = [(one.galaxy_id, one.label, one.prediction) for one in inputs.explained]
+    assert seen == [("g0", "round", "round"), ("g7", "edge_on", "round")]
+    assert inputs.explained[1].heat_map.max() == 9
     page = render_report(inputs)
     assert "Made by galaxy-morphology 0.1.0+abc1234, " in page
     assert "kept: epoch 3, where the mean of validation macro-F1 is best: 0.700 (of " in page
