@@ -8,6 +8,7 @@ import itertools
 import logging
 import os
 import platform
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -89,6 +90,23 @@ def set_up_device(config: RunConfig) -> Device:
         precision=precision,
         is_xla=backend == "jax" or _is_xla_wanted(config, gpu),
     )
+
+
+def differentiate(function: Callable[[Any], Any], values: Any) -> Any:
+    """Return the gradient of a function on a tensor, of the tensor's shape.
+
+    `function` maps the tensor to a scalar, by Keras' operations alone.
+    """
+    if keras_backend() == "jax":
+        import jax
+
+        return jax.grad(function)(values)
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        tape.watch(values)
+        result = function(values)
+    return tape.gradient(result, values)
 
 
 def _set_up_tensorflow(config: RunConfig) -> _Gpu | None:

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from galaxy_tasks.config import Architecture, RunConfig
 from galaxy_tasks.formatting import format_duration
 from galaxy_tasks.networks.classifier import build_classifier, predict_probabilities
-from galaxy_tasks.networks.grad_cam import draw_heat_maps
 from galaxy_tasks.releases.morphology import is_handed
 from galaxy_tasks.training.checkpoints import (
     SMOOTHING_EPOCHS,
@@ -37,6 +36,7 @@ from galaxy_tasks.training.epoch import (
     schedule_learning_rate,
 )
 from galaxy_tasks.training.galaxies import Fold, Galaxies, open_splits
+from galaxy_tasks.training.grad_cam import draw_heat_maps
 from galaxy_tasks.training.model_record import HeatMaps
 from galaxy_tasks.training.published_weights import fetch_imagenet_weights
 

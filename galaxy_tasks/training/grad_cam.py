@@ -16,6 +16,8 @@ import numpy as np
 from keras import layers, ops
 from numpy.typing import NDArray
 
+from galaxy_tasks.training.device import differentiate
+
 _LEAST_MAP_PX = 4
 
 
@@ -32,43 +34,24 @@ def draw_heat_maps(
         classes: (n,) the class of each image that is asked about.
     """
     network: Any = model.layers[-1]
-    layer = _find_layer(network)
+    layer: Any = _find_layer(network)
     trunk = keras.Model(network.inputs, layer.output)
     head = keras.Model(layer.output, network.outputs[0])
-    maps = trunk(ops.cast(images, "float32") / 255, training=False)
+    scaled: Any = ops.cast(images, "float32")
+    maps: Any = trunk(scaled / 255, training=False)
     chosen = ops.one_hot(classes, network.output_shape[-1], dtype="float32")
-    weights = ops.mean(_differentiate(head, maps, chosen), axis=(1, 2), keepdims=True)
+    gradient = differentiate(lambda values: ops.sum(head(values, training=False) * chosen), maps)
+    weights = ops.mean(gradient, axis=(1, 2), keepdims=True)
     heat = ops.relu(ops.sum(ops.cast(weights * maps, "float32"), axis=-1, keepdims=True))
-    resized = ops.image.resize(heat, images.shape[1:3], data_format="channels_last")
-    heat = ops.convert_to_numpy(resized)[..., 0]
+    resized: Any = ops.image.resize(heat, images.shape[1:3], data_format="channels_last")
+    heat = np.asarray(ops.convert_to_numpy(resized[..., 0]))
     most = heat.max(axis=(1, 2), keepdims=True)
     return np.rint(255 * heat / np.where(most > 0, most, 1)).astype(np.uint8)
 
 
-def _find_layer(network: keras.Model) -> keras.layers.Layer:
+def _find_layer(network: Any) -> Any:
     """Return the last convolution or activation with maps of at least `_LEAST_MAP_PX`."""
-    return next(
-        layer
-        for layer in reversed(network.layers)
-        if isinstance(layer, layers.Conv2D | layers.Activation | layers.ReLU)
-        and len(layer.output.shape) == 4
-        and layer.output.shape[1] >= _LEAST_MAP_PX
-    )
-
-
-def _differentiate(head: keras.Model, maps: Any, chosen: Any) -> Any:
-    """Return the gradient of each image's chosen logit on its feature maps."""
-
-    def choose(values: Any) -> Any:
-        return ops.sum(head(values, training=False) * chosen)
-
-    if keras.backend.backend() == "jax":
-        import jax
-
-        return jax.grad(choose)(maps)
-    import tensorflow as tf
-
-    with tf.GradientTape() as tape:
-        tape.watch(maps)
-        logit = choose(maps)
-    return tape.gradient(logit, maps)
+    kinds = (layers.Conv2D, layers.Activation, layers.ReLU)
+    found: list[Any] = [layer for layer in network.layers if isinstance(layer, kinds)]
+    maps = [layer for layer in found if len(layer.output.shape) == 4]
+    return [layer for layer in maps if layer.output.shape[1] >= _LEAST_MAP_PX][-1]

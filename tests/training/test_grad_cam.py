@@ -11,7 +11,7 @@ from keras import layers
 
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.networks.classifier import build_classifier
-from galaxy_tasks.networks.grad_cam import draw_heat_maps
+from galaxy_tasks.training.grad_cam import draw_heat_maps
 
 
 def build_known_model() -> keras.Model:
