@@ -98,7 +98,11 @@ def _track_evaluation(
     client: "MlflowClient", experiment: str, evaluation: Artifact, known: dict[str, str]
 ) -> int:
     """Log an evaluation, and its trainings below it, where they are unknown."""
-    manifest, results = evaluation.manifest, read_json(evaluation.path / RESULTS)
+    manifest, tag = evaluation.manifest, _tag_of(evaluation)
+    models = [artifacts.get("models", key) for key in manifest["made_from"]["models"]]
+    if all(each in known for each in (tag, *map(_tag_of, models))):
+        return 0
+    results = read_json(evaluation.path / RESULTS)
     scores = {
         model["key"]: model["evaluation"]
         for network in results["networks"]
@@ -106,7 +110,7 @@ def _track_evaluation(
     }
     name = f"{_name_run(manifest)} {manifest['published'][:10]}"
     count = 0
-    if (tag := _tag_of(evaluation)) not in known:
+    if tag not in known:
         winner = next(
             one
             for one in results["networks"]
@@ -122,11 +126,10 @@ def _track_evaluation(
             files=_FILES,
         )
         count += 1
-    for key in manifest["made_from"]["models"]:
-        model = artifacts.get("models", key)
+    for model in models:
         if _tag_of(model) not in known:
             known[_tag_of(model)] = _log_training(
-                client, experiment, model, scores[key], parent=known[tag]
+                client, experiment, model, scores[model.key], parent=known[tag]
             )
             count += 1
     return count

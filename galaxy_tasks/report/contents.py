@@ -66,6 +66,8 @@ class ReportInputs:
     """What was made, and its key or folder."""
     hardware: Mapping[str, str]
     """Where it ran: a word such as 'training' or 'processor', and what that was."""
+    packages: Mapping[str, str]
+    """Versions of the packages that the winner was trained with; the code names the lock."""
     times_s: Mapping[str, float]
     """Seconds that each training took, over all its attempts."""
     code_version: str
@@ -101,6 +103,7 @@ def gather_report(
             **{c.title: str(c.artifact.path) for c in candidates},
         },
         hardware=_describe_hardware(candidates),
+        packages=outcome.winner.artifact.manifest["packages"],
         times_s={f"training {c.title}": c.record.training_s for c in candidates},
         code_version=code_version(),
         written=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),

@@ -36,6 +36,7 @@ def test_it_has_data_scores_and_limits(inputs):
     assert f"| macro-F1 | {scores.macro_f1.value:.3f} |" in card
     for heading in ("Data", "Intended use and limits", "Probabilities", "Cost", "How to reproduce"):
         assert f"\n## {heading}\n" in card
+    assert "Code version 0.1.0, with keras 3.15.1, tensorflow 2.21.0; this is" in card
     assert "Simulated" not in card
     assert "Simulated galaxies" in render(inputs, RunConfig())
 

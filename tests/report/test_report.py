@@ -181,6 +181,7 @@ def test_a_run_with_one_model_and_nothing_else_makes_a_page(inputs):
         num_rows=0,
         artifacts={},
         hardware={},
+        packages={},
         times_s={},
     )
     page = render_report(bare)
@@ -302,6 +303,54 @@ def test_a_click_on_a_title_sorts_a_table_and_another_turns_it_round(browser, pa
     assert table.locator("th[aria-sort]").count() == 1
     # A training without a model has no scores, and stays last.
     assert "not chosen in the form" in table.locator("tbody tr").last.inner_text()
+    tab.close()
+
+
+@needs_browser
+def test_the_tab_key_reaches_all_that_can_be_used_and_shows_where_it_is(browser, page, tmp_path):
+    (tmp_path / "report.html").write_text(page)
+    tab = browser.new_page(viewport={"width": 390, "height": 844})
+    tab.goto((tmp_path / "report.html").as_uri())
+    tab.evaluate(
+        """() => {
+            const all = document.querySelectorAll("a[href], button, summary, [tabindex='0']");
+            window.usable = [...all].filter(element => element.checkVisibility());
+        }"""
+    )
+    count = tab.evaluate("usable.length")
+    reached = []
+    for _ in range(count):
+        tab.keyboard.press("Tab")
+        reached.append(
+            tab.evaluate(
+                """() => [
+                    usable.indexOf(document.activeElement),
+                    getComputedStyle(document.activeElement).outlineStyle !== "none",
+                ]"""
+            )
+        )
+    assert reached == [[position, True] for position in range(count)]
+
+    board = tab.get_by_role("region", name="Leaderboard")
+    board.focus()
+    tab.keyboard.press("ArrowRight")
+    tab.wait_for_function("element => element.scrollLeft > 0", arg=board.element_handle())
+    tab.close()
+
+
+@needs_browser
+def test_a_screen_reader_finds_its_way_by_landmarks_headings_and_names(browser, page, tmp_path):
+    (tmp_path / "report.html").write_text(page)
+    tab = browser.new_page()
+    tab.goto((tmp_path / "report.html").as_uri())
+    tree = tab.locator("html").aria_snapshot()
+    for landmark in ("banner", "navigation", "main", "contentinfo"):
+        assert len(re.findall(rf"^\s*- {landmark}\b", tree, re.M)) == 1, landmark
+    levels = [int(level) for level in re.findall(r"- heading .*\[level=(\d)\]", tree)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(below - above <= 1 for above, below in itertools.pairwise(levels))
+    assert not re.findall(r"^\s*- (?:img|region|button|link)(?::|$)", tree, re.M)  # without a name
     tab.close()
 
 
