@@ -17,8 +17,9 @@ def promote_evaluated(evaluation: str, *, approver: str, ti: Any, outlet_events:
     Any success of a task emits an event for each asset among its outlets, so only a promotion is a
     success. A task that is tried again may have been ended between promotion and event.
     """
-    done = run_step("promote", evaluation=evaluation, approver=approver)
-    if not done["is_new"] and not (done["is_champion"] and ti.try_number > 1):
+    run = f"{ti.dag_id}/{ti.run_id}"
+    done = run_step("promote", evaluation=evaluation, approver=approver, run=run)
+    if not done["is_new"] and not (done["is_own"] and ti.try_number > 1):
         raise AirflowSkipException(done["reason"])
     outlet_events[galaxy_champion].extra = {
         name: done[name] for name in ("name", "version", "sha256")

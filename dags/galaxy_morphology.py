@@ -149,11 +149,8 @@ with DAG(
     request = ApprovalRequest(
         task_id="request_approval",
         trigger_dag_id="galaxy_promotion",
-        trigger_run_id="approval__{{ run_id }}",
+        trigger_run_id="approval__{{ ti.xcom_pull('evaluate')['evaluation'] }}__{{ run_id }}",
         skip_when_already_exists=True,
-        conf={
-            "evaluation": "{{ ti.xcom_pull('evaluate')['evaluation'] }}",
-            "run_id": "{{ run_id }}",
-        },
+        conf={"evaluation": "{{ ti.xcom_pull('evaluate')['evaluation'] }}"},
     )
     chain(evaluated, [promote(), request])

@@ -17,7 +17,9 @@ from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, Param, chain, task
+from airflow.sdk.configuration import conf
 from airflow.sdk.definitions.param import ParamsDict
+from airflow.sdk.exceptions import AirflowSkipException
 from galaxy_champion import galaxy_champion, promote_evaluated
 from galaxy_settings import DEFAULT_ARGS
 
@@ -28,8 +30,12 @@ ANSWER_WITHIN = timedelta(seconds=float(os.environ.get("GALAXY_APPROVAL_WITHIN_S
 
 @task
 def describe_challenger(params: Any = None) -> Any:
-    """Return what is to be decided, as Markdown."""
-    return run_step("describe_challenger", evaluation=params["evaluation"], run_id=params["run_id"])
+    """Return what is to be decided, as Markdown; skip where there is nothing to decide."""
+    url = conf.get("api", "base_url", fallback="").rstrip("/")
+    described = run_step("describe_challenger", evaluation=params["evaluation"], airflow_url=url)
+    if described["refusal"]:
+        raise AirflowSkipException(described["refusal"])
+    return described["text"]
 
 
 @task(outlets=[galaxy_champion])
@@ -53,10 +59,7 @@ with DAG(
         {
             "evaluation": Param(
                 type="string", pattern="^[0-9a-f]{16}$", description="Key of the evaluation."
-            ),
-            "run_id": Param(
-                "", type=["string", "null"], description="Its run of galaxy_morphology."
-            ),
+            )
         }
     ),
     default_args=DEFAULT_ARGS,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from galaxy_tasks.cli.holdout import holdout_app
-from galaxy_tasks.cli.models import find_champion_folder, leaderboard, models_app
+from galaxy_tasks.cli.models import find_champion_of, leaderboard, models_app
 from galaxy_tasks.cli.prune import prune
 from galaxy_tasks.cli.releases import releases_app
 from galaxy_tasks.cli.workflow import ablate, run
@@ -64,9 +64,11 @@ def predict(
     from galaxy_tasks.prediction.images import predict_to_csv
 
     _require_output(output, paths)
-    folder = Path(model) if Path(model).is_dir() and model else find_champion_folder(model)
+    champion = None if model and Path(model).is_dir() else find_champion_of(model)
+    folder = champion.model.path if champion else Path(model)
+    evaluation = champion.facts.evaluation if champion else ""
     with without_noise():
-        count = predict_to_csv(paths, model_folder=folder, output=output)
+        count = predict_to_csv(paths, model_folder=folder, evaluation=evaluation, output=output)
     typer.echo(f"Wrote {output}: {count.classified:,} classified, {count.rejected:,} rejected.")
 
 

@@ -1,7 +1,7 @@
 """The commands `galaxy-morphology models …`: which model is recommended, since when, and why."""
 
 import getpass
-from pathlib import Path
+import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,6 +9,7 @@ import typer
 from galaxy_tasks.errors import InputError
 
 if TYPE_CHECKING:
+    from galaxy_tasks.registry.champions import Change
     from galaxy_tasks.registry.models import Version
 
 models_app = typer.Typer(
@@ -30,6 +31,7 @@ NO_EVENT = (
 def list_models() -> None:
     """List the models, one for each set of classes and kind of data, with their versions."""
     from galaxy_tasks.registry import models
+    from galaxy_tasks.registry.champions import read_line
     from galaxy_tasks.registry.store import open_store
 
     with open_store() as client:
@@ -38,25 +40,29 @@ def list_models() -> None:
             print("No model is registered yet: a run registers its own.")
         for name in names:
             print(f"{name}  {client.get_registered_model(name).description}")
-            champion = models.find_champion(client, name)
+            last = read_line(client, name).last
             for version in models.list_versions(client, name):
-                mark = "champion" if version == champion else ""
-                print(f"  {version.number:>4}  {mark:<8}  {_describe(version)}")
+                is_champion = bool(last and last.version == version.number)
+                since = f", since {last.time[:10]}" if last and is_champion else ""
+                mark = "champion" if is_champion else ""
+                print(f"  {version.number:>4}  {mark:<8}  {_describe(version)}{since}")
 
 
 @models_app.command("show")
 def show(name: NameArgument, version: VersionArgument) -> None:
-    """Show a version's card and where it comes from."""
+    """Show a version's card, where it comes from, and when it became champion."""
     from galaxy_tasks.registry import models
+    from galaxy_tasks.registry.champions import read_line
     from galaxy_tasks.registry.store import open_store
 
     with open_store() as client:
         found = models.get_version(client, name, version)
         card = client.get_model_version(name, str(version)).description
+        changes = read_line(client, name).changes
     print(f"{found.title}: {_describe(found)}")
-    if found.promoted:
-        approved = f" Approved by {found.approver}." if found.approver else ""
-        print(f"Promoted {found.promoted}. {found.reason}{approved}")
+    for change in changes:
+        if change.version == version:
+            print(_describe_change(change))
     for kind, key in (("models", found.facts.model), ("evaluations", found.facts.evaluation)):
         print(f"{kind}/{key}")
     print(f"\n{card}")
@@ -70,26 +76,31 @@ def promote(
     reason: Annotated[str, typer.Option(help="Why; it is recorded.")] = "Promoted by hand.",
 ) -> None:
     """Make a version the champion, whatever its evaluation says."""
-    from galaxy_tasks.registry import models
+    from galaxy_tasks.registry import champions, models
     from galaxy_tasks.registry.page import write_page
     from galaxy_tasks.registry.store import open_store
 
     with open_store() as client:
-        chosen = models.get_version(client, name, version)
-        champion = models.promote(client, chosen, reason=reason, approver=getpass.getuser())
+        champion = models.get_version(client, name, version)
+        champions.promote(client, champion, reason=reason, by=_name_user())
         write_page(client)
     print(f"Champion: {champion.title}, {_describe(champion)}\n{NO_EVENT}")
 
 
 @models_app.command("rollback")
-def roll_back(name: OptionalName = "") -> None:
+def roll_back(
+    name: OptionalName = "",
+    *,
+    reason: Annotated[str, typer.Option(help="Why; it is recorded.")] = "Rolled back.",
+) -> None:
     """Make the champion before this one champion again."""
-    from galaxy_tasks.registry import models
+    from galaxy_tasks.registry import champions, models
     from galaxy_tasks.registry.page import write_page
     from galaxy_tasks.registry.store import open_store
 
     with open_store() as client:
-        champion = models.roll_back(client, name or _only_name(models.list_names(client)))
+        chosen = name or _only_name(models.list_names(client))
+        champion = champions.roll_back(client, chosen, reason=reason, by=_name_user())
         write_page(client)
     print(f"Champion: {champion.title}, {_describe(champion)}\n{NO_EVENT}")
 
@@ -113,34 +124,39 @@ def leaderboard() -> None:
     from galaxy_tasks.storage.artifacts import home
 
     with open_store() as client:
-        runs = list_runs(list_champions(client))
+        runs = list_runs([version for version, _ in list_champions(client)])
         write_page(client)
     print(list_runs_as_text(runs) if runs else "No run has been evaluated yet.")
     print(f"As a page, with links to the reports: {home() / PAGE}")
 
 
-def find_champion_folder(name: str) -> Path:
-    """Return the folder of a model's champion; name '' stands for the only one.
+def find_champion_of(name: str) -> "Version":
+    """Return the champion of a model, and print which it is; name '' stands for the only one.
 
     Raises:
         InputError: there is no such model, several, or no champion.
     """
-    from galaxy_tasks.registry import models
+    from galaxy_tasks.registry.champions import find_champion
+    from galaxy_tasks.registry.models import list_names
     from galaxy_tasks.registry.store import open_store
 
     with open_store() as client:
-        names = models.list_names(client)
-        champions = {one: models.find_champion(client, one) for one in names}
+        champions = {one: find_champion(client, one) for one in list_names(client)}
     known = {one: version for one, version in champions.items() if version}
+    if not known:
+        raise InputError(
+            "There is no champion yet: a run makes one. Or name the folder of a trained model "
+            f"with --model.{f' Received: {name!r}' if name else ''}"
+        )
     chosen = name or _only_name(list(known))
     if chosen not in known:
         raise InputError(
             f"--model must be a folder of a trained model, or a name with a champion. Names: "
-            f"{', '.join(known) or 'none yet'}. Received: {name!r}"
+            f"{', '.join(known)}. Received: {name!r}"
         )
     champion = known[chosen]
     print(f"Champion: {champion.title}, {_describe(champion)}")
-    return champion.model.path
+    return champion
 
 
 def _only_name(names: list[str]) -> str:
@@ -150,7 +166,20 @@ def _only_name(names: list[str]) -> str:
     return names[0]
 
 
+def _name_user() -> str:
+    """Return who runs this, by number where the system knows no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
+
+
 def _describe(version: "Version") -> str:
     facts = version.facts
-    since = f", champion since {version.promoted[:10]}" if version.promoted else ""
-    return f"{facts.architecture} on {facts.release}, evaluation {facts.evaluation}{since}"
+    return f"{facts.architecture} on {facts.release}, evaluation {facts.evaluation}"
+
+
+def _describe_change(change: "Change") -> str:
+    by = f" By {change.by}." if change.by else ""
+    how = "Champion again" if change.is_rollback else "Champion"
+    return f"{how} since {change.time or 'an unknown time'}. {change.reason}{by}"

@@ -39,6 +39,8 @@ def prune(
     unneeded = find_unneeded(list_needed(reports_after=since), unused_days=unused_days)
     if not unneeded:
         print(f"Nothing to remove in {home()}: all of it is needed, or was used lately.")
+        if report_days is not None:  # what an earlier call was killed before
+            _forget_removed()
         return
     for folder in unneeded:
         print(_describe(folder))

@@ -1,6 +1,5 @@
 """The champion that a run is compared with: its artifacts, and the galaxies it learned from."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,8 +21,6 @@ from galaxy_tasks.releases.shared_objects import explain_overlaps, find_hidden_o
 from galaxy_tasks.storage import artifacts, cache_keys
 from galaxy_tasks.storage.artifacts import Artifact
 from galaxy_tasks.training.model_record import ModelRecord, read_record
-
-_logger = logging.getLogger(__name__)
 
 PROBABILITIES, CALIBRATED = "probabilities.npy", "calibrated.npy"
 GALAXIES = "galaxies.parquet"
@@ -82,11 +79,8 @@ def open_champion(evaluation_key: str, model_key: str) -> Champion:
     return champion
 
 
-def find_first_evaluation(config: RunConfig, images_key: str) -> str | None:
-    """Return when models of these settings, and no others, were first evaluated; None if never.
-
-    UTC as ISO 8601. A run that is repeated meets the champion of back then, not itself.
-    """
+def has_evaluated(evaluation_key: str, config: RunConfig, images_key: str) -> bool:
+    """Return whether an evaluation is of the very models that such a run trains."""
     own = {
         artifacts.key_of(
             cache_keys.model_made_from(config.for_training(seed), images_key, architecture)
@@ -94,17 +88,11 @@ def find_first_evaluation(config: RunConfig, images_key: str) -> str | None:
         for architecture in config.architectures
         for seed in config.training_seeds
     }
-    times = []
-    for evaluation in artifacts.list_published("evaluations"):
-        try:
-            manifest = evaluation.manifest
-            if set(manifest["made_from"]["models"]) <= own:
-                times.append(manifest["published"])
-        except (ValueError, KeyError, TypeError) as error:
-            _logger.warning(
-                "%s is passed over, its manifest is damaged: %r", evaluation.path, error
-            )
-    return min(times, default=None)
+    try:
+        evaluation = artifacts.get("evaluations", evaluation_key)
+        return set(evaluation.manifest["made_from"]["models"]) == own
+    except (ValueError, KeyError, TypeError):  # gone or damaged
+        return False
 
 
 def read_galaxies(labels: Artifact, images: Artifact) -> pd.DataFrame:

@@ -21,8 +21,8 @@ from galaxy_tasks.evaluation.champion import (
     PROBABILITIES,
     Champion,
     assess_doubt,
-    find_first_evaluation,
     find_unseen,
+    has_evaluated,
     open_champion,
     read_galaxies,
 )
@@ -30,13 +30,8 @@ from galaxy_tasks.images.batch import prepare_cutouts
 from galaxy_tasks.images.settings import ImageSettings
 from galaxy_tasks.prediction.calibration import Answers, calibrate_model
 from galaxy_tasks.prediction.predictor import Predictor
-from galaxy_tasks.registry.models import (
-    Version,
-    find_champion,
-    find_newest_champion,
-    kind_of,
-    name_model,
-)
+from galaxy_tasks.registry.champions import find_newest_champion, walk_champions
+from galaxy_tasks.registry.models import Version, kind_of, name_model
 from galaxy_tasks.registry.store import open_store
 from galaxy_tasks.storage import artifacts, cache_keys
 from galaxy_tasks.storage.artifacts import Artifact
@@ -111,14 +106,15 @@ def _find_champion(
 ) -> tuple[Version | None, bool]:
     """Return the champion to meet, and whether none knows these classes.
 
-    A run that is repeated meets the champion of when it was first evaluated.
+    A run that is repeated after its model became champion meets the champion before it, as it did
+    the first time.
     """
-    before = find_first_evaluation(config, images.key)
     name = name_model(config, sorted(classes))
     with open_store() as client:
-        if version := find_champion(client, name, before=before):
-            return version, False
-        return find_newest_champion(client, kind_of(config), before=before), True
+        for version in walk_champions(client, name):
+            if not has_evaluated(version.facts.evaluation, config, images.key):
+                return version, False
+        return find_newest_champion(client, kind_of(config), but=name), True
 
 
 def _open(version: Version) -> Champion:

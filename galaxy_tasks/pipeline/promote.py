@@ -6,23 +6,27 @@ repeated until it succeeds.
 
 import logging
 from typing import Any
-from urllib.parse import quote
 
-from galaxy_tasks.registry.challenger import promote_challenger, read_decision
+from galaxy_tasks.registry.challenger import (
+    explain_refusal,
+    promote_challenger,
+    read_decision,
+    register_challenger,
+)
 from galaxy_tasks.registry.files import MODEL_CARD
-from galaxy_tasks.registry.page import write_page
 from galaxy_tasks.registry.store import open_store
-from galaxy_tasks.registry.tracking import track
+from galaxy_tasks.registry.tracking import track_if_possible
 from galaxy_tasks.storage import artifacts
 
 _logger = logging.getLogger(__name__)
 
 
-def promote(evaluation: str, approver: str = "") -> dict[str, Any]:
+def promote(evaluation: str, approver: str = "", run: str = "") -> dict[str, Any]:
     """Make the challenger of the evaluation of this key champion, if that was decided and holds.
 
-    The result has name, version, sha256 (of the weights), model (its key), reason, is_champion (as
-    it is now) and is_new: whether this call made it champion.
+    `run` is the run in Airflow that asks. The result has name, version, sha256 (of the weights),
+    model (its key), reason, is_champion (as it is now), is_new (whether this call made it champion)
+    and is_own (whether this run did, now or in an earlier try).
 
     Raises:
         InputError: an artifact is gone or was changed.
@@ -30,10 +34,9 @@ def promote(evaluation: str, approver: str = "") -> dict[str, Any]:
     """
     with open_store() as client:
         promotion = promote_challenger(
-            client, artifacts.get("evaluations", evaluation), approver=approver
+            client, artifacts.get("evaluations", evaluation), approver=approver, run=run
         )
-        track(client)
-        write_page(client)
+    track_if_possible()
     version = promotion.version
     _logger.info("%s, %s. %s", version.title, version.facts.architecture, promotion.reason)
     return {
@@ -44,17 +47,24 @@ def promote(evaluation: str, approver: str = "") -> dict[str, Any]:
         "reason": promotion.reason,
         "is_champion": promotion.is_champion,
         "is_new": promotion.is_new,
+        "is_own": promotion.is_own,
     }
 
 
-def describe_challenger(evaluation: str, run_id: str = "") -> str:
-    """Return what is to be decided of the challenger of the evaluation of this key, as Markdown.
+def describe_challenger(evaluation: str, airflow_url: str = "") -> dict[str, str]:
+    """Return what is to be decided of the challenger of the evaluation of this key.
 
-    `run_id` is the run that made it, whose page in Airflow is linked to; '' for no link.
+    The result has text (Markdown, with a link to the report below `airflow_url`) and refusal: why
+    there is nothing to decide, as it would not be promoted; '' where there is.
+
+    Raises:
+        InputError: an artifact is gone or was changed.
+        ResourceError: the registry does not answer.
     """
     found = artifacts.get("evaluations", evaluation)
-    text = read_decision(found).reason
-    if run_id:
-        path = f"/dags/galaxy_morphology/runs/{quote(run_id, safe='')}/plugin/model-report"
-        text += f"\n\n[The report]({path})"
-    return f"{text}\n\n{(found.path / MODEL_CARD).read_text(encoding='utf-8')}"
+    decision = read_decision(found)
+    with open_store() as client:
+        refusal = explain_refusal(client, register_challenger(client, found), decision)
+    link = f"[The report]({airflow_url}/galaxy/evaluations/{evaluation}/report.html)"
+    card = (found.path / MODEL_CARD).read_text(encoding="utf-8")
+    return {"text": f"{decision.reason}\n\n{link}\n\n{card}", "refusal": refusal}

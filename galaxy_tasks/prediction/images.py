@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import functools
 import io
 import itertools
 import logging
@@ -88,7 +89,9 @@ class _Input:
         return normalize("NFC", self.path.stem)
 
 
-def predict_to_csv(paths: Sequence[Path], *, model_folder: Path, output: Path) -> PredictionCount:
+def predict_to_csv(
+    paths: Sequence[Path], *, model_folder: Path, evaluation: str = "", output: Path
+) -> PredictionCount:
     """Write a row for each image; see `prediction_table` for the columns.
 
     The id is the file's name without its suffix. A refused image has its reason in the last column,
@@ -99,6 +102,8 @@ def predict_to_csv(paths: Sequence[Path], *, model_folder: Path, output: Path) -
         paths: images, taken as such whatever their names; folders and zips, of which the images
             count that `list_images` finds.
         model_folder: folder of a trained model.
+        evaluation: key of the evaluation by which it became champion, whose orientations and
+            coverage count; else those of the model's newest evaluation do.
         output: the CSV file.
 
     Raises:
@@ -118,7 +123,8 @@ def predict_to_csv(paths: Sequence[Path], *, model_folder: Path, output: Path) -
         )
         writer = csv.writer(text)
         writer.writerow(name_columns(record.classes))
-        for each, found in _classify(listings, record, load=lambda: _load(model_folder, record)):
+        load = functools.partial(_load, model_folder, record, evaluation)
+        for each, found in _classify(listings, record, load=load):
             count.add(str(each.path), each.refusal)
             values = _describe(found, record.classes)
             writer.writerow([each.id, str(each.path), *values, trained_on, each.refusal])
@@ -152,10 +158,10 @@ def _name_releases(record: ModelRecord) -> str:
     return " + ".join(releases)
 
 
-def _load(model_folder: Path, record: ModelRecord) -> Predictor:
+def _load(model_folder: Path, record: ModelRecord, evaluation: str) -> Predictor:
     _logger.info("Loading %s from %s", record.architecture, model_folder)
     device = set_up_device(record.config)
-    settings = _find_settings(model_folder.name, record)
+    settings = _find_settings(model_folder.name, record, evaluation)
     orientations = min(settings["test_time_augmentation"], record.orientations)
     calibration = calibrate_model(
         model_folder, record, orientations=orientations, coverage=settings["coverage"]
@@ -169,11 +175,13 @@ def _load(model_folder: Path, record: ModelRecord) -> Predictor:
     return predictor
 
 
-def _find_settings(model_key: str, record: ModelRecord) -> dict[str, Any]:
-    """Return the evaluation settings of the model's newest evaluation, else of its own run."""
+def _find_settings(model_key: str, record: ModelRecord, evaluation: str) -> dict[str, Any]:
+    """Return the settings of an evaluation, of the model's newest one, or of its own run."""
     found: list[dict[str, Any]] = []
     for artifact in artifacts.list_published("evaluations"):
         with contextlib.suppress(ValueError, KeyError, TypeError):  # damaged, or of another version
+            if evaluation and artifact.key != evaluation:
+                continue
             manifest = artifact.manifest
             if model_key in manifest["made_from"]["models"]:
                 of_run = {name: manifest["made_from"][name] for name in _EVALUATION_SETTINGS}

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from galaxy_tasks.evaluation.promotion import Decision
 from galaxy_tasks.registry import models
+from galaxy_tasks.registry.champions import find_champion, promote, read_line
 from galaxy_tasks.registry.files import MODEL_CARD, RESULTS
 from galaxy_tasks.registry.models import Facts, Version
 from galaxy_tasks.storage import artifacts
@@ -26,6 +27,8 @@ class Promotion:
     """Whether it is champion now."""
     is_new: bool
     """Whether it has just become champion."""
+    is_own: bool
+    """Whether this run in Airflow made it champion, now or in an earlier try."""
 
 
 def read_decision(evaluation: Artifact) -> Decision:
@@ -58,41 +61,42 @@ def register_challenger(client: "MlflowClient", evaluation: Artifact) -> Version
 
 
 def promote_challenger(
-    client: "MlflowClient", evaluation: Artifact, *, approver: str = ""
+    client: "MlflowClient", evaluation: Artifact, *, approver: str = "", run: str = ""
 ) -> Promotion:
     """Make an evaluation's challenger champion if that was decided and still holds.
 
-    It holds while the champion is the one that the challenger was compared with.
+    It holds while the champion is the one that the challenger was compared with. `run` is the run
+    in Airflow that does it.
 
     Raises:
         InputError: its model is gone or was changed.
     """
-    decision, version = read_decision(evaluation), register_challenger(client, evaluation)
-    champion = models.find_champion(client, version.name)
-    refusal = _explain_refusal(version, champion, decision)
-    if not refusal:
-        version = models.promote(client, version, reason=decision.reason, approver=approver)
-    is_champion = bool(champion and champion.number == version.number) or not refusal
-    return Promotion(
-        version=version,
-        reason=refusal or decision.reason,
-        is_champion=is_champion,
-        is_new=is_champion and version != champion,
-    )
+    version = register_challenger(client, evaluation)
+    decision, line = read_decision(evaluation), read_line(client, version.name)
+    if refusal := explain_refusal(client, version, decision):
+        return Promotion(version, refusal, is_champion=False, is_new=False, is_own=False)
+    is_new = line.number != version.number
+    promote(client, version, reason=decision.reason, by=approver, run=run)
+    last = read_line(client, version.name).last
+    is_own = bool(last and run and last.run == run)
+    return Promotion(version, decision.reason, is_champion=True, is_new=is_new, is_own=is_own)
 
 
-def _explain_refusal(version: Version, champion: Version | None, decision: Decision) -> str:
+def explain_refusal(client: "MlflowClient", version: Version, decision: Decision) -> str:
     """Return why a version is not made champion; '' if it is to be, or is."""
-    if champion and champion.number == version.number:
+    line = read_line(client, version.name)
+    if line.number == version.number:
         return ""
     if not decision.is_promoted:
         return decision.reason
-    if version.promoted:
+    own = [change for change in line.changes if change.version == version.number]
+    if own:
         return (
-            f"Not promoted: it became champion on {version.promoted} and was replaced or rolled "
+            f"Not promoted: it became champion on {own[-1].time} and was replaced or rolled "
             f"back since. 'galaxy-morphology models promote {version.name} {version.number}' makes "
             "it champion again."
         )
+    champion = find_champion(client, version.name)
     if (champion.facts.model if champion else None) != decision.champion:
         now = f"{champion.title} is champion now" if champion else "there is no champion any more"
         return (

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.evaluation.champion import open_champion
-from galaxy_tasks.registry.models import Version, list_names, walk_champions
+from galaxy_tasks.registry.champions import walk_champions
+from galaxy_tasks.registry.models import Version, list_names
 from galaxy_tasks.registry.store import open_store
 from galaxy_tasks.storage import artifacts
 from galaxy_tasks.storage.artifacts import Artifact

@@ -3,8 +3,9 @@
 import logging
 from typing import TYPE_CHECKING, Any
 
+from galaxy_tasks.registry.champions import Change, find_champion, read_line
 from galaxy_tasks.registry.files import RESULTS
-from galaxy_tasks.registry.models import Version, find_champion, list_names
+from galaxy_tasks.registry.models import Version, list_names
 from galaxy_tasks.report.runs import ChampionLine, RunLine, Score, render_runs
 from galaxy_tasks.storage import artifacts
 from galaxy_tasks.storage.artifacts import Artifact
@@ -23,25 +24,29 @@ def write_page(client: "MlflowClient") -> None:
     champions = list_champions(client)
     lines = [
         ChampionLine(
-            name=one.name,
-            number=one.number,
-            architecture=one.facts.architecture,
-            release=one.facts.release,
-            evaluation=one.facts.evaluation,
-            promoted=one.promoted,
-            reason=one.reason,
-            approver=one.approver,
+            name=version.name,
+            number=version.number,
+            architecture=version.facts.architecture,
+            release=version.facts.release,
+            evaluation=version.facts.evaluation,
+            promoted=change.time,
+            reason=change.reason,
+            approver=change.by,
         )
-        for one in champions
+        for version, change in champions
     ]
-    page = render_runs(list_runs(champions), lines).encode()
+    page = render_runs(list_runs([version for version, _ in champions]), lines).encode()
     write_durably(artifacts.home() / PAGE, lambda file: file.write(page))
 
 
-def list_champions(client: "MlflowClient") -> list[Version]:
-    """Return the champion of each name that has one."""
-    found = (find_champion(client, name) for name in list_names(client))
-    return [one for one in found if one]
+def list_champions(client: "MlflowClient") -> list[tuple[Version, Change]]:
+    """Return the champion of each name that has one, and the change that made it so."""
+    found = []
+    for name in list_names(client):
+        champion, last = find_champion(client, name), read_line(client, name).last
+        if champion and last:
+            found.append((champion, last))
+    return found
 
 
 def list_runs(champions: list[Version]) -> list[RunLine]:
@@ -58,7 +63,7 @@ def list_runs(champions: list[Version]) -> list[RunLine]:
 
 def _describe(evaluation: Artifact, *, is_champion: bool) -> RunLine:
     manifest, results = evaluation.manifest, read_json(evaluation.path / RESULTS)
-    winner = _find_winner(results)
+    winner, decision = find_winner(results), results["decision"]
     record = read_record(artifacts.home() / "models" / manifest["summary"]["model"])
     return RunLine(
         evaluation=evaluation.key,
@@ -69,11 +74,24 @@ def _describe(evaluation: Artifact, *, is_champion: bool) -> RunLine:
         accuracy=Score(**winner["accuracy"]),
         num_galaxies=results["test_set"]["galaxies"],
         test_set=results["test_set"]["sha256"],
-        challenger=results["decision"]["reason"],
+        challenger=_name_challenger(results, decision["challenger"]),
+        decision=decision["reason"],
         is_champion=is_champion,
     )
 
 
-def _find_winner(results: dict[str, Any]) -> dict[str, Any]:
-    name = results["selection"]["winner"]
-    return next(one for one in results["networks"] if one["architecture"] == name)
+def find_winner(results: dict[str, Any]) -> dict[str, Any]:
+    """Return the winning network of an evaluation's results; raise KeyError if it is not there."""
+    networks = {one["architecture"]: one for one in results["networks"]}
+    return networks[results["selection"]["winner"]]
+
+
+def _name_challenger(results: dict[str, Any], key: str) -> str:
+    """Return the network of the model that was put forward, with its seed where it has several."""
+    names = {
+        model["key"]: one["architecture"]
+        + (f" seed {model['seed']}" if len(one["models"]) > 1 else "")
+        for one in results["networks"]
+        for model in one["models"]
+    }
+    return names[key]

@@ -6,14 +6,16 @@ to list are runs below it.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from galaxy_tasks.errors import ResourceError
 from galaxy_tasks.registry.challenger import register_challenger
 from galaxy_tasks.registry.files import MODEL_CARD, REPORT, RESULTS
-from galaxy_tasks.registry.page import write_page
+from galaxy_tasks.registry.page import find_winner, write_page
 from galaxy_tasks.registry.store import open_store, tracking_uri
 from galaxy_tasks.storage import artifacts
 from galaxy_tasks.storage.artifacts import Artifact
@@ -22,11 +24,11 @@ from galaxy_tasks.training.model_record import HISTORY, read_record
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Metric
+    from mlflow.entities import Metric, Run
 
 EXPERIMENT = "galaxy-morphology"
-ARTIFACT_TAG = "galaxy.artifact"
-"""Tag with the kind and the key of the artifact that a run stands for."""
+ARTIFACT_TAG, PATH_TAG = "galaxy.artifact", "path"
+"""Tags with the kind and the key of the artifact that a run stands for, and with its folder."""
 _FILES = (REPORT, MODEL_CARD, RESULTS)
 _SCORES = ("macro_f1", "accuracy", "loss", "weighted_f1", "balanced_accuracy")
 _MOST_METRICS = 1000
@@ -36,11 +38,23 @@ _logger = logging.getLogger(__name__)
 
 def record_if_possible(evaluation: Artifact) -> None:
     """Register an evaluation's challenger and log what MLflow does not know, if it answers."""
+    with _tell_if_impossible(), open_store() as client:
+        register_challenger(client, evaluation)
+        track(client)
+        write_page(client)
+
+
+def track_if_possible() -> None:
+    """Log what MLflow does not know and write the list of all runs, if it answers."""
+    with _tell_if_impossible(), open_store() as client:
+        track(client)
+        write_page(client)
+
+
+@contextmanager
+def _tell_if_impossible() -> Iterator[None]:
     try:
-        with open_store() as client:
-            register_challenger(client, evaluation)
-            track(client)
-            write_page(client)
+        yield
     except ResourceError as error:
         _logger.warning(
             "Not logged in MLflow yet; the next run does it, or 'galaxy-morphology models track'. "
@@ -52,7 +66,10 @@ def record_if_possible(evaluation: Artifact) -> None:
 def track(client: "MlflowClient") -> int:
     """Log every published evaluation and training that MLflow does not know; return how many."""
     experiment, count = find_experiment(client), 0
-    known = list_known(client, experiment)
+    known = {
+        run.data.tags.get(ARTIFACT_TAG, ""): run.info.run_id
+        for run in list_finished(client, experiment)
+    }
     for evaluation in sorted(artifacts.list_published("evaluations"), key=_published):
         try:
             count += _track_evaluation(client, experiment, evaluation, known)
@@ -79,19 +96,24 @@ def find_experiment(client: "MlflowClient") -> str:
     )
 
 
-def list_known(client: "MlflowClient", experiment: str) -> dict[str, str]:
-    """Return the ids of runs by kind/key of the artifact; those a killed process began go."""
-    known, token = {}, None
+def list_finished(client: "MlflowClient", experiment: str) -> list["Run"]:
+    """Return the runs that are whole; those that a killed process began here go."""
+    found, token = [], None
     while True:
         page = client.search_runs([experiment], max_results=1000, page_token=token)
         for run in page:
             if run.info.status == "FINISHED":
-                known[run.data.tags.get(ARTIFACT_TAG, "")] = run.info.run_id
-            else:
+                found.append(run)
+            elif is_own(run):
                 client.delete_run(run.info.run_id)
         token = page.token
         if not token:
-            return known
+            return found
+
+
+def is_own(run: "Run") -> bool:
+    """Return whether a run is of an artifact below this GALAXY_HOME: a server may have others'."""
+    return Path(run.data.tags.get(PATH_TAG, "")).is_relative_to(artifacts.home())
 
 
 def _track_evaluation(
@@ -111,11 +133,7 @@ def _track_evaluation(
     name = f"{_name_run(manifest)} {manifest['published'][:10]}"
     count = 0
     if tag not in known:
-        winner = next(
-            one
-            for one in results["networks"]
-            if one["architecture"] == results["selection"]["winner"]
-        )
+        winner = find_winner(results)
         known[tag] = _log(
             client,
             experiment,
@@ -191,7 +209,7 @@ def _log(
         experiment,
         run_name=name,
         start_time=_milliseconds(manifest),
-        tags={ARTIFACT_TAG: _tag_of(artifact), "path": str(artifact.path)},
+        tags={ARTIFACT_TAG: _tag_of(artifact), PATH_TAG: str(artifact.path)},
     )
     run_id = run.info.run_id
     client.log_batch(
@@ -201,8 +219,11 @@ def _log(
     )
     for start in range(0, len(metrics), _MOST_METRICS):
         client.log_batch(run_id, metrics=metrics[start : start + _MOST_METRICS])
-    for file in files:
-        client.log_artifact(run_id, str(artifact.path / file))
+    try:
+        for file in files:
+            client.log_artifact(run_id, str(artifact.path / file))
+    except OSError as error:
+        raise ResourceError(f"MLflow's folder of files cannot be used: {error}") from error
     client.set_terminated(run_id, "FINISHED", end_time=_milliseconds(manifest))
     return run_id
 

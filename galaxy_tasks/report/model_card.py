@@ -61,6 +61,7 @@ def _gather(inputs: ReportInputs, record: ModelRecord, scored: ScoredModel) -> M
         "scores": [(title, getattr(evaluation, name)) for title, name in _SCORES.items()],
         "calibration": describe_calibration(reliability),
         "sets": describe_sets(reliability),
+        "orientations": min(inputs.config.test_time_augmentation, record.orientations),
         "command": format_command(inputs.config),
     }
 

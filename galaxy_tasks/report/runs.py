@@ -36,7 +36,9 @@ class RunLine:
     test_set: str
     """SHA-256 of the test galaxies' names and labels."""
     challenger: str
-    """What was decided of the model that it put forward."""
+    """The model that it put forward: its network, and its seed where there are several."""
+    decision: str
+    """What was decided of that model."""
     is_champion: bool
     """Whether that model is champion now."""
 
@@ -68,8 +70,11 @@ def render_runs(runs: Sequence[RunLine], champions: Sequence[ChampionLine]) -> s
 
 
 def list_runs_as_text(runs: Sequence[RunLine]) -> str:
-    """Return the runs as a table in plain text, the champions marked by `*`."""
-    header = ("", "evaluated", "release", "winner", "macro-F1", "accuracy", "evaluation")
+    """Return the runs as a table in plain text."""
+    header = (
+        *("evaluated", "release", "winner", "macro-F1", "accuracy"),
+        *("challenger", "evaluation"),
+    )
     rows = [header, *map(_make_row, runs)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
     lines = (
@@ -82,12 +87,12 @@ def list_runs_as_text(runs: Sequence[RunLine]) -> str:
 def _make_row(run: RunLine) -> tuple[str, ...]:
     score = run.macro_f1
     return (
-        "*" if run.is_champion else "",
         _format_time(run.published),
         run.release,
         run.winner,
         f"{score.value:.3f} [{score.low:.3f}, {score.high:.3f}]",
         f"{run.accuracy.value:.3f}",
+        f"{run.challenger}{' (champion)' if run.is_champion else ''}",
         run.evaluation,
     )
 

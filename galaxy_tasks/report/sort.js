@@ -1,8 +1,11 @@
 // A click on a column's title sorts the table's rows by it; another click turns the order round.
 document.addEventListener("DOMContentLoaded", () => {
-  const numberOf = (text) => parseFloat(text.replaceAll(",", "").replace("−", "-"));
-  // The value stands first in a cell, and notes on it in elements of their own.
+  const isTime = /^\d{4}-\d\d-/;
+  const numberOf = (text) => isTime.test(text) ? NaN : parseFloat(text.replaceAll(",", "").replace("−", "-"));
+  // What is written for people to read has its value beside it. Else the value stands first in a
+  // cell, and notes on it in elements of their own.
   const textOf = (cell) => {
+    if (cell?.dataset.value !== undefined) return cell.dataset.value;
     const first = cell && [...cell.childNodes].find((node) => node.textContent.trim());
     return first ? first.textContent.trim() : "";
   };

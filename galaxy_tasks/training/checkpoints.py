@@ -19,7 +19,7 @@ from galaxy_tasks.errors import InputError
 from galaxy_tasks.storage.atomic_io import read_json, write_durably, write_json
 
 STATE_FILE = "checkpoint.json"
-CHECKPOINT_FILES = (STATE_FILE, "*.npz", ".*.part")
+CHECKPOINT_FILES = (STATE_FILE, "last-*.npz", "best-*.npz", ".*.part")
 """Patterns of a checkpoint's files, in the folder that it was saved to."""
 
 

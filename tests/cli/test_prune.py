@@ -9,7 +9,7 @@ from fixtures.published_runs import OBSERVED, publish, publish_run
 from typer.testing import CliRunner
 
 from galaxy_tasks.cli.main import app
-from galaxy_tasks.registry import models
+from galaxy_tasks.registry import champions, models
 from galaxy_tasks.registry.store import open_store
 from galaxy_tasks.storage import artifacts
 from galaxy_tasks.storage.artifacts import Artifact
@@ -25,7 +25,7 @@ def promote_of(run: dict[str, Artifact]) -> str:
         model, evaluation = run["model"].key, run["evaluation"].key
         facts = models.Facts(model, evaluation, "ab", "resnet18", "a release")
         version = models.register(client, name, facts, classes=("round", "spiral"), card="")
-        models.promote(client, version, reason="better")
+        champions.promote(client, version, reason="better")
     return name
 
 
@@ -66,7 +66,7 @@ def test_what_champions_and_reports_need_stays(home):
     assert all(name_of(artifact) in output for artifact in unneeded)
     assert "Nothing to remove" in prune("--unused-days", "0", "--yes")
     with open_store() as client:
-        assert models.roll_back(client, name).model == before["model"]
+        assert champions.roll_back(client, name).model == before["model"]
 
 
 def test_without_the_registry_nothing_is_removed(home, monkeypatch):

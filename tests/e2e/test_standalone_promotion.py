@@ -71,7 +71,7 @@ def ask(standalone, settings) -> tuple[str, str]:
     run_id = standalone.client.trigger(DAG_ID, settings)
     assert standalone.wait_for_end(run_id) == "success"
     assert states(standalone, run_id) == ("skipped", "success")
-    return run_id, f"approval__{run_id}"
+    return run_id, f"approval__{standalone.result('evaluate', run_id)['evaluation']}__{run_id}"
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def test_a_retraining_that_is_not_shown_to_be_better_leaves_the_champion(standal
     run_id = standalone.client.trigger(DAG_ID, {**SMALL, "seed": 5})
     assert standalone.wait_for_end(run_id) == "success"
     assert states(standalone, run_id) == ("skipped", "skipped")
-    assert "not shown to be better" in standalone.log("promote", run_id)
+    assert "Not promoted: " in standalone.log("promote", run_id)
     assert list_champions(standalone) == before
 
 

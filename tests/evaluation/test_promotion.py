@@ -2,12 +2,18 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from fixtures.published_runs import publish
 
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.evaluation.challenge import Challenge, ChampionComparison
-from galaxy_tasks.evaluation.metrics import Comparison, Estimate
+from galaxy_tasks.evaluation.metrics import (
+    Comparison,
+    Estimate,
+    Evaluation,
+    evaluate_probabilities,
+)
 from galaxy_tasks.evaluation.promotion import Decision, count_decisions, decide
 
 
@@ -21,6 +27,19 @@ def compare(low: float, value: float, high: float) -> Comparison:
         only_first_right=1,
         only_second_right=1,
         mcnemar_p_value=1.0,
+    )
+
+
+def score(labels: np.ndarray) -> Evaluation:
+    table = np.eye(2)[labels]
+    return evaluate_probabilities(
+        table,
+        calibrated=table,
+        labels=labels,
+        architecture="resnet18",
+        classes=("round", "spiral"),
+        bootstrap_samples=10,
+        seed=1,
     )
 
 
@@ -40,7 +59,7 @@ CHALLENGE = Challenge(
     classes=("round", "spiral"),
     are_kinds=False,
     champion=None,
-    challenger=None,
+    challenger=score(np.arange(480) % 2),
     comparison=compare(0.001, 0.02, 0.039),
     verdict="",
 )
@@ -85,7 +104,17 @@ def test_a_challenger_is_promoted_if_the_interval_of_its_lead_is_above_zero(
 def test_without_a_comparison_the_champion_stays(changes, reason):
     decision = judge(replace(CHALLENGE, **changes))
     assert not decision.is_promoted
+    assert decision.champion is None  # so that it does not count as a decision
     assert reason in decision.reason
+
+
+def test_a_class_of_few_common_galaxies_decides_nothing():
+    counts = {5: "Promoted", 4: "Not promoted: 4 of the 480 common galaxies are of class spiral. "}
+    for count, begin in counts.items():
+        labels = (np.arange(480) < count).astype(int)
+        decision = judge(replace(CHALLENGE, challenger=score(labels)))
+        assert decision.reason.startswith(begin)
+        assert decision.is_promoted == (decision.champion == "old") == (count == 5)
 
 
 def test_where_the_champion_could_not_be_compared_with_it_stays():

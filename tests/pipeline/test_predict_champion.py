@@ -18,7 +18,8 @@ from galaxy_tasks.pipeline.prepare_release import prepare_release
 from galaxy_tasks.pipeline.preprocess_images import preprocess_images
 from galaxy_tasks.pipeline.promote import promote
 from galaxy_tasks.pipeline.train import train_network
-from galaxy_tasks.registry.models import list_names, walk_champions
+from galaxy_tasks.registry.champions import walk_champions
+from galaxy_tasks.registry.models import list_names
 from galaxy_tasks.registry.store import open_store
 from galaxy_tasks.storage.cache_keys import ReleaseFiles
 from galaxy_tasks.storage.latest_holdout import find_latest_holdout

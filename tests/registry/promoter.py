@@ -11,7 +11,7 @@ import time
 
 import mlflow  # noqa: F401
 
-from galaxy_tasks.registry import models
+from galaxy_tasks.registry import champions, models
 from galaxy_tasks.registry.store import open_store
 from galaxy_tasks.training.saved_model import require_model
 
@@ -25,18 +25,19 @@ def promote_and_roll_back(name: str, begun: int) -> None:
         os.close(begun)
         while True:
             for version in versions:
-                models.promote(client, version, reason="to and fro")
-            models.roll_back(client, name)
+                champions.promote(client, version, reason="to and fro")
+            champions.roll_back(client, name)
 
 
 def look(name: str) -> None:
     """Print the champion; fail unless there is one, and its model is whole."""
     with open_store() as client:
-        champion = models.find_champion(client, name)
+        champion = champions.find_champion(client, name)
         assert champion is not None
         require_model(champion.model.path)
-        numbers = [one.number for one in models.walk_champions(client, name)]
-        assert len(numbers) == len(set(numbers))
+        way_back = [one.number for one in champions.walk_champions(client, name)]
+        assert way_back[-1] == 1, "the way back to the first is lost"
+        assert len(way_back) == len(champions.read_line(client, name).way_back)
         assert client.get_registered_model(name).aliases["champion"] == champion.number
     print(champion.number, flush=True)
 

@@ -4,7 +4,7 @@ import pytest
 from fixtures.registry_inputs import CLASSES, OBSERVED, publish_evaluation, publish_model
 
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.registry import models
+from galaxy_tasks.registry import champions, models
 from galaxy_tasks.registry.challenger import (
     Promotion,
     promote_challenger,
@@ -38,7 +38,7 @@ def challenge(client, number: int, champion, *, is_promoted: bool = True) -> Pro
 
 
 def find_champion(client) -> str | None:
-    found = models.find_champion(client, NAME)
+    found = champions.find_champion(client, NAME)
     return found and found.facts.model
 
 
@@ -66,6 +66,13 @@ def test_the_better_one_becomes_champion_and_once_only_is_it_new(client, first):
     assert find_champion(client) == promotion.version.facts.model
 
 
+def test_only_the_run_that_promoted_may_tell_of_it_again(client, first):
+    evaluation = publish_evaluation(publish_model(2), is_promoted=True, champion=first)
+    told = [promote_challenger(client, evaluation, run=run) for run in ("d/1", "d/1", "d/2", "")]
+    assert [one.is_new for one in told] == [True, False, False, False]
+    assert [one.is_own for one in told] == [True, True, False, False]
+
+
 def test_the_worse_one_is_registered_and_nothing_more(client, first):
     promotion = challenge(client, 2, first, is_promoted=False)
     assert (promotion.is_champion, promotion.is_new) == (False, False)
@@ -90,7 +97,7 @@ def test_two_first_ones_do_not_replace_each_other(client, first):
 
 def test_what_was_rolled_back_does_not_come_back_by_itself(client, first):
     second = challenge(client, 2, first).version
-    models.roll_back(client, NAME)
+    champions.roll_back(client, NAME)
     again = challenge(client, 2, first)
     assert (again.is_champion, again.is_new) == (False, False)
     assert f"models promote {NAME} {second.number}" in again.reason

@@ -15,7 +15,7 @@ from fixtures.registry_inputs import (
 )
 
 from galaxy_tasks.pipeline.promote import promote
-from galaxy_tasks.registry import models
+from galaxy_tasks.registry import champions, models
 from galaxy_tasks.registry.store import open_store
 
 NAME = models.name_model(OBSERVED, CLASSES)
@@ -26,7 +26,7 @@ PROMOTER = Path(__file__).with_name("promoter.py")
 def test_kills_at_any_moment_leave_one_champion_and_it_is_whole(home, rounds):
     with open_store() as client:
         versions = [add_version(client, number, name=NAME) for number in (1, 2, 3)]
-        models.promote(client, versions[0], reason="the first")
+        champions.promote(client, versions[0], reason="the first")
     answer = subprocess.run(
         [sys.executable, str(PROMOTER), NAME, str(rounds), "1"],
         capture_output=True,
@@ -34,9 +34,9 @@ def test_kills_at_any_moment_leave_one_champion_and_it_is_whole(home, rounds):
         check=False,
     )
     assert answer.returncode == 0, answer.stderr
-    champions = answer.stdout.split()
-    assert len(champions) == rounds
-    assert len(set(champions)) > 1  # the kills did not all come before the first change
+    numbers = answer.stdout.split()
+    assert len(numbers) == rounds
+    assert len(set(numbers)) > 1  # the kills did not all come before the first change
 
 
 def test_of_two_runs_that_promote_at_once_one_wins(home):
@@ -46,9 +46,19 @@ def test_of_two_runs_that_promote_at_once_one_wins(home):
         publish_evaluation(publish_model(number), is_promoted=True, champion=champion).key
         for number in (2, 3)
     ]
-    program = (
-        "import sys; from galaxy_tasks.pipeline.promote import promote; print(promote(sys.argv[1]))"
-    )
+    # Each takes its time between reading who is champion and changing it.
+    program = """
+import sys, time
+from galaxy_tasks.pipeline.promote import promote
+from galaxy_tasks.registry import challenger
+explain = challenger.explain_refusal
+def explain_slowly(*arguments):
+    answer = explain(*arguments)
+    time.sleep(3)
+    return answer
+challenger.explain_refusal = explain_slowly
+print(promote(sys.argv[1]))
+"""
     runs = [
         subprocess.Popen(
             [sys.executable, "-c", program, key], stdout=subprocess.PIPE, text=True, env=os.environ
@@ -59,4 +69,5 @@ def test_of_two_runs_that_promote_at_once_one_wins(home):
     assert [run.returncode for run in runs] == [0, 0]
     assert sorted("'is_new': True" in one for one in said) == [False, True]
     with open_store() as client:
-        assert len(list(models.walk_champions(client, NAME))) == 2
+        assert len(list(champions.walk_champions(client, NAME))) == 2
+        assert len(champions.read_line(client, NAME).changes) == 2

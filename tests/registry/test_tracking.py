@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from galaxy_tasks.cli.main import app
 from galaxy_tasks.evaluation.metrics import Estimate
-from galaxy_tasks.registry import models
+from galaxy_tasks.registry import champions, models
 from galaxy_tasks.registry.challenger import register_challenger
 from galaxy_tasks.registry.files import MODEL_CARD, RESULTS
 from galaxy_tasks.registry.store import open_store
@@ -125,7 +125,7 @@ def test_pruning_old_reports_takes_their_runs_and_versions_along(home):
         for evaluation in (first, second, third):
             version = register_challenger(client, evaluation)
             if evaluation != second:
-                models.promote(client, version, reason="better")
+                champions.promote(client, version, reason="better")
         track(client)
         assert len(list_runs(client)) == 6
 
@@ -148,7 +148,7 @@ def test_pruning_old_reports_takes_their_runs_and_versions_along(home):
             run_view_type=ViewType.DELETED_ONLY,
         )
         assert list(deleted) == []
-        assert models.roll_back(client, version.name).number == 1
+        assert champions.roll_back(client, version.name).number == 1
     assert not second.path.exists()
 
 

@@ -18,7 +18,8 @@ RUN = RunLine(
     accuracy=Score(0.92, 0.89, 0.94),
     num_galaxies=12_345,
     test_set="beefcafe" * 8,
-    challenger="It is shown to be better.",
+    challenger="densenet121 seed 2",
+    decision="It is shown to be better.",
     is_champion=False,
 )
 CHAMPION = ChampionLine(
@@ -42,7 +43,7 @@ def test_each_run_leads_to_its_report_and_the_champion_is_marked():
     assert [link for link in links if link.startswith("evaluations/")] == [
         *(reports[0], reports[1], reports[0])
     ]
-    assert page.count("<strong>champion</strong>") == 1
+    assert page.count("densenet121 seed 2, <strong>champion</strong>") == 1
     assert "2026-11-24 09:15" in page
     assert "0.740–0.880" in page
     assert "12,345<small>beefcafe</small>" in page
@@ -56,17 +57,18 @@ def test_before_the_first_run_the_page_says_so():
 
 
 def test_names_from_user_tables_cannot_inject_markup_into_the_list_of_runs():
-    runs = [replace(RUN, release=EVIL, winner=EVIL, challenger=EVIL, test_set=EVIL)]
+    runs = [replace(RUN, release=EVIL, winner=EVIL, challenger=EVIL, decision=EVIL)]
     champions = [replace(CHAMPION, name=EVIL, release=EVIL, reason=EVIL, approver=EVIL)]
     page = render_runs(runs, champions)
     assert "<script>alert" not in page
     assert "<img" not in page
-    assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 7
+    assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 8
 
 
-def test_the_text_has_a_line_a_run_and_a_star_at_the_champion():
+def test_the_text_has_a_line_a_run_and_marks_the_champion():
     lines = list_runs_as_text([RUN, replace(RUN, winner="alexnet", is_champion=True)]).splitlines()
-    assert [line[0] for line in lines] == [" ", " ", "*"]
+    marked = ["densenet121 seed 2 (champion)" in line for line in lines]
+    assert marked == [False, False, True]
     assert "0.810 [0.740, 0.880]" in lines[1]
     assert lines[0].index("winner") == lines[2].index("alexnet")
 
@@ -75,7 +77,7 @@ def test_the_text_has_a_line_a_run_and_a_star_at_the_champion():
 @pytest.mark.parametrize("width", [390, 1440])
 def test_the_list_of_runs_can_be_read_on_any_screen(tmp_path, width):
     long = "averyverylongname" * 6
-    runs = [RUN, replace(RUN, release=long, challenger=long)]
+    runs = [RUN, replace(RUN, release=long, challenger=long, decision=long)]
     (tmp_path / "runs.html").write_text(render_runs(runs, [CHAMPION, replace(CHAMPION, name=long)]))
     with open_browser() as browser:
         tab = browser.new_page(viewport={"width": width, "height": 844}, bypass_csp=True)
