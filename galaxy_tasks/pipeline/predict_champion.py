@@ -5,7 +5,7 @@ Their images are prepared as the champion's own were. This runs where the traini
 
 import logging
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from galaxy_tasks.images.batch import prepare_cutouts
 from galaxy_tasks.images.settings import ImageSettings
 from galaxy_tasks.prediction.calibration import Answers, calibrate_model
 from galaxy_tasks.prediction.predictor import Predictor
-from galaxy_tasks.registry.champions import find_newest_champion, walk_champions
+from galaxy_tasks.registry.champions import find_champion, find_newest_champion
 from galaxy_tasks.registry.models import Version, kind_of, name_model
 from galaxy_tasks.registry.store import open_store
 from galaxy_tasks.storage import artifacts, cache_keys
@@ -60,9 +60,13 @@ def predict_champion(
     """
     config, prepared = parse_config(settings), Artifact.from_reference(images)
     named = Artifact.from_reference(labels)
-    version, is_first = _find_champion(
-        config, prepared, classes=named.manifest["summary"]["classes"]
-    )
+    name = name_model(config, sorted(named.manifest["summary"]["classes"]))
+    with open_store() as client:
+        version = find_champion(client, name)
+        is_first = version is None
+        if version and (opponent := _find_first_opponent(config, prepared, version)):
+            return opponent
+        version = version or find_newest_champion(client, kind_of(config))
     if version is None:
         _logger.info("No model is champion yet: there is nothing to compare with.")
         return {"predictions": None, "is_first": True}
@@ -101,20 +105,19 @@ def _publish(
         return draft.publish(summary)
 
 
-def _find_champion(
-    config: RunConfig, images: Artifact, *, classes: Iterable[str]
-) -> tuple[Version | None, bool]:
-    """Return the champion to meet, and whether none knows these classes.
+def _find_first_opponent(
+    config: RunConfig, images: Artifact, champion: Version
+) -> dict[str, Any] | None:
+    """Return whom this run has met when the champion was its own challenger; None if it is not.
 
-    A run that is repeated after its model became champion meets the champion before it, as it did
-    the first time.
+    So a run that is repeated finds its work done, and is not compared with itself.
     """
-    name = name_model(config, sorted(classes))
-    with open_store() as client:
-        for version in walk_champions(client, name):
-            if not has_evaluated(version.facts.evaluation, config, images.key):
-                return version, False
-        return find_newest_champion(client, kind_of(config), but=name), True
+    if not has_evaluated(champion.facts.evaluation, config, images.key):
+        return None
+    made_from = champion.evaluation.manifest["made_from"]
+    key, is_first = made_from["predictions"], made_from["is_first"]
+    predictions = artifacts.get("predictions", key).as_reference() if key else None
+    return {"predictions": predictions, "is_first": is_first}
 
 
 def _open(version: Version) -> Champion:

@@ -97,6 +97,8 @@ def explain_refusal(client: "MlflowClient", version: Version, decision: Decision
             "it champion again."
         )
     champion = find_champion(client, version.name)
+    if champion and champion.facts.model == version.facts.model:
+        return f"Nothing to promote: {champion.title}, the champion, is the same model."
     if (champion.facts.model if champion else None) != decision.champion:
         now = f"{champion.title} is champion now" if champion else "there is no champion any more"
         return (

@@ -177,15 +177,12 @@ def walk_champions(client: "MlflowClient", name: str) -> Iterator[Version]:
             return
 
 
-def find_newest_champion(client: "MlflowClient", kind: str, *, but: str) -> Version | None:
-    """Return the champion that was promoted last of a kind, by `kind_of`; None without one.
-
-    The name `but` does not count.
-    """
+def find_newest_champion(client: "MlflowClient", kind: str) -> Version | None:
+    """Return the champion that was promoted last of a kind, by `kind_of`; None without one."""
     lines = {
         name: line.way_back[0].time
         for name in list_names(client)
-        if name.startswith(f"{kind}-") and name != but and (line := read_line(client, name)).last
+        if name.startswith(f"{kind}-") and (line := read_line(client, name)).last
     }
     newest = max(lines, key=lambda name: lines[name], default=None)
     return find_champion(client, newest) if newest else None

@@ -2,6 +2,7 @@
 
 import html
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -18,8 +19,9 @@ from galaxy_tasks.pipeline.prepare_release import prepare_release
 from galaxy_tasks.pipeline.preprocess_images import preprocess_images
 from galaxy_tasks.pipeline.promote import promote
 from galaxy_tasks.pipeline.train import train_network
-from galaxy_tasks.registry.champions import walk_champions
-from galaxy_tasks.registry.models import list_names
+from galaxy_tasks.registry.champions import promote as promote_version
+from galaxy_tasks.registry.champions import roll_back, walk_champions
+from galaxy_tasks.registry.models import get_version, list_names, register
 from galaxy_tasks.registry.store import open_store
 from galaxy_tasks.storage.cache_keys import ReleaseFiles
 from galaxy_tasks.storage.latest_holdout import find_latest_holdout
@@ -225,3 +227,20 @@ def test_simulated_galaxies_meet_no_champion_of_observed_ones(runs):
 def test_the_first_run_once_more_still_meets_no_champion(runs):
     """Though it has become champion since, and another after it."""
     assert predict_champion(*runs[0]["inputs"]) == {"predictions": None, "is_first": True}
+
+
+def test_a_run_whose_model_was_not_promoted_meets_the_champion_of_today(runs):
+    """Else it would be told for ever to run again, and be compared with what is no champion now."""
+    challenger = {**runs[0]["inputs"][0], "seed": 10}
+    inputs = (challenger, *runs[0]["inputs"][1:])
+    champion = runs[0]["promotion"]
+    first = predict_champion(*inputs)
+    assert not first["is_first"]
+    with open_store() as client:
+        version = get_version(client, champion["name"], champion["version"])
+        facts = replace(version.facts, evaluation=Path(runs[2]["report"]).parent.name)
+        other = register(client, champion["name"], facts, classes=[], card="")
+        promote_version(client, other, reason="another has become champion")
+        again = predict_champion(*inputs)
+        roll_back(client, champion["name"])
+    assert again["predictions"] != first["predictions"]

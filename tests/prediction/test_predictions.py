@@ -19,6 +19,7 @@ from PIL import Image
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.prediction.images import predict_to_csv
 from galaxy_tasks.prediction.predictor import Predictor
+from galaxy_tasks.storage import artifacts
 from galaxy_tasks.storage.atomic_io import read_json, write_json
 from galaxy_tasks.training.model_record import MODEL, WEIGHTS
 
@@ -151,6 +152,23 @@ def test_memory_that_runs_out_halves_the_batch_for_good(caplog):
         "Out of memory with batches of 12: continuing with 6.",
         "Out of memory with batches of 6: continuing with 3.",
     ]
+
+
+def test_a_champion_answers_as_the_evaluation_that_promoted_it_did(home, model, tmp_path, caplog):
+    """A later trial that lists the model, too, changes nothing."""
+    caplog.set_level("INFO")
+    image, output = tmp_path / "1.jpg", tmp_path / "out.csv"
+    image.write_bytes(GALAXY)
+    keys = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GALAXY_HOME", str(home))
+        for orientations, coverage in ((2, 0.8), (1, 0.5)):
+            made_from = {"test_time_augmentation": orientations, "coverage": coverage}
+            evaluated = {**made_from, "models": [model.name]}
+            with artifacts.open_draft("evaluations", evaluated) as draft:
+                keys[orientations] = draft.publish().key
+        predict_to_csv([image], model_folder=model, evaluation=keys[2], output=output)
+    assert "hold the true one 80 %" in caplog.text
 
 
 def test_what_an_ablation_kept_and_a_model_of_another_version_are_refused(model, tmp_path):

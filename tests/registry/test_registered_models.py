@@ -159,10 +159,10 @@ def test_names_do_not_touch_each_other(client):
     assert champions.find_champion(client, "simulated-2") is None
     champions.promote(client, other, reason="the first")
     assert champions.find_champion(client, NAME) == models.get_version(client, NAME, 1)
-    newest = champions.find_newest_champion(client, "observed", but="observed-3")
+    newest = champions.find_newest_champion(client, "observed")
     assert newest is not None
     assert newest.name == NAME
-    assert champions.find_newest_champion(client, "observed", but=NAME) is None
+    assert champions.find_newest_champion(client, "drawn") is None
 
 
 def test_a_model_that_is_not_whole_never_becomes_champion(client):

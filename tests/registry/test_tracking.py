@@ -1,5 +1,6 @@
 """What was published is logged in MLflow: once, whole, and later where a server was away."""
 
+import shutil
 import socket
 from dataclasses import asdict
 from threading import Thread
@@ -11,10 +12,13 @@ from mlflow.entities import ViewType
 from typer.testing import CliRunner
 
 from galaxy_tasks.cli.main import app
+from galaxy_tasks.errors import ResourceError
 from galaxy_tasks.evaluation.metrics import Estimate
+from galaxy_tasks.pipeline.promote import promote
 from galaxy_tasks.registry import champions, models
 from galaxy_tasks.registry.challenger import register_challenger
 from galaxy_tasks.registry.files import MODEL_CARD, RESULTS
+from galaxy_tasks.registry.forgetting import forget_removed
 from galaxy_tasks.registry.store import open_store
 from galaxy_tasks.registry.tracking import ARTIFACT_TAG, EXPERIMENT, record_if_possible, track
 from galaxy_tasks.storage import artifacts
@@ -47,7 +51,7 @@ def train(seed: int) -> Artifact:
 def evaluate(*trained: Artifact) -> Artifact:
     keys = [model.key for model in trained]
     with artifacts.open_draft("evaluations", {"models": keys}) as draft:
-        trainings = [{"key": key, "evaluation": SCORES} for key in keys]
+        trainings = [{"key": key, "seed": 1, "evaluation": SCORES} for key in keys]
         results = {
             "selection": {"winner": "resnet18"},
             "networks": [{"architecture": "resnet18", **SCORES, "models": trainings}],
@@ -185,6 +189,50 @@ def test_a_server_that_does_not_answer_keeps_nobody_for_long(home, monkeypatch, 
     assert "Not logged in MLflow yet" in caplog.text
 
 
-def test_a_registered_model_without_an_evaluation_on_disk_is_no_trouble(client):
-    publish_evaluation(publish_model(1), is_promoted=False)  # its results have no networks
+def test_what_a_server_has_of_others_is_left_alone(home, tmp_path_factory, monkeypatch):
+    uri = f"sqlite:///{home / 'mlflow.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    theirs = evaluate(train(1))
+    with open_store() as client:
+        client.create_registered_model("fraud-detector")
+        client.create_model_version("fraud-detector", source="elsewhere")
+        register_challenger(client, theirs)
+        assert track(client) == 2
+        runs = list_runs(client)
+        begun = client.create_run(next(iter(runs.values())).info.experiment_id)
+    monkeypatch.setenv("GALAXY_HOME", str(tmp_path_factory.mktemp("other")))
+    with open_store() as client:
+        assert forget_removed(client) == 0
+        assert client.get_run(begun.info.run_id).info.lifecycle_stage == "active"
+        assert len(client.search_model_versions("name='fraud-detector'")) == 1
+        (name,) = models.list_names(client)
+        assert len(models.list_versions(client, name)) == 1
+
+
+def test_files_that_cannot_be_kept_are_no_damage(client, home, caplog):
+    evaluate(train(1))
+    (home / "mlflow").write_text("a file where MLflow's folder should be")
+    with pytest.raises(ResourceError, match="folder of files"):
+        track(client)
+    assert "damaged" not in caplog.text
+
+
+def test_a_promotion_succeeds_though_nothing_can_be_logged(home, caplog):
+    evaluation = evaluate(train(1))
+    (home / "mlflow").write_text("a file where MLflow's folder should be")
+    assert promote(evaluation.key)["is_new"]
+    assert "Not logged in MLflow yet" in caplog.text
+
+
+def test_a_prune_that_was_killed_is_finished_by_the_next(home):
+    evaluation = evaluate(train(1))
+    record_if_possible(evaluation)
+    for folder in ("evaluations", "models"):
+        shutil.rmtree(home / folder)
+    output = CliRunner().invoke(app, ["prune", "--report-days", "0", "--yes"]).output
+    assert "Removed 3 runs and versions from MLflow." in output
+
+
+def test_an_evaluation_without_scores_is_passed_over(client):
+    publish_evaluation(publish_model(1), is_promoted=False)
     assert track(client) == 0

@@ -299,6 +299,13 @@ def test_a_click_on_a_title_sorts_a_table_and_another_turns_it_round(browser, pa
     assert table.locator("th[aria-sort]").get_attribute("aria-sort") == "ascending"
     title.click()
     assert read_scores() == sorted(before, reverse=True)
+    # What is written in units of its own sorts by what it is: 9 min before 2 h, 600 M before 1 G.
+    for column, name in ((7, "multiply-adds"), (8, "training")):
+        table.get_by_role("button", name=name).click()
+        cells = table.locator(f"tbody tr:has(td:nth-child(9)) > :nth-child({column + 1})")
+        values = [float(value) for one in cells.all() if (value := one.get_attribute("data-value"))]
+        assert values == sorted(values), (name, values)
+        assert len(values) >= len(SKILL)
     table.get_by_role("button", name="network").click()
     assert table.locator("th[aria-sort]").count() == 1
     # A training without a model has no scores, and stays last.

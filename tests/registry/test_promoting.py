@@ -1,4 +1,4 @@
-"""Whatever is killed and whoever promotes at the same time: one champion, and it is whole."""
+"""Promoting what was decided: whatever is killed or runs beside it, one whole champion is left."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ from fixtures.registry_inputs import (
     publish_model,
 )
 
-from galaxy_tasks.pipeline.promote import promote
+from galaxy_tasks.pipeline.promote import describe_challenger, promote
 from galaxy_tasks.registry import champions, models
 from galaxy_tasks.registry.store import open_store
 
@@ -37,6 +37,20 @@ def test_kills_at_any_moment_leave_one_champion_and_it_is_whole(home, rounds):
     numbers = answer.stdout.split()
     assert len(numbers) == rounds
     assert len(set(numbers)) > 1  # the kills did not all come before the first change
+
+
+def test_who_is_asked_reads_what_is_decided_and_where_the_report_is(home):
+    promote(publish_evaluation(publish_model(1), is_promoted=True).key)
+    asked = publish_evaluation(publish_model(2), is_promoted=True, champion=publish_model(1))
+    described = describe_challenger(asked.key, "https://airflow.example/base")
+    assert described["refusal"] == ""
+    link = f"https://airflow.example/base/galaxy/evaluations/{asked.key}/report.html"
+    assert f"Promoted: better.\n\n[The report]({link})\n\n# " in described["text"]
+    worse = publish_evaluation(publish_model(3), is_promoted=False, champion=publish_model(1))
+    assert describe_challenger(worse.key)["refusal"] == "Not promoted: worse."
+    promote(asked.key)
+    late = publish_evaluation(publish_model(4), is_promoted=True, champion=publish_model(1))
+    assert "is champion now" in describe_challenger(late.key)["refusal"]
 
 
 def test_of_two_runs_that_promote_at_once_one_wins(home):
