@@ -122,32 +122,37 @@ class EmittedEvents(dict):
 
 
 @pytest.mark.parametrize(
-    ("is_new", "is_champion", "try_number", "is_emitted"),
+    ("is_new", "is_own", "try_number", "is_emitted"),
     [
         (True, True, 1, True),
-        (False, True, 1, False),  # it was champion before: a run that is repeated
+        (False, True, 1, False),  # it was promoted before: a run that is repeated
         (False, True, 2, True),  # the first try may have been ended before the event
-        (False, False, 2, False),
+        (False, False, 2, False),  # another run has promoted it, and told of it
     ],
 )
-def test_what_a_promotion_emits(
-    airflow_home, monkeypatch, is_new, is_champion, try_number, is_emitted
-):
+def test_what_a_promotion_emits(airflow_home, monkeypatch, is_new, is_own, try_number, is_emitted):
     import galaxy_champion
     from airflow.sdk.exceptions import AirflowSkipException
 
-    done = {"is_new": is_new, "is_champion": is_champion, "reason": "a reason"}
+    done = {"is_new": is_new, "is_own": is_own, "reason": "a reason"}
     facts = {"name": "observed-5", "version": 3, "sha256": "ab"}
-    monkeypatch.setattr(galaxy_champion, "run_step", lambda *_, **__: {**facts, **done})
+    asked = {}
+
+    def promote(_, **arguments):
+        asked.update(arguments)
+        return {**facts, **done}
+
+    monkeypatch.setattr(galaxy_champion, "run_step", promote)
     events = EmittedEvents()
     outcome = pytest.raises(AirflowSkipException, match="a reason")
     with contextlib.nullcontext() if is_emitted else outcome:
         galaxy_champion.promote_evaluated(
             "key",
             approver="",
-            ti=SimpleNamespace(try_number=try_number),
+            ti=SimpleNamespace(dag_id="dag", run_id="run", try_number=try_number),
             outlet_events=events,
         )
+    assert asked["run"] == "dag/run"
     assert [one.extra for one in events.values()] == ([facts] if is_emitted else [])
 
 

@@ -125,13 +125,13 @@ def test_without_an_answer_in_time_it_is_rejected(standalone, asked):
 def test_an_approval_makes_it_champion_and_is_recorded(standalone, asked):
     before = list_champions(standalone)
     key = standalone.result("evaluate", asked[0])["evaluation"]
-    run_id = standalone.client.trigger(PROMOTION, {"evaluation": key, "run_id": asked[0]})
+    run_id = standalone.client.trigger(PROMOTION, {"evaluation": key})
     answer(standalone, run_id, "Approve")
     assert wait_for_state(standalone, run_id, "promote", "skipped", "success") == "success"
     assert len(list_champions(standalone)) == len(before) + 1
     path = f"{progress.run_path(PROMOTION, run_id)}/taskInstances/promote/xcomEntries/return_value"
     promoted = standalone.client.get(path)["value"]
-    assert "Approved by admin." in command(
+    assert "By admin." in command(
         standalone, "models", "show", promoted["name"], str(promoted["version"])
     )
 
@@ -147,7 +147,7 @@ def test_the_leaderboard_lists_all_runs_and_marks_champions(standalone, asked):
     runs = len(list(standalone.runs.glob("evaluations/*/manifest.json")))
     lines = printed.splitlines()
     assert len(lines) == 1 + runs + 1
-    assert any(line.startswith("*") for line in lines)
+    assert any(" (champion)  " in line for line in lines)
     assert (standalone.runs / "leaderboard.html").is_file()
 
 
