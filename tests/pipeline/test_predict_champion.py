@@ -241,6 +241,7 @@ def test_a_run_whose_model_was_not_promoted_meets_the_champion_of_today(runs):
         facts = replace(version.facts, evaluation=Path(runs[2]["report"]).parent.name)
         other = register(client, champion["name"], facts, classes=[], card="")
         promote_version(client, other, reason="another has become champion")
-        again = predict_champion(*inputs)
+    again = predict_champion(*inputs)
+    with open_store() as client:
         roll_back(client, champion["name"])
     assert again["predictions"] != first["predictions"]
