@@ -112,27 +112,37 @@ def predict_to_csv(
         ResourceError: the device's memory is too small for a single image.
     """
     record = require_model(model_folder)
-    listings = _list_all(paths)
-    trained_on = _name_releases(record)
-    count = PredictionCount()
+    listings, count = _list_all(paths), PredictionCount()
+    load = functools.partial(_load, model_folder, record, evaluation)
+    answers = _classify(listings, record, load=load)
 
     def write(file: IO[bytes]) -> None:
-        # Names may have any bytes; the table is UTF-8.
-        text = io.TextIOWrapper(
-            file, encoding="utf-8", errors="backslashreplace", newline="", write_through=True
-        )
-        writer = csv.writer(text)
-        writer.writerow(name_columns(record.classes))
-        load = functools.partial(_load, model_folder, record, evaluation)
-        for each, found in _classify(listings, record, load=load):
-            count.add(str(each.path), each.refusal)
-            values = _describe(found, record.classes)
-            writer.writerow([each.id, str(each.path), *values, trained_on, each.refusal])
-        text.detach()
+        _write_rows(file, answers, record, count)
         count.require_one()
 
     write_durably(output, write)
     return count
+
+
+def _write_rows(
+    file: IO[bytes],
+    answers: Iterable[tuple[_Input, Answers | None]],
+    record: ModelRecord,
+    count: PredictionCount,
+) -> None:
+    """Write the header and a row for each image; count them."""
+    trained_on = _name_releases(record)
+    # Names may have any bytes; the table is UTF-8.
+    text = io.TextIOWrapper(
+        file, encoding="utf-8", errors="backslashreplace", newline="", write_through=True
+    )
+    writer = csv.writer(text)
+    writer.writerow(name_columns(record.classes))
+    for each, found in answers:
+        count.add(str(each.path), each.refusal)
+        values = _describe(found, record.classes)
+        writer.writerow([each.id, str(each.path), *values, trained_on, each.refusal])
+    text.detach()
 
 
 def _describe(answer: Answers | None, classes: Sequence[str]) -> list[str]:
