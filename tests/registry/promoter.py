@@ -21,12 +21,13 @@ LONGEST_S = 1.0
 
 def promote_and_roll_back(name: str, begun: int) -> None:
     with open_store() as client:
-        versions = models.list_versions(client, name)
+        first, *others = reversed(models.list_versions(client, name))
         os.close(begun)
         while True:
-            for version in versions:
+            for version in others:
                 champions.promote(client, version, reason="to and fro")
-            champions.roll_back(client, name)
+            while champions.read_line(client, name).number != first.number:
+                champions.roll_back(client, name)
 
 
 def look(name: str) -> None:
