@@ -15,8 +15,8 @@ from galaxy_tasks.registry import champions, models
 from galaxy_tasks.registry.store import open_store
 from galaxy_tasks.training.saved_model import require_model
 
-LONGEST_S = 1.0
-"""In this time a few promotions and rollbacks are done."""
+LONGEST_S = 0.5
+"""In this time some promotions and rollbacks are done."""
 
 
 def promote_and_roll_back(name: str, begun: int) -> None:
