@@ -37,16 +37,29 @@ def draw_heat_maps(
     layer: Any = _find_layer(network)
     trunk = keras.Model(network.inputs, layer.output)
     head = keras.Model(layer.output, network.outputs[0])
+    # One by one: a training that is finished must not end for lack of memory.
+    heat = np.concatenate(
+        [
+            _weigh_maps(trunk, head, images[row : row + 1], classes[row : row + 1])
+            for row in range(len(images))
+        ]
+    )
+    most = heat.max(axis=(1, 2), keepdims=True)
+    return np.rint(255 * heat / np.where(most > 0, most, 1)).astype(np.uint8)
+
+
+def _weigh_maps(
+    trunk: keras.Model, head: keras.Model, images: NDArray[np.uint8], classes: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Return what the paper's equation 2 gives, in the size of the images: (n, size, size)."""
     scaled: Any = ops.cast(images, "float32")
     maps: Any = trunk(scaled / 255, training=False)
-    chosen = ops.one_hot(classes, network.output_shape[-1], dtype="float32")
+    chosen = ops.one_hot(classes, head.output_shape[-1], dtype="float32")
     gradient = differentiate(lambda values: ops.sum(head(values, training=False) * chosen), maps)
     weights = ops.mean(gradient, axis=(1, 2), keepdims=True)
     heat = ops.relu(ops.sum(ops.cast(weights * maps, "float32"), axis=-1, keepdims=True))
     resized: Any = ops.image.resize(heat, images.shape[1:3], data_format="channels_last")
-    heat = np.asarray(ops.convert_to_numpy(resized[..., 0]))
-    most = heat.max(axis=(1, 2), keepdims=True)
-    return np.rint(255 * heat / np.where(most > 0, most, 1)).astype(np.uint8)
+    return np.asarray(ops.convert_to_numpy(resized[..., 0]))
 
 
 def _find_layer(network: Any) -> Any:
