@@ -20,6 +20,7 @@ _NOISE = re.compile(
     r"|WARNING: Using incubator modules:|To enable the following instructions: "
 )
 _STANDARD_ERROR = 2
+_LAST_LINE = b"\0\n"
 _LEVEL_IN_FRONT = re.compile(r"(DEBUG|WARNING|ERROR|CRITICAL): ")
 
 
@@ -68,6 +69,8 @@ def without_noise() -> Iterator[None]:
     def pass_on() -> None:
         with os.fdopen(reading, "rb") as lines:
             for line in lines:
+                if line == _LAST_LINE:
+                    break
                 if not _NOISE.match(line.decode(errors="replace")):
                     os.write(usual, line)
 
@@ -77,6 +80,8 @@ def without_noise() -> Iterator[None]:
         yield
     finally:
         sys.stderr.flush()
-        os.dup2(usual, _STANDARD_ERROR)  # the last that writes into the pipe: it ends
+        # A process that was started meanwhile may hold the pipe open for as long as this one lives.
+        os.write(_STANDARD_ERROR, _LAST_LINE)
+        os.dup2(usual, _STANDARD_ERROR)
         thread.join()
         os.close(usual)

@@ -1,7 +1,8 @@
-"""What the machine and the user's shell bring along: a locale, and GPUs."""
+"""What the machine and the user's shell bring along: a locale, a processor, and GPUs."""
 
 import locale
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -39,3 +40,11 @@ def count_gpus(devices: Path = Path("/dev")) -> int:
     except (OSError, subprocess.SubprocessError):
         return 0
     return sum(line.startswith("GPU ") for line in told.stdout.splitlines())
+
+
+def name_processor() -> str:
+    """Return the name of this machine's processor."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.is_file() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or "unknown"

@@ -71,6 +71,8 @@ class Member:
     """Opens its content; in a tar, only until the next member is requested."""
     entry: zipfile.ZipInfo | None = None
     """Its entry in a zip's directory."""
+    first_byte: int = 0
+    """Where its content begins in an unpacked tar."""
 
 
 def unpack_archives(
@@ -136,9 +138,9 @@ def read_members(archive: Path) -> Iterator[Member]:
         if start.startswith((b"PK\3\4", b"PK\5\6")):
             members = iterate_zip(archive, stack.enter_context(zipfile.ZipFile(file)))
         elif start.startswith(b"\x1f\x8b"):
-            members = _iterate_tar(archive, stack.enter_context(gzip.open(file)))
+            members = iterate_tar(archive, stack.enter_context(gzip.open(file)))
         elif start[257:262] == b"ustar":
-            members = _iterate_tar(archive, file)
+            members = iterate_tar(archive, file)
         else:
             raise InputError(
                 f"{archive}: expected a zip, tar or tar.gz archive, received a file that begins "
@@ -208,7 +210,17 @@ def _decode_name(entry: zipfile.ZipInfo) -> str:
         return entry.orig_filename
 
 
-def _iterate_tar(archive: Path, file: Any) -> Iterator[Member]:
+def iterate_tar(archive: Path, file: Any) -> Iterator[Member]:
+    """Yield the files of a tar under their paths in it, in its order.
+
+    Args:
+        archive: names the tar in messages, and bounds what it may unpack to.
+        file: its unpacked content.
+
+    Raises:
+        InputError: a member is a link, a device or sparse, or has an unsafe path; or they unpack to
+            more than is allowed.
+    """
     reader = _BoundedReader(archive, file)
     with tarfile.TarFile(fileobj=reader) as opened:  # pyright: ignore[reportArgumentType]
         while (entry := opened.next()) is not None:
@@ -217,7 +229,8 @@ def _iterate_tar(archive: Path, file: Any) -> Iterator[Member]:
             if not (entry.isreg() or entry.isdir()) or entry.issparse():
                 raise _unsafe(archive, path, "is a link, a device or sparse")
             if entry.isreg():
-                yield Member(path, entry.size, partial(_open_tar_member, opened, entry))
+                open_member = partial(_open_tar_member, opened, entry)
+                yield Member(path, entry.size, open_member, first_byte=entry.offset_data)
         # tarfile takes a header that it cannot read for the end of the archive.
         reader.seek(opened.offset)
         if reader.read(_TAR_BLOCK_BYTES) != bytes(_TAR_BLOCK_BYTES):

@@ -21,6 +21,7 @@ from galaxy_tasks.acquisition.image_file_rules import (
     judge_path,
     unify_name,
 )
+from galaxy_tasks.acquisition.tar_reader import TarEntry
 from galaxy_tasks.acquisition.zip_reader import ZipEntry, is_zip, list_entries
 from galaxy_tasks.errors import InputError, show
 from galaxy_tasks.formatting import shorten
@@ -29,8 +30,8 @@ from galaxy_tasks.storage.atomic_io import read_json
 
 _logger = logging.getLogger(__name__)
 
-ImagePlace = str | ZipEntry
-"""Where an image is: its path below the folder, or its entry in the zip."""
+ImagePlace = str | ZipEntry | TarEntry
+"""Where an image is: its path below the folder, or its entry in the zip or tar."""
 
 LINK_TO_NOTHING = "a link to nothing"
 _FOLDER = "folder"
@@ -103,17 +104,17 @@ def list_images(root: Path) -> ImageListing:
     if is_zip(root):
         entries = list_entries(root)
         return _sort_files(root, ((path, judge_path(path)) for path in entries), entries)
-    return _sort_files(root, _walk(root), {})
+    return _sort_files(root, walk_files(root), {})
 
 
 def has_images(folder: Path) -> bool:
     """Return whether a folder holds an image at all; stops at the first."""
-    return any(kind == IMAGE for _, kind in _walk(folder))
+    return any(kind == IMAGE for _, kind in walk_files(folder))
 
 
 def find_image_folders(folder: Path) -> list[Path]:
     """Return the folders of this one that hold images, or itself if it holds one directly."""
-    paths = (path for path, kind in _walk(folder) if kind == IMAGE)
+    paths = (path for path, kind in walk_files(folder) if kind == IMAGE)
     names = {path.split("/")[0] if "/" in path else "" for path in paths}
     return [folder] if "" in names else sorted(folder / name for name in names)
 
@@ -150,7 +151,7 @@ def _refuse_repeated(root: Path, repeated: list[list[str]]) -> None:
     )
 
 
-def _walk(root: Path) -> Iterator[tuple[str, str]]:
+def walk_files(root: Path) -> Iterator[tuple[str, str]]:
     """Yield each file's path below the root with its kind, or why it is refused.
 
     So are folders that are not read; their paths end in a slash.

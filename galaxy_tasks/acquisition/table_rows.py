@@ -176,6 +176,12 @@ def _iterate_fits(table: Table, names: Sequence[str]) -> Iterator[tuple[list[pa.
             yield arrays, False
 
 
+def _iterate_votable(table: Table, names: Sequence[str]) -> Iterator[tuple[list[pa.Array], bool]]:
+    from galaxy_tasks.acquisition.votable import pick_columns
+
+    yield pick_columns(table.path, names), False
+
+
 def _iterate_csv(table: Table, names: Sequence[str]) -> Iterator[tuple[list[pa.Array], bool]]:
     positions = [table.columns.index(name) for name in names]
     broken: list[pa_csv.InvalidRow] = []
@@ -265,6 +271,7 @@ _READERS: dict[str, Callable[[Table, Sequence[str]], Iterator[tuple[list[pa.Arra
     "csv": _iterate_csv,
     "parquet": _iterate_parquet,
     "fits": _iterate_fits,
+    "votable": _iterate_votable,
 }
 
 

@@ -25,7 +25,12 @@ from galaxy_tasks.formatting import shorten
 from galaxy_tasks.releases.schema import Release
 
 FITS_SUFFIXES = (".fits", ".fit", ".fits.gz", ".fit.gz")
-TABLE_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".ecsv", ".parquet", *FITS_SUFFIXES)
+VOTABLE_SUFFIXES = (".vot", ".votable")
+TABLE_SUFFIXES = (
+    *(".csv", ".csv.gz", ".tsv", ".tsv.gz", ".ecsv", ".parquet"),
+    *FITS_SUFFIXES,
+    *VOTABLE_SUFFIXES,
+)
 UTF_8, UTF_16 = "utf-8", "utf-16"
 _OTHER_FORMATS = {
     b"PK\x03\x04": "a spreadsheet or a zip",
@@ -37,7 +42,7 @@ _OTHER_FORMATS = {
     b"\xfd7zXZ": "xz",
 }
 _UNREAD_SUFFIXES = (
-    *(".xlsx", ".xls", ".ods", ".vot", ".votable", ".xml", ".html", ".txt", ".dat", ".gz"),
+    *(".xlsx", ".xls", ".ods", ".xml", ".html", ".txt", ".dat", ".gz"),
     *(".json", ".feather", ".arrow", ".h5", ".hdf5", ".sqlite", ".db", ".rds", ".bz2", ".xz"),
 )
 
@@ -47,12 +52,12 @@ class Table:
     """A table on disk as its header describes it."""
 
     path: Path
-    format: Literal["csv", "parquet", "fits"]
+    format: Literal["csv", "parquet", "fits", "votable"]
     columns: tuple[str, ...]
     rows: int | None = None
     """None where only reading them would tell."""
     floating_columns: frozenset[str] = frozenset()
-    """Columns stored as floating-point numbers (Parquet, FITS); a CSV's are text."""
+    """Columns stored as floating-point numbers; a CSV's are text."""
     delimiter: str = ","
     """What separates the cells of a CSV."""
     header_lines: int = 1
@@ -94,8 +99,8 @@ def describe_unread(folder: Path) -> str:
     names = [path.name for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
     unread = [name for name in names if name.lower().endswith(_UNREAD_SUFFIXES)]
     return (
-        f" Not read as tables: {shorten(unread)}. Save as CSV, Parquet or FITS, under a name that "
-        f"ends in {', '.join(TABLE_SUFFIXES)}."
+        f" Not read as tables: {shorten(unread)}. Save as CSV, Parquet, FITS or VOTable, under a "
+        f"name that ends in {', '.join(TABLE_SUFFIXES)}."
         if unread
         else ""
     )
@@ -124,7 +129,9 @@ def list_parts(path: Path) -> list[Path]:
 
 
 def read_table_header(path: Path) -> Table:
-    """Return the columns of a CSV, gzipped CSV, Parquet or FITS file, reading no row.
+    """Return the columns of a CSV, gzipped CSV, Parquet, FITS or VOTable file.
+
+    Only of a VOTable rows are read.
 
     Raises:
         InputError: the file is no such table, or is empty.
@@ -140,6 +147,8 @@ def read_table_header(path: Path) -> Table:
         )
     if is_fits(path):
         return _read_fits_header(path)
+    if path.name.lower().endswith(VOTABLE_SUFFIXES):
+        return _read_votable_header(path)
     is_parquet = path.name.lower().endswith(".parquet")
     return _read_parquet_header(path) if is_parquet else _read_csv_header(path)
 
@@ -177,6 +186,13 @@ def _read_fits_header(path: Path) -> Table:
         rows=found.rows,
         floating_columns=found.floating_columns,
     )
+
+
+def _read_votable_header(path: Path) -> Table:
+    from galaxy_tasks.acquisition.votable import describe_votable
+
+    columns, rows, floating = describe_votable(path)
+    return Table(path=path, format="votable", columns=columns, rows=rows, floating_columns=floating)
 
 
 def _read_csv_header(path: Path) -> Table:

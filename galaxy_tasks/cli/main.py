@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -17,6 +17,8 @@ from galaxy_tasks.errors import GalaxyMorphologyError, InputError
 from galaxy_tasks.logs import set_up_logging, without_noise
 from galaxy_tasks.surroundings import pin_surroundings
 
+Engine = Literal["auto", "keras", "onnxruntime", "openvino"]
+Precision = Literal["auto", "float32", "bfloat16"]
 app = typer.Typer(
     help="Galaxy-morphology classifiers from Galaxy Zoo releases.",
     no_args_is_help=True,
@@ -49,8 +51,20 @@ def main() -> None:
 
 @app.command()
 def predict(
-    paths: Annotated[list[Path], typer.Argument(help="Images, folders of images, or zip files.")],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Images, folders, zips or tars of images, or tables that name them: CSV, Parquet, "
+            "FITS, VOTable."
+        ),
+    ],
     *,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", help="Catalogue to write: .parquet, .fits, .vot (VOTable) or .csv."
+        ),
+    ],
     model: Annotated[
         str,
         typer.Option(
@@ -58,18 +72,56 @@ def predict(
             "Not needed where one model has a champion only."
         ),
     ] = "",
-    output: Annotated[Path, typer.Option("--output", "-o", help="CSV file to write.")],
+    images: Annotated[
+        Path | None, typer.Option(help="Folder, zip or tar with the images that a table names.")
+    ] = None,
+    id_column: Annotated[str, typer.Option(help="A table's column of ids.")] = "",
+    path_column: Annotated[str, typer.Option(help="A table's column of paths of images.")] = "",
+    image_name_pattern: Annotated[
+        str, typer.Option(help="Paths of images, with {id} for a table's id: '{id}.jpg'.")
+    ] = "",
+    features: Annotated[
+        Path | None, typer.Option(help="Parquet file for the network's last features.")
+    ] = None,
+    engine: Annotated[
+        Engine, typer.Option(help="Program that runs the network; auto: the fastest that may.")
+    ] = "auto",
+    precision: Annotated[
+        Precision, typer.Option(help="Its arithmetic; auto: the fastest that agrees with float32.")
+    ] = "auto",
+    shard_images: Annotated[
+        int, typer.Option(min=1, help="Images that are finished, or begun anew, together.")
+    ] = 20_000,
+    workers: Annotated[int, typer.Option(min=0, help="Processes; 0: one for each core.")] = 0,
 ) -> None:
-    """Classify images with a trained model; write a CSV of ids, classes and probabilities."""
-    from galaxy_tasks.prediction.images import predict_to_csv
+    """Classify images with a trained model; write a catalogue. Run again, it goes on."""
+    from galaxy_tasks.pipeline.predict_catalogue import CatalogueRequest, predict_catalogue
+    from galaxy_tasks.prediction.inputs import TableSettings
 
-    _require_output(output, paths)
+    for file in (output, features):
+        if file:
+            _require_output(file, paths)
+    table = TableSettings(id_column, path_column, images, image_name_pattern)
     champion = None if model and Path(model).is_dir() else find_champion_of(model)
-    folder = champion.model.path if champion else Path(model)
-    evaluation = champion.facts.evaluation if champion else ""
+    request = CatalogueRequest(
+        paths=paths,
+        output=output,
+        model=champion.model.path if champion else Path(model),
+        title=champion.title if champion else "",
+        evaluation=champion.facts.evaluation if champion else "",
+        table=table,
+        engine=engine,
+        precision=precision,
+        features=features,
+        shard_images=shard_images,
+        workers=workers,
+    )
     with without_noise():
-        count = predict_to_csv(paths, model_folder=folder, evaluation=evaluation, output=output)
-    typer.echo(f"Wrote {output}: {count.classified:,} classified, {count.rejected:,} rejected.")
+        count = predict_catalogue(request)
+    typer.echo(
+        f"Wrote {output}: {count['classified']:,} classified, "
+        f"{count['rows'] - count['classified']:,} refused."
+    )
 
 
 def _require_output(output: Path, inputs: list[Path]) -> None:
@@ -80,7 +132,7 @@ def _require_output(output: Path, inputs: list[Path]) -> None:
     if output.is_dir():
         raise InputError(
             f"--output must be a file. Received a folder: {output}. Name a file in it, such as "
-            f"{output / 'classes.csv'}."
+            f"{output / 'classes.parquet'}."
         )
     if any(output.resolve() == path.resolve() for path in inputs):
         raise InputError(f"--output would replace one of the images or zips: {output}")

@@ -4,7 +4,7 @@ A file of a few kilobytes can claim a billion pixels, and a decoder allocates wh
 file that lost its end can decode to a picture that is half grey. Both are found here, within
 microseconds; damage before the end is found when the file is decoded (`damage`).
 Formats: JPEG (ITU-T T.81, annex B), PNG (W3C PNG, third edition, chapter 5), and those of
-`pillow_files`.
+`pillow_files` and `fits_files`.
 """
 
 import stat
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from galaxy_tasks.images import pillow_files
+from galaxy_tasks.images import fits_files, pillow_files
 from galaxy_tasks.images.rejected import RejectedImage
 
 PLAIN = "8-bit colour"
@@ -31,7 +31,6 @@ _JPEG_COLOURS = {1: "greyscale", 3: "colour"}
 _OTHER_STARTS = (
     (b"GIF8", "a GIF"),
     (b"BM", "a BMP"),
-    (b"SIMPLE  =", "FITS data, whose brightness is still to be scaled"),
     (b"<", "a web page or other markup"),
     (b"PK\3\4", "a zip"),
     (b"\x1f\x8b", "a gzip archive"),
@@ -45,7 +44,7 @@ _JPEG_START_OF_SCAN, _JPEG_END = 0xDA, 0xD9
 class ImageHeader:
     """Format and size of an image, as its file claims them."""
 
-    format: Literal["jpeg", "png", "tiff", "webp"]
+    format: Literal["jpeg", "png", "tiff", "webp", "fits"]
     width_px: int
     height_px: int
     colours: str
@@ -53,7 +52,7 @@ class ImageHeader:
 
 
 def read_header(data: bytes, *, max_side_px: int) -> ImageHeader:
-    """Return what a whole JPEG, PNG, TIFF or WebP file claims to be.
+    """Return what a whole JPEG, PNG, TIFF, WebP or FITS file claims to be.
 
     Raises:
         RejectedImage: for every Reason but the first two; 'undecodable' here means a broken header.
@@ -66,6 +65,8 @@ def read_header(data: bytes, *, max_side_px: int) -> ImageHeader:
         header = _read_png(data)
     elif data.startswith(pillow_files.STARTS) or pillow_files.is_webp(data):
         header = _read_with_pillow(data)
+    elif data.startswith(fits_files.START):
+        header = ImageHeader("fits", *fits_files.read_size(data))
     else:
         raise RejectedImage("not_an_image", _name_other(data))
     size = f"{header.width_px}×{header.height_px} px"
@@ -155,7 +156,7 @@ def _name_other(data: bytes) -> str:
     if data[4:8] == b"ftyp":
         found = "HEIC or AVIF"
     what = found or f"begins with {data[:16]!r}"
-    return f"{what}; an image must be JPEG, PNG, TIFF or WebP"
+    return f"{what}; an image must be JPEG, PNG, TIFF, WebP or FITS"
 
 
 def read_image_file(path: Path, *, max_side_px: int) -> bytes:

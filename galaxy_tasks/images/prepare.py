@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from galaxy_tasks.errors import InputError
+from galaxy_tasks.images import fits_files
 from galaxy_tasks.images.colours import convert_colours
 from galaxy_tasks.images.damage import catch_damage
 from galaxy_tasks.images.headers import ImageHeader, read_header
@@ -122,7 +123,9 @@ def _divides(reduction: int, header: ImageHeader) -> bool:
 
 def _decode(data: bytes, header: ImageHeader, reduction: int) -> Any:
     """Return the pixels, blue first, shrunk by `reduction`; sides are rounded up."""
-    if header.format in ("tiff", "webp"):
+    if header.format == "fits":
+        pixels, damage = fits_files.read_pixels(data), ""
+    elif header.format in ("tiff", "webp"):
         pixels, damage = read_pixels(data), ""
     else:
         pixels, damage = _decode_with_opencv(data, header, reduction)

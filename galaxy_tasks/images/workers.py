@@ -137,11 +137,12 @@ def _start_worker(order: WorkOrder) -> None:
     global _worker_order
     _worker_order = order
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends this
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     prepare.use_one_thread()
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """Wait for the process that started this one to end, and end at once with it."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from galaxy_tasks.config import Architecture, RunConfig
 from galaxy_tasks.networks.augmentation import RandomOrientation
+from galaxy_tasks.networks.orientations import turn_images
 from galaxy_tasks.networks.registry import build_model
 
 
@@ -66,9 +67,3 @@ def predict_probabilities(
         ]
         results.append(ops.convert_to_numpy(ops.softmax(np.stack(logits), axis=-1)))
     return np.concatenate(results, axis=1)
-
-
-def turn_images(images: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """Return images (batch, size, size, 3) in one of eight orientations: turned, mirrored."""
-    is_mirrored, quarter_turns = divmod(orientation, 4)
-    return np.rot90(images[:, :, ::-1] if is_mirrored else images, quarter_turns, axes=(1, 2))

@@ -41,6 +41,7 @@ Kind = Literal[
     "predictions",
     "evaluations",
     "ablations",
+    "exports",
 ]
 
 MANIFEST = "manifest.json"

@@ -35,6 +35,7 @@ BASELINE_FORMAT = 2
 PREDICTIONS_FORMAT = 3
 EVALUATION_FORMAT = 7
 ABLATION_FORMAT = 1
+EXPORT_FORMAT = 1
 
 _RELEASE_SETTINGS = [
     "minimum_votes",
@@ -282,6 +283,11 @@ def predictions_made_from(
         "test_time_augmentation": test_time_augmentation,
         **_pick(config, ["match_radius_arcsec"]),
     }
+
+
+def export_made_from(model_key: str) -> dict[str, Any]:
+    """Return what determines a model's export."""
+    return {"format": EXPORT_FORMAT, "model": model_key}
 
 
 def evaluation_made_from(

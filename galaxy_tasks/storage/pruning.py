@@ -23,6 +23,7 @@ _REMOVABLE: dict[Kind, str] = {
     "baselines": "baseline of an earlier run",
     "predictions": "predictions of an earlier champion",
     "evaluations": "report",
+    "exports": "export of a model",
 }
 _ALWAYS_KEPT: tuple[Kind, ...] = ("holdouts", "labels", "ablations")
 REMOVED_PREFIX = ".removed-"

@@ -18,6 +18,7 @@ from joblib import cpu_count
 from galaxy_tasks.config import Backend, RunConfig, keras_backend
 from galaxy_tasks.errors import InputError, ResourceError
 from galaxy_tasks.storage.artifacts import home
+from galaxy_tasks.surroundings import name_processor
 
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 
@@ -85,7 +86,7 @@ def set_up_device(config: RunConfig) -> Device:
     precision = _choose_precision(config, gpu)
     keras.config.set_dtype_policy(precision)
     return Device(
-        name=gpu.name if gpu else f"CPU ({_processor()}, {cpu_count()} cores)",
+        name=gpu.name if gpu else f"CPU ({name_processor()}, {cpu_count()} cores)",
         backend=backend,
         precision=precision,
         is_xla=backend == "jax" or _is_xla_wanted(config, gpu),
@@ -225,10 +226,3 @@ def halve_batch(batch_size: int, error: Exception) -> int:
     halved = batch_size // 2
     _logger.warning("Out of memory with batches of %d: continuing with %d.", batch_size, halved)
     return halved
-
-
-def _processor() -> str:
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.is_file() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or "unknown"

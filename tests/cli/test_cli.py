@@ -18,7 +18,7 @@ def test_predict_refuses_a_folder_for_its_output(tmp_path):
     answer = galaxy_morphology("predict", tmp_path, "--model", tmp_path, "-o", tmp_path)
     assert answer.returncode == 65, answer.stderr
     assert f"Received a folder: {tmp_path}" in answer.stderr
-    assert "classes.csv" in answer.stderr
+    assert "classes.parquet" in answer.stderr
     assert "Traceback" not in answer.stderr
 
 

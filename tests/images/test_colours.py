@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fixtures.image_inputs import encode, settings_with
+from fixtures.survey_inputs import encode_fits
 from PIL import Image, PngImagePlugin
 
 from galaxy_tasks.images.headers import read_header
@@ -119,7 +120,12 @@ REFUSED: dict[str, tuple[bytes, str, str]] = {
     "GIF": (write(COLOUR, "GIF"), "not_an_image", "a GIF; an image must be JPEG, PNG"),
     "BMP": (write(COLOUR, "BMP"), "not_an_image", "a BMP"),
     "AVIF": (write(COLOUR, "AVIF"), "not_an_image", "HEIC or AVIF"),
-    "FITS": (b"SIMPLE  =                    T", "not_an_image", "FITS data"),
+    "a piece of FITS": (b"SIMPLE  =                    T", "undecodable", "FITS that cannot be"),
+    "FITS of two bands": (encode_fits(np.ones((2, 9, 9))), "unsupported", "9 × 9 × 2: one band"),
+    "FITS of a cube's cube": (encode_fits(np.ones((1, 3, 9, 9))), "unsupported", "one band or"),
+    "FITS without an image": (encode_fits(None), "not_an_image", "FITS without an image"),
+    "half a FITS": (encode_fits(np.ones((99, 99)))[:9_000], "undecodable", "damaged"),
+    "a FITS too wide": (encode_fits(np.ones((4, 5000))), "too_large", "5000×4 px"),
     "half a TIFF": (write(Image.fromarray(NOISE), "TIFF")[:60_000], "undecodable", "truncated"),
     "a TIFF cut short": (write(SAME, "TIFF")[:9], "unsupported", "TIFF that is damaged or"),
     "half a WebP": (write(Image.fromarray(NOISE), "WEBP")[:9_000], "undecodable", "header"),

@@ -1,0 +1,245 @@
+"""A catalogue comes out whole and the same, from whatever form of input, killed or not."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from fixtures.image_inputs import draw_galaxy, encode
+from fixtures.model_inputs import KERAS_MARKS
+from fixtures.survey_inputs import pack_tar, pack_zip, write_galaxies
+from fixtures.trained_inputs import publish_untrained
+
+from galaxy_tasks.errors import InputError
+from galaxy_tasks.pipeline.predict_catalogue import CatalogueRequest, predict_catalogue
+from galaxy_tasks.storage import artifacts
+from galaxy_tasks.storage.atomic_io import read_json, write_json
+from galaxy_tasks.training.model_record import MODEL, WEIGHTS
+
+pytestmark = KERAS_MARKS
+GALAXY = encode(draw_galaxy(width_px=64, height_px=64))
+
+
+def predict(*paths: Path, model: Path, output: Path, **options) -> pd.DataFrame:
+    settings = {"engine": "onnxruntime", "workers": 1, "shard_images": 5, **options}
+    predict_catalogue(CatalogueRequest(paths=paths, output=output, model=model, **settings))
+    return pd.read_parquet(output)
+
+
+def start(*arguments: object, home: Path, log: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-X", "importtime", "-m", "galaxy_tasks.cli.main", "predict"]
+    with log.open("w") as file:
+        return subprocess.Popen(
+            [*command, *map(str, arguments)],
+            stdout=file,
+            stderr=file,
+            env={**os.environ, "GALAXY_HOME": str(home)},
+        )
+
+
+def write_survey(folder: Path) -> Path:
+    (folder / "deep").mkdir(parents=True)
+    (folder / "1.jpg").write_bytes(GALAXY)
+    (folder / "deep" / "1.JPEG").write_bytes(encode(draw_galaxy()[..., 0]))
+    (folder / "4.gif").write_bytes(b"GIF89a")
+    (folder / "5.jpg").write_bytes(GALAXY[:300])
+    (folder / "6.jpg").symlink_to(folder / "gone.jpg")
+    (folder / "notes.txt").write_text("x")
+    return folder
+
+
+def test_every_file_has_a_row_and_the_log_says_what_to_heed(home, model, tmp_path):
+    survey, output = write_survey(tmp_path / "survey"), tmp_path / "out.csv"
+    (tmp_path / "gone.jpg").symlink_to("nowhere")
+    log = tmp_path / "log"
+    child = start(survey, tmp_path / "gone.jpg", "--model", model, "-o", output, home=home, log=log)
+    assert child.wait(timeout=300) == 0, log.read_text()
+    out = log.read_text()
+    rows = pd.read_csv(output, dtype=str, keep_default_na=False)
+    refused = rows[rows["refused"] != ""]
+    assert {
+        Path(path).name: why.split(":")[0]
+        for path, why in zip(refused["path"], refused["refused"], strict=True)
+    } == {
+        "4.gif": "its name ends in none of .jpg, .jpeg, .png, .tif, .tiff, .webp",
+        "5.jpg": "truncated",
+        "6.jpg": "a link to nothing",
+        "gone.jpg": "a link to nothing",
+    }
+    assert set(rows.loc[rows["refused"] == "", "id"]) == {"1"}
+    assert read_json(output.with_name("out.csv.json"))["trained_on"] == "simulated"
+    for line in (
+        "WARNING: This model was trained on SIMULATED galaxies",
+        "WARNING: 1 ids occur more than once (1): ",
+        "images 6 / 6 (100.0 %), ",
+        "Converted to 8-bit colour by docs/images.md: 8-bit greyscale 1",
+        "2 classified, 4 refused",
+    ):
+        assert line in out
+    assert "I0000" not in out
+    assert "absl::" not in out
+    assert not list(tmp_path.glob(".*.work"))
+
+
+def test_what_is_wrong_is_said_before_tensorflow_is_loaded(home, model, tmp_path):
+    bad, good = tmp_path / "bad.jpg", tmp_path / "good.jpg"
+    bad.write_bytes(GALAXY[:300])
+    good.write_bytes(GALAXY)
+    for path, written, message in (
+        (bad, "out.csv", f"No image can be classified. {bad}: truncated: JPEG without its end"),
+        (good, "good.jpg", "would replace one of the images"),
+        (good, "out.txt", "must end in one of .parquet, .fits, .vot, .csv"),
+        (tmp_path / "none", "out.csv", "No such file"),
+    ):
+        log = tmp_path / "log"
+        child = start(path, "--model", model, "-o", tmp_path / written, home=home, log=log)
+        assert child.wait(timeout=300) == 65, log.read_text()
+        err = log.read_text()
+        assert message in err
+        assert "Traceback" not in err
+        assert "tensorflow" not in err
+    assert good.read_bytes() == GALAXY
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_each_form_of_input_and_each_engine_gives_the_same_answers(home, model, tmp_path):
+    survey = write_galaxies(tmp_path / "survey", 12)
+    table = tmp_path / "table.csv"
+    paths = sorted(survey.rglob("*.jpg"))
+    pd.DataFrame({"id": [p.stem for p in paths], "path": paths, "ra": 1.5, "dec": -2}).to_csv(table)
+    answers = {}
+    for name, source, options in (
+        ("folder", survey, {}),
+        ("zip", pack_zip(survey, tmp_path / "s.zip"), {}),
+        ("tar", pack_tar(survey, tmp_path / "s.tar"), {}),
+        ("table", table, {}),
+        ("shards", survey, {"shard_images": 100, "workers": 2}),
+        ("openvino", survey, {"engine": "openvino"}),
+        ("keras", survey, {"engine": "keras"}),
+    ):
+        found = predict(source, model=model, output=tmp_path / f"{name}.parquet", **options)
+        answers[name] = found.set_index("id").sort_index()
+    for name, found in answers.items():
+        assert list(found.index) == sorted(path.stem for path in paths)
+        assert list(found["class"]) == list(answers["folder"]["class"])
+        numbers = ["p_round", "p_spiral", "entropy", "distance"]
+        tolerance = 1e-4 if name in ("openvino", "keras") else 0
+        np.testing.assert_allclose(found[numbers], answers["folder"][numbers], rtol=tolerance)
+    assert set(answers["table"]["ra"]) == {1.5}
+    np.testing.assert_allclose(answers["folder"][["p_round", "p_spiral"]].sum(axis=1), 1, rtol=1e-6)
+    assert answers["folder"]["distance"].between(0, 1e6).all()
+
+
+def test_shards_that_were_finished_are_kept_unless_something_changed(
+    home, model, tmp_path, caplog, monkeypatch
+):
+    caplog.set_level("INFO")
+    survey, output = write_galaxies(tmp_path / "survey", 12), tmp_path / "out.parquet"
+    expected = predict(survey, model=model, output=tmp_path / "whole.parquet")
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("galaxy_tasks.prediction.catalogue.write_catalogue", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            predict(survey, model=model, output=output)
+    work = tmp_path / ".out.parquet.work"
+    assert len(list(work.glob("shard-*.parquet"))) == 3
+    (work / "shard-000001.parquet").write_bytes(b"damaged")
+    changed = sorted(survey.glob("*.jpg"))[0]  # in the first shard, by its path
+    changed.write_bytes(GALAXY)
+    again = predict(survey, model=model, output=output)
+    assert "2 images were classified before." in caplog.text
+    assert "2 shards are made again" in caplog.text
+    differs = again["p_round"] != expected["p_round"]
+    assert [Path(path).name for path in again.loc[differs, "path"]] == [changed.name]
+
+
+@pytest.mark.parametrize(
+    "seed", [pytest.param(s, marks=pytest.mark.slow) for s in range(50)] + [50]
+)
+def test_a_killed_prediction_goes_on_to_the_same_bytes(seed, home, model, tmp_path):
+    """Each time it is killed at another moment, several times, and then left to finish."""
+    survey = write_galaxies(tmp_path / "survey", 40)
+    output, whole = tmp_path / "out.parquet", tmp_path / "whole.parquet"
+    options = ("--model", model, "--engine", "onnxruntime", "--shard-images", 6, "--workers", 1)
+    random = np.random.default_rng(seed)
+    for kill in range(3 if seed == 50 else 1):
+        child = start(survey, *options, "-o", output, home=home, log=tmp_path / "log")
+        deadline_s = time.monotonic() + 60
+        work = tmp_path / f".{output.name}.work"
+        wanted = random.integers(0, 6)
+        while len(list(work.glob("shard-*.json"))) < wanted and child.poll() is None:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.01)
+        time.sleep(random.uniform(0, 0.2))
+        child.kill()
+        child.wait()
+        if kill == 0 and (work / "plan.json").is_file():
+            shutil.copytree(work, tmp_path / f".{whole.name}.work")
+            for path in (tmp_path / f".{whole.name}.work").glob("shard-*"):
+                path.unlink()
+    for path in (output, whole):
+        child = start(survey, *options, "-o", path, home=home, log=tmp_path / "log")
+        assert child.wait(timeout=300) == 0, (tmp_path / "log").read_text()
+    tables = [pq.read_table(path) for path in (output, whole)]
+    assert tables[0].equals(tables[1])
+    if tables[0].schema.metadata == tables[1].schema.metadata:
+        assert output.read_bytes() == whole.read_bytes()
+    else:  # it was killed before it had planned anything
+        created = [json.loads(t.schema.metadata[b"galaxy_morphology"])["created"] for t in tables]
+        assert created[0] != created[1]
+
+
+def test_a_champion_answers_as_the_evaluation_that_promoted_it_did(home, model, tmp_path, caplog):
+    """A later trial that lists the model, too, changes nothing."""
+    caplog.set_level("INFO")
+    image = tmp_path / "1.jpg"
+    image.write_bytes(GALAXY)
+    damaged = home / "evaluations" / "damaged" / "manifest.json"
+    damaged.parent.mkdir(parents=True)
+    damaged.touch()
+    keys = {}
+    for orientations, coverage in ((2, 0.8), (1, 0.5)):
+        made_from = {"test_time_augmentation": orientations, "coverage": coverage}
+        with artifacts.open_draft("evaluations", {**made_from, "models": [model.name]}) as draft:
+            keys[orientations] = draft.publish().key
+    predict(image, model=model, output=tmp_path / "out.parquet", evaluation=keys[2])
+    assert "hold the true one 80 %" in caplog.text
+
+
+def test_a_model_without_its_images_runs_on_keras(home, tmp_path, caplog):
+    caplog.set_level("INFO")
+    bare = publish_untrained("bare", classes=("round", "spiral"), release="simulated")
+    (tmp_path / "1.jpg").write_bytes(GALAXY)
+    found = predict(tmp_path / "1.jpg", model=bare, output=tmp_path / "o.parquet", engine="auto")
+    assert found["distance"].isna().all()
+    assert "Keras runs the network. The prepared images of the model" in caplog.text
+    with pytest.raises(InputError, match="cannot be checked"):
+        predict(tmp_path / "1.jpg", model=bare, output=tmp_path / "o.parquet", engine="openvino")
+
+
+def test_what_an_ablation_kept_and_a_model_of_another_version_are_refused(home, model, tmp_path):
+    image = tmp_path / "1.jpg"
+    image.write_bytes(GALAXY)
+    for change, message in (
+        (lambda folder: (folder / WEIGHTS).unlink(), "holds no weights"),
+        (lambda folder: forget(folder / MODEL, "class_weights"), "written by another version"),
+    ):
+        copy = tmp_path / message.replace(" ", "_")
+        shutil.copytree(model, copy)
+        change(copy)
+        with pytest.raises(InputError, match=message):
+            predict(image, model=copy, output=tmp_path / "out.parquet")
+
+
+def forget(path: Path, key: str) -> None:
+    write_json(path, {name: value for name, value in read_json(path).items() if name != key})
