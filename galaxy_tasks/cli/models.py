@@ -136,25 +136,11 @@ def find_champion_of(name: str) -> "Version":
     Raises:
         InputError: there is no such model, several, or no champion.
     """
-    from galaxy_tasks.registry.champions import find_champion
-    from galaxy_tasks.registry.models import list_names
+    from galaxy_tasks.registry.champions import require_champion
     from galaxy_tasks.registry.store import open_store
 
     with open_store() as client:
-        champions = {one: find_champion(client, one) for one in list_names(client)}
-    known = {one: version for one, version in champions.items() if version}
-    if not known:
-        raise InputError(
-            "There is no champion yet: a run makes one. Or name the folder of a trained model "
-            f"with --model.{f' Received: {name!r}' if name else ''}"
-        )
-    chosen = name or _only_name(list(known))
-    if chosen not in known:
-        raise InputError(
-            f"--model must be a folder of a trained model, or a name with a champion. Names: "
-            f"{', '.join(known)}. Received: {name!r}"
-        )
-    champion = known[chosen]
+        champion = require_champion(client, name)
     print(f"Champion: {champion.title}, {_describe(champion)}")
     return champion
 

@@ -154,7 +154,7 @@ def count_written(path: Path) -> int:
     return sum(pq.read_metadata(part).num_rows for part in path.glob("*.parquet"))
 
 
-def start_session(name: str, *, cores: int | None = None) -> SparkSession:
+def start_session(name: str, *, cores: int | None = None, master: str = "") -> SparkSession:
     """Return a quiet session: spark-submit's own master where that started us, else this machine.
 
     GALAXY_SPARK_SECRET authenticates the jobs of a standalone cluster. It is never passed where
@@ -163,11 +163,12 @@ def start_session(name: str, *, cores: int | None = None) -> SparkSession:
     Args:
         name: what Spark calls the application.
         cores: processor cores to use on this machine; None: all. Means nothing on a cluster.
+        master: address of a cluster to use in place of this machine.
     """
     builder = SparkSession.builder.appName(name)
     # spark-submit has started the virtual machine, and its master must not be overridden.
     if "PYSPARK_GATEWAY_PORT" not in os.environ:
-        builder = builder.master(f"local[{cores or '*'}]")
+        builder = builder.master(master or f"local[{cores or '*'}]")
         os.environ["PYSPARK_PYTHON"] = sys.executable  # driver and workers are this machine's
     for key, value in spark_submit_conf().items():
         builder = builder.config(key, value)

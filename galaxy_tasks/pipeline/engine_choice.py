@@ -49,18 +49,7 @@ def choose_way(
     Raises:
         InputError: no way is as asked.
     """
-    asked = {"engine": engine, "precision": precision}
-    found = [
-        way
-        for way in list_ways()
-        if all(value in ("auto", getattr(way, name)) for name, value in asked.items())
-    ]
-    if not found:
-        known = ", ".join(map(str, [*list_ways(), KERAS]))
-        raise InputError(
-            f"No way to run the network is --engine {engine} with --precision {precision} on this "
-            f"machine. Ways: {known}."
-        )
+    found = _list_asked(engine, precision)
     path = export.path / NETWORK
     rates = {way: measure_rate(way, path, image_size_px=image_size_px) for way in found}
     for way in sorted(found, key=lambda way: rates[way], reverse=True):
@@ -75,6 +64,22 @@ def choose_way(
             _log_choice(way, check, rates)
             return way
     return KERAS
+
+
+def _list_asked(engine: str, precision: str) -> list[Way]:
+    """Return the ways that are as asked; raise InputError without one."""
+    asked = {"engine": engine, "precision": precision}
+    found = [
+        way
+        for way in list_ways()
+        if all(value in ("auto", getattr(way, name)) for name, value in asked.items())
+    ]
+    if found:
+        return found
+    raise InputError(
+        f"No way to run the network is --engine {engine} with --precision {precision} on this "
+        f"machine. Ways: {', '.join(map(str, [*list_ways(), KERAS]))}."
+    )
 
 
 def measure_rate(way: Way, path: Path, *, image_size_px: int) -> float:

@@ -28,6 +28,8 @@ from galaxy_tasks.prediction.engines import RunNetwork, Way, list_ways, open_net
 from galaxy_tasks.prediction.export import build_served, write_onnx
 from galaxy_tasks.prediction.familiarity import describe_features
 from galaxy_tasks.prediction.keras_network import open_keras
+from galaxy_tasks.registry.champions import require_champion
+from galaxy_tasks.registry.store import open_store
 from galaxy_tasks.storage import artifacts, cache_keys
 from galaxy_tasks.storage.artifacts import Artifact
 from galaxy_tasks.storage.atomic_io import write_json
@@ -68,13 +70,25 @@ class Check:
         )
 
 
-def export_champion(model: str) -> dict[str, str]:
-    """Export the model of this key, unless it is; return the reference of the export.
+def export_champion(model: str = "") -> dict[str, str]:
+    """Export the champion of a model's name ('' for the only one), unless it is.
+
+    The result has what `CatalogueRequest` needs to know of it: model (its folder), title and
+    evaluation; and export, the folder of the export.
 
     Raises:
-        InputError: the model is gone or was changed, or Keras does not run on TensorFlow.
+        InputError: there is no such champion, its artifact is gone or was changed, or Keras does
+            not run on TensorFlow.
+        ResourceError: the registry does not answer.
     """
-    return export_model(artifacts.get("models", model).path).as_reference()
+    with open_store() as client:
+        champion = require_champion(client, model)
+    return {
+        "model": str(champion.model.path),
+        "title": champion.title,
+        "evaluation": champion.facts.evaluation,
+        "export": str(export_model(champion.model.path).path),
+    }
 
 
 def export_model(folder: Path) -> Artifact:

@@ -1,18 +1,15 @@
-"""Classifies a whole catalogue with a model: in shards, resumable, on all cores of this machine.
+"""Classifies a whole catalogue with a model: in shards, resumable, on all cores or a Spark cluster.
 
 Beside the result, in the hidden folder `.NAME.work`, lie the plan, the listing and the finished
-shards while it is made. The same command goes on from there.
+shards while it is made. The same request goes on from there.
 """
 
-import contextlib
 import itertools
 import logging
 import shutil
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from joblib import cpu_count
 
@@ -22,14 +19,18 @@ from galaxy_tasks.formatting import shorten
 from galaxy_tasks.images.progress import ImageProgress
 from galaxy_tasks.images.settings import ImageSettings
 from galaxy_tasks.images.summary import log_converted
-from galaxy_tasks.pipeline.engine_choice import KERAS, choose_way
-from galaxy_tasks.pipeline.export_champion import FAMILIARITY, NETWORK, export_model
+from galaxy_tasks.pipeline.catalogue_plan import (
+    CataloguePlan,
+    CatalogueRequest,
+    describe_making,
+    make_job,
+    make_plan,
+    open_keras_network,
+)
+from galaxy_tasks.pipeline.catalogue_report import write_report
 from galaxy_tasks.prediction import catalogue, shards
-from galaxy_tasks.prediction.calibration import Calibration, calibrate_model
-from galaxy_tasks.prediction.classify import BATCH, Serving, cut_into_batches, prepare_rows
-from galaxy_tasks.prediction.engines import Engine, Precision, RunNetwork, Way, name_version
-from galaxy_tasks.prediction.familiarity import Familiarity
-from galaxy_tasks.prediction.inputs import Inputs, TableSettings
+from galaxy_tasks.prediction.classify import cut_into_batches, prepare_rows
+from galaxy_tasks.prediction.inputs import Inputs
 from galaxy_tasks.prediction.listing import (
     Row,
     Shard,
@@ -39,59 +40,29 @@ from galaxy_tasks.prediction.listing import (
 )
 from galaxy_tasks.prediction.shards import ShardRecord
 from galaxy_tasks.prediction.workers import Job, Outcome, prepare_beside, work_off
-from galaxy_tasks.storage import artifacts
-from galaxy_tasks.storage.artifacts import Artifact
-from galaxy_tasks.storage.atomic_io import read_json, write_json
 from galaxy_tasks.storage.locks import hold_lock
-from galaxy_tasks.surroundings import count_gpus
-from galaxy_tasks.training.model_record import ModelRecord
 from galaxy_tasks.training.saved_model import require_model
 
-CATALOGUE_FORMAT = 1
-SHARD_IMAGES = 20_000
-_EVALUATION_SETTINGS = ("test_time_augmentation", "coverage")
-_PLAN = "plan.json"
+_EXAMPLES = 3
 _logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, kw_only=True)
-class CatalogueRequest:
-    """What is to be classified, with what, and where the result goes."""
-
-    paths: Sequence[Path]
-    """Images, folders, zips and tars of images, and tables that name them."""
-    output: Path
-    model: Path
-    """Folder of a trained model."""
-    title: str = ""
-    """Name and version of a registered one."""
-    evaluation: str = ""
-    """Key of the evaluation by which it became champion, whose orientations and coverage count;
-    else those of the model's newest evaluation do."""
-    table: TableSettings = field(default_factory=TableSettings)
-    engine: Engine | Literal["auto"] = "auto"
-    precision: Precision | Literal["auto"] = "auto"
-    features: Path | None = None
-    """Parquet file for the features."""
-    shard_images: int = SHARD_IMAGES
-    workers: int = 0
-    """Processes; 0: one for each core."""
+RunShards = Callable[
+    [Sequence[Shard], CataloguePlan, Job, Path, ImageProgress], Iterator[ShardRecord]
+]
+"""Predicts shards, writes them into the folder, and yields their records in the same order."""
 
 
-@dataclass(frozen=True)
-class _Model:
-    """A model, opened for prediction."""
-
-    folder: Path
-    record: ModelRecord
-    calibration: Calibration
-    orientations: int
-    export: Artifact | None
-    way: Way
+def run_prediction(**request: Any) -> dict[str, Any]:
+    """Write a catalogue, as `predict_catalogue` does; the request is JSON."""
+    return predict_catalogue(CatalogueRequest.from_json(request))
 
 
-def predict_catalogue(request: CatalogueRequest) -> dict[str, Any]:
+def predict_catalogue(request: CatalogueRequest, run: RunShards | None = None) -> dict[str, Any]:
     """Write the catalogue; return its counts: rows, classified, classes, reasons and so on.
+
+    Args:
+        request: what is asked for.
+        run: where shards are predicted; None: in processes of this machine.
 
     Raises:
         InputError: an input does not exist or is damaged, there is no image that can be classified,
@@ -104,19 +75,20 @@ def predict_catalogue(request: CatalogueRequest) -> dict[str, Any]:
     with name_disk_trouble(work), hold_lock(work / "lock", timeout_s=0):
         inputs = Inputs(request.paths, request.table, work)
         listed = list(write_listing(inputs.iterate_rows(), work, shard_images=request.shard_images))
-        total = _check_listing(listed, inputs, request, ImageSettings.from_config(record.config))
-        plan = _make_plan(request, record, work)
-        records = _predict_shards(listed, inputs, plan, request, work, total)
-        summary = shards.sum_records(records)
-        _write(request, plan, listed, records, summary, work)
+        _check_listing(listed, inputs, request, ImageSettings.from_config(record.config))
+        plan = make_plan(request, record, work)
+        job = make_job(plan.model, inputs.sources, has_features=request.features is not None)
+        run = run or _make_local_run(request)
+        records = _predict_shards(listed, plan, job, work, run)
+        summary = _write(request, plan, job, listed, records, work)
     shutil.rmtree(work, ignore_errors=True)
     return summary
 
 
 def _check_listing(
     listed: Sequence[Shard], inputs: Inputs, request: CatalogueRequest, settings: ImageSettings
-) -> int:
-    """Return the number of rows; raise InputError if none can be classified."""
+) -> None:
+    """Raise InputError if no image can be classified, or they are too many for the format."""
     total = sum(shard.num_rows for shard in listed)
     if not total:
         raise InputError(f"There is no image to classify in {shorten(map(str, request.paths))}.")
@@ -127,15 +99,13 @@ def _check_listing(
             "%s ids occur more than once (%s): the column 'path' tells their rows apart.",
             *(f"{count:,}", shorten(map(show, examples))),
         )
-    # A network takes seconds to load, or to export: there should be work for it.
+    # A network takes seconds to load, or minutes to export: there should be work for it.
     refused: list[str] = []
-    for shard in listed:
-        for rows in cut_into_batches(read_listing(shard)):
-            for row in rows:
-                reason = prepare_rows([row], inputs.sources, settings).refused[0]
-                if not reason:
-                    return total
-                refused += [f"{show(row.path)}: {reason}"] if len(refused) < 3 else []
+    for row in itertools.chain.from_iterable(map(read_listing, listed)):
+        reason = prepare_rows([row], inputs.sources, settings).refused[0]
+        if not reason:
+            return
+        refused += [f"{show(row.path)}: {reason}"] if len(refused) < _EXAMPLES else []
     more = f" and {total - len(refused):,} more" * (total > len(refused))
     raise InputError(
         f"No image can be classified. {'; '.join(refused)}{more}. Nothing is written. "
@@ -143,98 +113,15 @@ def _check_listing(
     )
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """All but the listing that determines a catalogue."""
-
-    model: _Model
-    made_from: dict[str, Any]
-    created: str
-    """When it was begun, in UTC as ISO 8601."""
-
-
-def _make_plan(request: CatalogueRequest, record: ModelRecord, work: Path) -> _Plan:
-    """Return the plan; that of an earlier attempt, if it was asked for the same."""
-    settings = find_settings(request.model.name, record, request.evaluation)
-    orientations = min(settings["test_time_augmentation"], record.orientations)
-    calibration = calibrate_model(
-        request.model, record, orientations=orientations, coverage=settings["coverage"]
-    )
-    asked = {
-        "format": CATALOGUE_FORMAT,
-        "model": request.model.name,
-        "orientations": orientations,
-        "coverage": settings["coverage"],
-        "engine": request.engine,
-        "precision": request.precision,
-        "features": request.features is not None,
-        "batch": BATCH,
-    }
-    known = read_json(work / _PLAN) if (work / _PLAN).is_file() else {}
-    is_same = known.get("asked") == asked
-    export, way = _open_export(request, record, Way(**known["way"]) if is_same else None)
-    created = known["created"] if is_same else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    way_facts = {"engine": way.engine, "precision": way.precision}
-    write_json(work / _PLAN, {"asked": asked, "way": way_facts, "created": created})
-    model = _Model(request.model, record, calibration, orientations, export, way)
-    return _Plan(model, {**asked, **way_facts, "version": name_version(way.engine)}, created)
-
-
-def _open_export(
-    request: CatalogueRequest, record: ModelRecord, known: Way | None
-) -> tuple[Artifact | None, Way]:
-    """Return the model's export, if there can be one, and how the network is run."""
-    try:
-        export = export_model(request.model)
-    except InputError as error:
-        if request.engine not in ("auto", "keras"):
-            raise
-        _logger.warning("Keras runs the network. %s", error)
-        return None, KERAS
-    if known:
-        return export, known
-    if request.engine == "keras" or (request.engine == "auto" and count_gpus()):
-        return export, KERAS
-    return export, choose_way(
-        export,
-        request.model,
-        engine=request.engine,
-        precision=request.precision,
-        image_size_px=record.config.image_size_px,
-    )
-
-
-def find_settings(model_key: str, record: ModelRecord, evaluation: str) -> dict[str, Any]:
-    """Return the settings of an evaluation, of the model's newest one, or of its own run."""
-    found: list[dict[str, Any]] = []
-    for artifact in artifacts.list_published("evaluations"):
-        with contextlib.suppress(ValueError, KeyError, TypeError):  # damaged, or of another version
-            if evaluation and artifact.key != evaluation:
-                continue
-            manifest = artifact.manifest
-            if model_key in manifest["made_from"]["models"]:
-                of_run = {name: manifest["made_from"][name] for name in _EVALUATION_SETTINGS}
-                found.append({"published": manifest["published"], **of_run})
-    if not found:
-        return {name: getattr(record.config, name) for name in _EVALUATION_SETTINGS}
-    return max(found, key=lambda one: one["published"])
-
-
 def _predict_shards(
-    listed: Sequence[Shard],
-    inputs: Inputs,
-    plan: _Plan,
-    request: CatalogueRequest,
-    work: Path,
-    total: int,
+    listed: Sequence[Shard], plan: CataloguePlan, job: Job, work: Path, run: RunShards
 ) -> list[ShardRecord]:
     """Predict the shards that are not finished; return the records of all."""
     records: dict[int, ShardRecord] = {}
     missing, num_stale = [], 0
     for shard in listed:
-        rows = read_listing(shard)
-        key = _name_shard_key(plan, shard)
-        if found := shards.find_finished(work, shard, rows, inputs.sources, made_from=key):
+        rows, key = read_listing(shard), plan.key_of(shard)
+        if found := shards.find_finished(work, shard, rows, job.sources, made_from=key):
             records[shard.number] = found
         else:
             missing.append(shard)
@@ -248,98 +135,19 @@ def _predict_shards(
             f"{num_stale:,}",
         )
     if missing:
-        progress = ImageProgress(total, done_before=done)
-        for record, number in _run(missing, inputs, plan, request, work, progress):
-            records[number] = record
+        _log_start(plan)
+        progress = ImageProgress(sum(shard.num_rows for shard in listed), done_before=done)
+        for shard, record in zip(missing, run(missing, plan, job, work, progress), strict=True):
+            records[shard.number] = record
     return [records[shard.number] for shard in listed]
 
 
-def _name_shard_key(plan: _Plan, shard: Shard) -> str:
-    return artifacts.key_of({**plan.made_from, "listing": shard.digest})
-
-
-def _run(
-    missing: Sequence[Shard],
-    inputs: Inputs,
-    plan: _Plan,
-    request: CatalogueRequest,
-    work: Path,
-    progress: ImageProgress,
-) -> Iterator[tuple[ShardRecord, int]]:
-    """Predict shards; yield the record of each as it is written, and its number."""
-    job = make_job(plan.model, inputs.sources, has_features=request.features is not None)
-    workers = request.workers or cpu_count()
-    _log_start(plan.model, workers)
-    opened: list[tuple[Shard, list[Row], str, int]] = []
-
-    def iterate_batches() -> Iterator[Sequence[Row]]:
-        for shard in missing:
-            rows = read_listing(shard)
-            stamp = shards.stamp_images(rows, inputs.sources)
-            batches = list(cut_into_batches(rows))
-            opened.append((shard, rows, stamp, len(batches)))
-            yield from batches
-
-    outcomes = _start(plan.model, job, iterate_batches(), workers=workers)
-    for _ in missing:
-        first = next(outcomes)  # whose reading has opened the shard
-        shard, rows, stamp, num_batches = opened.pop(0)
-        own = [first]
-        progress.add(len(first.refused))
-        for outcome in itertools.islice(outcomes, num_batches - 1):
-            own.append(outcome)
-            progress.add(len(outcome.refused))
-        record = shards.write_shard(
-            work,
-            shard,
-            rows,
-            own,
-            made_from=_name_shard_key(plan, shard),
-            images=stamp,
-            classes=plan.model.record.classes,
-        )
-        yield record, shard.number
-
-
-def _start(
-    model: _Model, job: Job, batches: Iterator[Sequence[Row]], *, workers: int
-) -> Iterator[Outcome]:
-    if model.way.engine != "keras":
-        return work_off(batches, job, workers=workers)
-    return prepare_beside(batches, job, _open_keras(model), workers=workers)
-
-
-def _open_keras(model: _Model) -> RunNetwork:
-    from galaxy_tasks.prediction.export import build_served
-    from galaxy_tasks.prediction.keras_network import open_keras
-    from galaxy_tasks.training.device import set_up_device
-    from galaxy_tasks.training.saved_model import load_classifier
-
-    device = set_up_device(model.record.config)
-    _logger.info("Keras runs on %s.", device.describe())
-    return open_keras(build_served(load_classifier(model.folder)))
-
-
-def make_job(model: _Model, sources: Sequence[Path], *, has_features: bool) -> Job:
-    """Return what a process needs to classify any batch of these sources."""
-    familiarity = None
-    network, sha256 = Path(), ""
-    if model.export:
-        network = model.export.path / NETWORK
-        sha256 = model.export.manifest["files"][NETWORK]["sha256"]
-        if (path := model.export.path / FAMILIARITY).is_file():
-            familiarity = Familiarity.read(path)
-    serving = Serving(model.calibration, familiarity, model.orientations, has_features)
-    settings = ImageSettings.from_config(model.record.config)
-    return Job(tuple(sources), settings, model.way, network, sha256, serving, model.record.classes)
-
-
-def _log_start(model: _Model, workers: int) -> None:
-    calibration = model.calibration
+def _log_start(plan: CataloguePlan) -> None:
+    model, calibration = plan.model, plan.model.calibration
     _logger.info(
-        "Classifying with %s in %d process(es), averaged over %d orientations; calibrated on %s "
-        "galaxies; sets of classes are meant to hold the true one %g %% of the time",
-        *(model.way, workers, model.orientations, f"{calibration.num_galaxies:,}"),
+        "Classifying with %s, averaged over %d orientations; calibrated on %s galaxies; sets of "
+        "classes are meant to hold the true one %g %% of the time",
+        *(model.way, model.orientations, f"{calibration.num_galaxies:,}"),
         100 * calibration.coverage,
     )
     if "simulated" in [part.release for part in model.record.config.parts()]:
@@ -349,59 +157,85 @@ def _log_start(model: _Model, workers: int) -> None:
         )
 
 
+def _make_local_run(request: CatalogueRequest) -> RunShards:
+    """Return what predicts shards in processes of this machine."""
+    workers = request.workers or cpu_count()
+
+    def run(
+        missing: Sequence[Shard],
+        plan: CataloguePlan,
+        job: Job,
+        work: Path,
+        progress: ImageProgress,
+    ) -> Iterator[ShardRecord]:
+        _logger.info("%d process(es)", workers)
+        opened: list[tuple[list[Row], str, int]] = []
+        outcomes = _start(plan, job, _iterate_batches(missing, job, opened), workers=workers)
+        for shard in missing:
+            own = [next(outcomes)]  # by which the shard is opened
+            rows, stamp, num_batches = opened.pop(0)
+            progress.add(len(own[0].refused))
+            for outcome in itertools.islice(outcomes, num_batches - 1):
+                own.append(outcome)
+                progress.add(len(outcome.refused))
+            made = {"made_from": plan.key_of(shard), "images": stamp, "classes": job.classes}
+            yield shards.write_shard(work, shard, rows, own, **made)
+
+    return run
+
+
+def _iterate_batches(
+    missing: Sequence[Shard], job: Job, opened: list[tuple[list[Row], str, int]]
+) -> Iterator[Sequence[Row]]:
+    """Yield the batches of all shards; add rows, stamp and number of batches of each begun."""
+    for shard in missing:
+        rows = read_listing(shard)
+        batches = list(cut_into_batches(rows))
+        opened.append((rows, shards.stamp_images(rows, job.sources), len(batches)))
+        yield from batches
+
+
+def _start(
+    plan: CataloguePlan, job: Job, batches: Iterator[Sequence[Row]], *, workers: int
+) -> Iterator[Outcome]:
+    if job.way.engine != "keras":
+        return work_off(batches, job, workers=workers)
+    return prepare_beside(batches, job, open_keras_network(plan.model), workers=workers)
+
+
 def _write(
     request: CatalogueRequest,
-    plan: _Plan,
+    plan: CataloguePlan,
+    job: Job,
     listed: Sequence[Shard],
     records: Sequence[ShardRecord],
-    summary: dict[str, Any],
     work: Path,
-) -> None:
-    """Put the finished shards together."""
+) -> dict[str, Any]:
+    """Put the finished shards together; return the counts."""
+    summary = shards.sum_records(records)
     if not summary["classified"]:
         raise InputError(
             f"No image can be classified. {shards.describe_refused(records)}. Nothing is written. "
             "docs/images.md says what is read."
         )
     log_converted(summary["converted"])
-    metadata = {**_describe(request, plan), "counts": summary}
-    record = plan.model.record
-    widths = {name: max(one.widths[name] for one in records) for name in records[0].widths}
+    metadata = {**describe_making(request, plan), "counts": summary}
+
+    def read_shards() -> Iterator[Any]:
+        return catalogue.read_in_order(shards.name_table(work, shard) for shard in listed)
+
     contents = catalogue.Contents(
-        catalogue.list_columns(record.classes, plan.model.calibration.coverage),
+        catalogue.list_columns(job.classes, plan.model.calibration.coverage),
         metadata,
         summary["rows"],
-        widths,
-        lambda: catalogue.read_in_order(shards.name_table(work, shard) for shard in listed),
+        {name: max(one.widths[name] for one in records) for name in records[0].widths},
+        read_shards,
     )
     catalogue.write_catalogue(request.output, contents)
     if request.features:
         paths = (shards.name_features(work, shard) for shard in listed)
         tables = catalogue.read_in_order(path for path in paths if path.exists())
         catalogue.write_features(request.features, tables, metadata)
-
-
-def _describe(request: CatalogueRequest, plan: _Plan) -> dict[str, Any]:
-    """Return what a reader of the catalogue needs to know of its making."""
-    model = plan.model
-    return {
-        "model": request.title or request.model.name,
-        "model_key": request.model.name,
-        "architecture": model.record.architecture,
-        "trained_on": " + ".join(part.release for part in model.record.config.parts()),
-        "classes": list(model.record.classes),
-        "coverage": model.calibration.coverage,
-        "orientations": model.orientations,
-        "engine": str(model.way),
-        "evaluation": request.evaluation,
-        "code_version": artifacts.code_version(),
-        "created": plan.created,
-        "card": _read_card(request.evaluation),
-    }
-
-
-def _read_card(evaluation: str) -> str:
-    from galaxy_tasks.registry.files import MODEL_CARD
-
-    path = artifacts.home() / "evaluations" / evaluation / MODEL_CARD
-    return path.read_text(encoding="utf-8") if evaluation and path.is_file() else ""
+    if request.report:
+        write_report(request, plan.model, job, metadata, listed, read_shards)
+    return summary

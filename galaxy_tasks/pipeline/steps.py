@@ -17,6 +17,8 @@ from galaxy_tasks.errors import InputError
 
 CLEAN_LABELS = Path(__file__).with_name("clean_labels.py")
 """The Spark application of the task `clean_labels`."""
+PREDICT_ON_SPARK = Path(__file__).with_name("predict_on_spark.py")
+"""The Spark application of the task `predict`."""
 
 _MODULES = {
     "prepare_release": "prepare_release",
@@ -29,6 +31,8 @@ _MODULES = {
     "evaluate": "evaluate",
     "promote": "promote",
     "describe_challenger": "promote",
+    "export_champion": "export_champion",
+    "run_prediction": "predict_catalogue",
 }
 """The file that holds each step."""
 

@@ -9,7 +9,6 @@ VOTable (IVOA Recommendation 1.5).
 
 import io
 import json
-import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from galaxy_tasks.acquisition.prediction_table import FIRST, LAST, PROBABILITY
+from galaxy_tasks.acquisition.prediction_table import FIRST, LAST, name_probabilities
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.storage.atomic_io import write_durably, write_json
 
@@ -46,29 +45,19 @@ class Column:
     ucd: str = ""
     """IVOA's Unified Content Descriptor."""
 
-    @property
-    def short_name(self) -> str:
-        """The name in letters, digits and underscores, as FITS and XML have names."""
-        return re.sub(r"[^0-9A-Za-z_]", "_", self.name)
-
 
 def list_columns(classes: Sequence[str], coverage: float) -> list[Column]:
     """Return the columns of a catalogue of these classes."""
     first = {
         "id": Column("id", "text", "The galaxy's id", ucd="meta.id;meta.main"),
-        "path": Column("path", "text", "The image", ucd="meta.file"),
+        "path": Column("path", "text", "The image", ucd="meta.id;meta.file"),
         "ra": Column("ra", "float64", "Right ascension, as given", "deg", "pos.eq.ra;meta.main"),
         "dec": Column("dec", "float64", "Declination, as given", "deg", "pos.eq.dec;meta.main"),
         "class": Column("class", "text", "The network's choice", ucd="src.morph.type"),
     }
     probabilities = [
-        Column(
-            PROBABILITY + name,
-            "float32",
-            f"Calibrated probability of {name}",
-            ucd="stat.probability",
-        )
-        for name in classes
+        Column(column, "float32", f"Calibrated probability of {name}", ucd="stat.probability")
+        for column, name in zip(name_probabilities(classes), classes, strict=True)
     ]
     last = {
         "prediction_set": Column(
@@ -135,7 +124,7 @@ def write_catalogue(path: Path, contents: Contents) -> None:
 
 
 def write_features(path: Path, tables: Iterable[pa.Table], metadata: Mapping[str, Any]) -> None:
-    """Write id and features of each classified image as Parquet, a row group a shard."""
+    """Write id, path and features of each classified image as Parquet, a row group a shard."""
 
     def write(file: IO[bytes]) -> None:
         writer = None
@@ -208,7 +197,6 @@ def _make_votable(contents: Contents, tables: Iterable[pa.Table]) -> Any:
     rows = list(tables)
     count = sum(table.num_rows for table in rows)
     datatypes: dict[_Kind, dict[str, str]] = {
-        "text": {"datatype": "unicodeChar", "arraysize": "*"},
         "float64": {"datatype": "double"},
         "float32": {"datatype": "float"},
         "bool": {"datatype": "boolean"},
@@ -223,13 +211,14 @@ def _make_votable(contents: Contents, tables: Iterable[pa.Table]) -> Any:
         text = value if isinstance(value, str) else json.dumps(value, default=str)
         resource.infos.append(tree.Info(name=name, value=text))
     for column in contents.columns:
+        width = str(max(contents.widths.get(column.name, 0), 1))
         made: Any = tree.Field(
             document,
-            ID=column.short_name,
+            ID=column.name,
             name=column.name,
             unit=column.unit or None,
             ucd=column.ucd or None,
-            **datatypes[column.kind],
+            **datatypes.get(column.kind, {"datatype": "unicodeChar", "arraysize": width}),
         )
         made.description = column.description
         table.fields.append(made)
@@ -272,7 +261,7 @@ def _write_fits(file: IO[bytes], contents: Contents) -> None:
     for column in contents.columns:
         width = max(contents.widths.get(column.name, 0), 1)
         form, dtype = types.get(column.kind, (f"{width}A", f"S{width}"))
-        columns.append(fits.Column(name=column.short_name, format=form, unit=column.unit or None))
+        columns.append(fits.Column(name=column.name, format=form, unit=column.unit or None))
         row_type.append((column.name, dtype))
     head: Any = fits.BinTableHDU.from_columns(columns, nrows=0, name="GALAXIES")
     _describe_fits(head.header, contents)
@@ -291,13 +280,18 @@ def _write_fits(file: IO[bytes], contents: Contents) -> None:
 def _describe_fits(header: Any, contents: Contents) -> None:
     """Add what the columns mean, and the metadata, one line of text a value."""
     for number, column in enumerate(contents.columns, start=1):
-        header[f"TCOMM{number}"] = column.description
+        header[f"TCOMM{number}"] = _to_ascii(column.description)
         if column.ucd:
             header[f"TUCD{number}"] = column.ucd
     for name, value in contents.metadata.items():
         text = value if isinstance(value, str) else json.dumps(value, default=str)
-        for line in text.encode("ascii", "backslashreplace").decode().splitlines():
-            header.add_history(f"{name}: {line}")
+        for line in text.splitlines():
+            header.add_history(_to_ascii(f"{name}: {line}"))
+
+
+def _to_ascii(text: str) -> str:
+    """Return a text as FITS may have it."""
+    return text.encode("ascii", "backslashreplace").decode()
 
 
 def _pack_rows(table: pa.Table, columns: Sequence[Column], row_type: np.dtype) -> np.ndarray:

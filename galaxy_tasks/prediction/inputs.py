@@ -304,3 +304,18 @@ def _log_listing(path: Path, num_images: int, num_ignored: int, refused: Mapping
         "%s",
         f"{path}: {num_images:,} images, {num_ignored:,} ignored{more}",
     )
+
+
+def find_image(path: Path, galaxy_id: str) -> tuple[Row, list[Path]]:
+    """Return an image by its path as a catalogue has it, also inside an archive, and its source.
+
+    What is gone is found out when it is read.
+    """
+    archive = next((p for p in path.parents if is_zip(p) or is_tar(p)), None)
+    if archive is None:
+        return Row(galaxy_id, str(path), name=path.name), [path.absolute().parent]
+    name = str(path.relative_to(archive))
+    if is_tar(archive) and is_gzipped(archive):
+        return Row(galaxy_id, str(path), refused="it is in a compressed tar"), [archive]
+    entries = list_entries(archive) if is_zip(archive) else list_tar_entries(archive)
+    return Row(galaxy_id, str(path), name=name, entry=entries.get(name)), [archive]

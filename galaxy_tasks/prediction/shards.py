@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 
-from galaxy_tasks.acquisition.prediction_table import SET_SEPARATOR
+from galaxy_tasks.acquisition.prediction_table import SET_SEPARATOR, name_probabilities
 from galaxy_tasks.images.summary import count_converted
 from galaxy_tasks.prediction.classify import Found, join_found
 from galaxy_tasks.prediction.listing import Row, Shard
@@ -200,8 +200,8 @@ def _make_table(
     good = {
         "class": pa.array([classes[index] for index in found.chosen], pa.string()),
         **{
-            f"p_{name}": pa.array(found.probabilities[:, index])
-            for index, name in enumerate(classes)
+            name: pa.array(found.probabilities[:, index])
+            for index, name in enumerate(name_probabilities(classes))
         },
         "prediction_set": pa.array(sets, pa.string()),
         "entropy": pa.array(entropy),
@@ -230,14 +230,14 @@ def _spread(values: pa.Array, places: pa.Array) -> pa.Array:
 
 
 def _make_features(table: pa.Table, found: Found) -> pa.Table | None:
-    """Return id and features of the classified images; None without features."""
+    """Return id, path and features of the classified images; None without features."""
     if found.features is None:
         return None
     is_good = _compute.equal(table["refused"], "")
-    ids = table["id"].filter(is_good).combine_chunks()
+    known = table.select(["id", "path"]).filter(is_good)
     flat = pa.array(found.features.ravel())
     vectors = pa.FixedSizeListArray.from_arrays(flat, found.features.shape[1])
-    return pa.table({"id": ids, "features": vectors})
+    return known.append_column("features", pa.chunked_array([vectors]))
 
 
 def _list_examples(rows: Sequence[Row], refused: Sequence[str]) -> list[str]:

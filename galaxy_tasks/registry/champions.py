@@ -177,6 +177,30 @@ def walk_champions(client: "MlflowClient", name: str) -> Iterator[Version]:
             return
 
 
+def require_champion(client: "MlflowClient", name: str) -> Version:
+    """Return the champion of a name; name '' stands for the only one that there is.
+
+    Raises:
+        InputError: there is no such model, several, or no champion.
+    """
+    champions = {one: find_champion(client, one) for one in list_names(client)}
+    known = {one: version for one, version in champions.items() if version}
+    if not known:
+        raise InputError(
+            "There is no champion yet: a run makes one. Or name the folder of a trained model "
+            f"with --model.{f' Received: {name!r}' if name else ''}"
+        )
+    if not name and len(known) > 1:
+        raise InputError(f"Name a model. Models: {', '.join(known)}.")
+    chosen = name or next(iter(known))
+    if chosen not in known:
+        raise InputError(
+            f"--model must be a folder of a trained model, or a name with a champion. Names: "
+            f"{', '.join(known)}. Received: {name!r}"
+        )
+    return known[chosen]
+
+
 def find_newest_champion(client: "MlflowClient", kind: str) -> Version | None:
     """Return the champion that was promoted last of a kind, by `kind_of`; None without one."""
     lines = {

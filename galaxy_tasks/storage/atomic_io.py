@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -9,7 +10,8 @@ from typing import IO, Any
 
 def write_durably(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     """Let `write` fill a file, so that a reader, or a crash, never sees half of it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # Of several machines that write one file, two may have a process of this number.
+    temporary = path.with_name(f".{path.name}.{platform.node()}-{os.getpid()}.part")
     try:
         with temporary.open("wb") as file:
             write(file)
