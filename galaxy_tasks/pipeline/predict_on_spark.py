@@ -94,7 +94,7 @@ def _submit(
     from pyspark.errors import PySparkException
 
     described = [json.dumps(asdict(shard), default=str) for shard in missing]
-    table = spark.createDataFrame(pa.table({"shard": described})).repartition(len(missing), "shard")
+    table = spark.createDataFrame(pa.table({"shard": described})).repartition(len(missing))
     written = table.mapInArrow(_make_task(work, job, keys), "number int")
     try:
         count = sum(written.toPandas()["number"] >= 0)

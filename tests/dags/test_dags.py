@@ -104,6 +104,21 @@ def test_an_approval_is_asked_for_an_evaluations_key_and_nothing_else(airflow_ho
         params.update({"evaluation": wrong})
 
 
+def test_a_champion_predicts_the_listed_catalogues(airflow_home):
+    import galaxy_prediction
+    from galaxy_champion import galaxy_champion
+
+    dag = galaxy_prediction.dag
+    assert {task.task_id: task.downstream_task_ids for task in dag.tasks} == {
+        "list_catalogues": {"choose_model", "predict"},
+        "choose_model": {"export_champion"},
+        "export_champion": {"predict"},
+        "predict": set(),
+    }
+    assert dag.get_task("export_champion").queue == "gpu"
+    assert [asset.name for asset in dag.timetable.asset_condition.objects] == [galaxy_champion.name]
+
+
 def test_only_a_promotion_emits_an_event(dag):
     import galaxy_promotion
     from galaxy_champion import galaxy_champion
@@ -342,7 +357,7 @@ def test_reading_the_dag_imports_no_heavy_library_and_is_quick(airflow_home):
         "from airflow.providers.standard.operators import hitl, trigger_dagrun\n"
         "sdk.DAG, sdk.Param, sdk.TaskGroup, sdk.task\n"
         "started = time.process_time()\n"
-        "import galaxy_ablation, galaxy_morphology, galaxy_promotion\n"
+        "import galaxy_ablation, galaxy_morphology, galaxy_prediction, galaxy_promotion\n"
         "spent_s = time.process_time() - started\n"
         f"heavy = [name for name in {HEAVY} if name in sys.modules]\n"
         "print(json.dumps([spent_s, heavy]))\n"
@@ -365,6 +380,7 @@ def test_the_processor_reads_the_dag_file_and_skips_its_helpers():
     assert files - set(ignored) == {
         "galaxy_ablation.py",
         "galaxy_morphology.py",
+        "galaxy_prediction.py",
         "galaxy_promotion.py",
     }
     assert set(ignored) <= files
