@@ -2,11 +2,13 @@
 
 import getpass
 import os
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from galaxy_tasks.errors import InputError
+from galaxy_tasks.logs import without_noise
 
 if TYPE_CHECKING:
     from galaxy_tasks.registry.champions import Change
@@ -103,6 +105,27 @@ def roll_back(
         champion = champions.roll_back(client, chosen, reason=reason, by=_name_user())
         write_page(client)
     print(f"Champion: {champion.title}, {_describe(champion)}\n{NO_EVENT}")
+
+
+@models_app.command("export")
+def export(
+    name: Annotated[
+        str, typer.Argument(help="Name of a model, whose champion is meant, or a model's folder.")
+    ],
+    *,
+    output: Annotated[Path, typer.Option("--output", "-o", help="File or folder to write.")],
+    kind: Annotated[
+        Literal["onnx", "openvino", "keras", "saved_model"],
+        typer.Option("--format", help="saved_model writes a folder, openvino a second file."),
+    ] = "onnx",
+) -> None:
+    """Write a model for other programs: from prepared images to logits and features."""
+    from galaxy_tasks.pipeline.export_files import export_file
+
+    folder = Path(name) if Path(name).is_dir() else find_champion_of(name).model.path
+    with without_noise():
+        check = export_file(folder, kind, output)
+    print(f"Wrote {output}. {check.describe()}")
 
 
 @models_app.command("track")

@@ -1,12 +1,13 @@
 """Which program runs a model on this machine: the fastest that says what Keras does.
 
-Each is timed for a moment. What it says is compared with Keras on prepared images before it is used
-on a kind of processor for the first time.
+On each kind of processor each is timed once, and what it says is compared with Keras on prepared
+images before it is used.
 """
 
 import logging
 import time
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -28,7 +29,7 @@ from galaxy_tasks.storage.artifacts import Artifact
 from galaxy_tasks.storage.atomic_io import read_json, write_json
 from galaxy_tasks.surroundings import name_processor
 
-_TIMED_S = 1.0
+_TIMED_S = 2.0
 KERAS = Way("keras", "float32")
 _logger = logging.getLogger(__name__)
 
@@ -49,21 +50,52 @@ def choose_way(
     Raises:
         InputError: no way is as asked.
     """
-    found = _list_asked(engine, precision)
-    path = export.path / NETWORK
-    rates = {way: measure_rate(way, path, image_size_px=image_size_px) for way in found}
-    for way in sorted(found, key=lambda way: rates[way], reverse=True):
-        check = _check(way, export, model)
-        is_good = check.is_good if check else way.precision == "float32"
+    known = [_recall(way, export) for way in _list_asked(engine, precision)]
+    for one in known:
+        one.rate = one.rate or measure_rate(
+            one.way, export.path / NETWORK, image_size_px=image_size_px
+        )
+        one.keep()
+    for one in sorted(known, key=lambda one: one.rate, reverse=True):
+        one.check = one.check or _check(one.way, export, model)
+        one.keep()
+        is_good = one.check.is_good if one.check else one.way.precision == "float32"
         is_asked = "auto" not in (engine, precision)
         if not is_good:
-            said = check.describe() if check else "The images that it is checked on are gone."
+            said = one.check.describe() if one.check else "The images for its check are gone."
             what = "used, as it was asked for" if is_asked else "not used"
-            _logger.warning("%s fails the check and is %s. %s", way, what, said)
+            _logger.warning("%s fails the check and is %s. %s", one.way, what, said)
         if is_good or is_asked:
-            _log_choice(way, check, rates)
-            return way
+            _log_choice(one, known)
+            return one.way
     return KERAS
+
+
+@dataclass
+class _Known:
+    """What was found out about a way on this kind of machine, kept in a file."""
+
+    way: Way
+    path: Path
+    rate: float = 0.0
+    """Images a second of one core; 0 before it is measured."""
+    check: Check | None = None
+
+    def keep(self) -> None:
+        """Write it down."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        check = asdict(self.check) if self.check else None
+        write_json(self.path, {"way": str(self.way), "rate": self.rate, "check": check})
+
+
+def _recall(way: Way, export: Artifact) -> _Known:
+    """Return what is known of a way to run an export, with this version of its program."""
+    facts = {"way": asdict(way), "version": name_version(way.engine), "on": name_processor()}
+    path = artifacts.home() / "engines" / f"{export.key}-{artifacts.key_of(facts)}.json"
+    if not path.is_file():
+        return _Known(way, path)
+    kept = read_json(path)
+    return _Known(way, path, kept["rate"], Check(**kept["check"]) if kept["check"] else None)
 
 
 def _list_asked(engine: str, precision: str) -> list[Way]:
@@ -82,14 +114,14 @@ def _list_asked(engine: str, precision: str) -> list[Way]:
     )
 
 
-def measure_rate(way: Way, path: Path, *, image_size_px: int) -> float:
+def measure_rate(way: Way, path: Path, *, image_size_px: int, timed_s: float = _TIMED_S) -> float:
     """Return how many images a second one thread runs through an exported network, at its best."""
     run = open_network(way, path)
     random = np.random.default_rng(0)
     images = random.integers(0, 64, (BATCH, image_size_px, image_size_px, 3), dtype=np.uint8)
     run(images[:1])
     best_s, started_s = float("inf"), time.perf_counter()
-    while time.perf_counter() - started_s < _TIMED_S:
+    while time.perf_counter() - started_s < timed_s:
         before_s = time.perf_counter()
         run(images)
         best_s = min(best_s, time.perf_counter() - before_s)
@@ -98,21 +130,11 @@ def measure_rate(way: Way, path: Path, *, image_size_px: int) -> float:
 
 def _check(way: Way, export: Artifact, model: Path) -> Check | None:
     """Return how the way compares with Keras; None where the prepared images are gone."""
-    facts = {"way": asdict(way), "version": name_version(way.engine), "on": name_processor()}
-    name = f"{export.key}-{artifacts.key_of(facts)}.json"
-    path = artifacts.home() / "engine_checks" / name
-    if path.is_file():
-        return Check(**read_json(path)["check"])
     galaxies = find_prepared(model)
-    if galaxies is None:
-        return None
-    check = check_way(way, export.path, galaxies)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, {**facts, "check": asdict(check)})
-    return check
+    return check_way(way, export.path, galaxies) if galaxies else None
 
 
-def _log_choice(way: Way, check: Check | None, rates: dict[Way, float]) -> None:
-    speeds = ", ".join(f"{one} {rate:,.0f}" for one, rate in sorted(rates.items()))
-    said = f" {check.describe()}" if check else ""
-    _logger.info("Using %s. Images a second of one core: %s.%s", way, speeds, said)
+def _log_choice(chosen: _Known, known: Sequence[_Known]) -> None:
+    speeds = ", ".join(f"{one.way} {one.rate:,.0f}" for one in known)
+    said = f" {chosen.check.describe()}" if chosen.check else ""
+    _logger.info("Using %s. Images a second of one core: %s.%s", chosen.way, speeds, said)

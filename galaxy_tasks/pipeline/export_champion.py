@@ -156,13 +156,18 @@ def find_prepared(model: Path) -> PreparedGalaxies | None:
 
 def check_way(way: Way, export: Path, galaxies: PreparedGalaxies) -> Check:
     """Return how a way to run the exported network compares with Keras on the same images."""
+    return check_network(str(way), open_network(way, export / NETWORK), export, galaxies)
+
+
+def check_network(
+    name: str, network: RunNetwork, export: Path, galaxies: PreparedGalaxies
+) -> Check:
+    """Return how a network, of whatever program, compares with what the export says of Keras."""
     rows, expected = np.load(export / _ROWS), np.load(export / _PROBABILITIES)
-    logits, _ = _run(open_network(way, export / NETWORK), galaxies.pixels, rows)
-    received = softmax(logits, axis=-1)
-    labels = galaxies.labels[rows]
-    error = functools.partial(measure_calibration_error, labels=labels)
+    received = softmax(_run(network, galaxies.pixels, rows)[0], axis=-1)
+    error = functools.partial(measure_calibration_error, labels=galaxies.labels[rows])
     return Check(
-        way=str(way),
+        way=name,
         num_images=len(rows),
         agreement=float((received.argmax(axis=1) == expected.argmax(axis=1)).mean()),
         largest_difference=float(np.abs(received - expected).max()),

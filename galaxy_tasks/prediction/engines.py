@@ -94,7 +94,10 @@ def _open_onnxruntime(path: Path) -> RunNetwork:
 
 def _open_openvino(way: Way, path: Path) -> RunNetwork:
     hint = "bf16" if way.precision == "bfloat16" else "f32"
-    settings = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": hint}
+    settings = {
+        **{"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": hint},
+        "ENABLE_CPU_PINNING": False,  # else the threads of all processes share the first core
+    }
     core = _make_core()
     request = core.compile_model(core.read_model(path), "CPU", settings).create_infer_request()
 

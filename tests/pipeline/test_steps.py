@@ -145,11 +145,11 @@ def test_predict_gives_the_same_probabilities_as_the_test(home, results, tmp_pat
     output = tmp_path / "out.csv"
     result = galaxy_morphology("predict", folder, archive, "--model", model, "-o", output)
     assert result.returncode == 0, result.stderr
-    assert "150 classified, 2 rejected" in result.stdout
+    assert "150 classified, 2 refused" in result.stdout
     with output.open() as file:
         rows = {row["id"]: row for row in csv.DictReader(file)}
     assert len(rows) == 152
-    assert rows["broken"]["rejected"].startswith("not_an_image")
+    assert rows["broken"]["refused"].startswith("not_an_image")
     assert rows["broken"]["class"] == ""
     classes = read_json(model / "model.json")["classes"]
     tested = read_test(model, orientations=4)

@@ -12,6 +12,10 @@ LITTLE_TRAINING = (
     *("--architectures", "resnet18", "--image-size-px", "32"),
     *("--batch-size", "8", "--steps", "2", "--rounds", "1"),
 )
+LITTLE_PREDICTION = (
+    *("--architectures", "resnet18", "--image-size-px", "32"),
+    *("--images", "8", "--rounds", "1"),
+)
 
 
 @pytest.mark.slow
@@ -22,6 +26,7 @@ LITTLE_TRAINING = (
         (["zipped_images", "--images", "3"], "zip, deflated / zip, unpacked"),
         (["training", *LITTLE_TRAINING], "resnet18"),
         (["decisions", "--decisions", "4", "--samples", "100", "--smallest-class", "10"], " " * 12),
+        (["prediction", *LITTLE_PREDICTION], "    over the slower part alone"),
         (["label_cleaning", "--rows", "2000", "--rounds", "1"], "all give the same"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
