@@ -14,7 +14,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -29,12 +29,17 @@ from galaxy_tasks.prediction.export import build_served, write_onnx
 from galaxy_tasks.prediction.familiarity import describe_features
 from galaxy_tasks.prediction.keras_network import open_keras
 from galaxy_tasks.registry.champions import require_champion
+from galaxy_tasks.registry.files import MODEL_CARD
+from galaxy_tasks.registry.models import Version
 from galaxy_tasks.registry.store import open_store
 from galaxy_tasks.storage import artifacts, cache_keys
 from galaxy_tasks.storage.artifacts import Artifact
-from galaxy_tasks.storage.atomic_io import write_json
+from galaxy_tasks.storage.atomic_io import read_json, write_json
 from galaxy_tasks.training.device import set_up_device
 from galaxy_tasks.training.saved_model import load_classifier, require_model
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 NETWORK, CHECK, FAMILIARITY = "model.onnx", "check.json", "familiarity.npz"
 CHECKED_IMAGES = 3000
@@ -83,12 +88,24 @@ def export_champion(model: str = "") -> dict[str, str]:
     """
     with open_store() as client:
         champion = require_champion(client, model)
+    export = export_model(champion.model.path)
+    with open_store() as client:
+        _add_to_card(client, champion, export)
     return {
         "model": str(champion.model.path),
         "title": champion.title,
         "evaluation": champion.facts.evaluation,
-        "export": str(export_model(champion.model.path).path),
+        "export": str(export.path),
     }
+
+
+def _add_to_card(client: "MlflowClient", champion: Version, export: Artifact) -> None:
+    """Write into the registered version's card how the export compares with Keras."""
+    card = (champion.evaluation.path / MODEL_CARD).read_text(encoding="utf-8")
+    checks = " ".join(Check(**check).describe() for check in read_json(export.path / CHECK))
+    client.update_model_version(
+        champion.name, str(champion.number), description=f"{card}\n## Export\n\n{checks}\n"
+    )
 
 
 def export_model(folder: Path) -> Artifact:

@@ -10,6 +10,7 @@ from galaxy_tasks.registry.models import Version, list_names
 from galaxy_tasks.registry.store import open_store
 from galaxy_tasks.storage import artifacts
 from galaxy_tasks.storage.artifacts import Artifact
+from galaxy_tasks.storage.cache_keys import export_made_from
 
 
 def list_needed(*, reports_after: str = "") -> set[Path]:
@@ -45,7 +46,9 @@ def _list_of_champion(version: Version) -> set[Path]:
     except InputError:  # gone: there is nothing left to keep
         return set()
     key = champion.evaluation.manifest["made_from"]["predictions"]
-    return {champion.images.path, *_list_compared(key)}
+    export = artifacts.find("exports", export_made_from(version.facts.model))
+    exports = {export.path} if export else set()
+    return {champion.images.path, *exports, *_list_compared(key)}
 
 
 def _list_compared(predictions_key: str | None) -> set[Path]:
