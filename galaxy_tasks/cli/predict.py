@@ -79,8 +79,9 @@ def predict(
     spark: Spark = "",
 ) -> None:
     """Classify images with a trained model; write a catalogue. Run again, it goes on."""
-    for file in filter(None, (output, features, report)):
-        _require_output(file, [*paths, *([images] if images else [])])
+    results = [file for file in (output, features, report) if file]
+    for number, file in enumerate(results):
+        _require_output(file, [*paths, *filter(None, [images]), *results[:number]])
     champion = None if model and Path(model).is_dir() else find_champion_of(model)
     request = {
         "paths": paths,
@@ -92,10 +93,8 @@ def predict(
         **{"id_column": id_column, "path_column": path_column},
         "image_name_pattern": image_name_pattern,
         **{"engine": engine, "precision": precision},
-        "features": features,
-        "report": report,
-        "shard_images": shard_images,
-        "workers": workers,
+        **{"features": features, "report": report},
+        **{"shard_images": shard_images, "workers": workers},
     }
     with without_noise():
         count = _predict(request, spark)
@@ -147,6 +146,6 @@ def _require_output(output: Path, inputs: list[Path]) -> None:
             f"{output / 'classes.parquet'}."
         )
     if any(output.resolve() == path.resolve() for path in inputs):
-        raise InputError(f"--output would replace one of the images or zips: {output}")
+        raise InputError(f"It would replace one of the inputs, or another result: {output}")
     if not os.access(folder, os.W_OK):
         raise InputError(f"--output is in a folder that cannot be written to: {folder}")

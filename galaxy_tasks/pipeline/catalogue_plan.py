@@ -11,7 +11,7 @@ from typing import Any, Literal
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.images.settings import ImageSettings
 from galaxy_tasks.pipeline.engine_choice import KERAS, choose_way
-from galaxy_tasks.pipeline.export_champion import FAMILIARITY, NETWORK, export_model
+from galaxy_tasks.pipeline.export_champion import FAMILIARITY, NETWORK, open_export
 from galaxy_tasks.prediction.calibration import Calibration, calibrate_model
 from galaxy_tasks.prediction.classify import BATCH, Serving
 from galaxy_tasks.prediction.engines import Engine, Precision, RunNetwork, Way, name_version
@@ -136,7 +136,7 @@ def _open_export(
 ) -> tuple[Artifact | None, Way]:
     """Return the model's export, if there can be one, and how the network is run."""
     try:
-        export = export_model(request.model)
+        export = open_export(request.model)
     except InputError as error:
         if request.engine not in ("auto", "keras"):
             raise

@@ -23,6 +23,7 @@ from scipy.special import softmax
 
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.evaluation.reliability import measure_calibration_error
+from galaxy_tasks.pipeline.process import run_step
 from galaxy_tasks.prediction.classify import BATCH
 from galaxy_tasks.prediction.engines import RunNetwork, Way, list_ways, open_network
 from galaxy_tasks.prediction.export import build_served, write_onnx
@@ -106,6 +107,23 @@ def _add_to_card(client: "MlflowClient", champion: Version, export: Artifact) ->
     client.update_model_version(
         champion.name, str(champion.number), description=f"{card}\n## Export\n\n{checks}\n"
     )
+
+
+def open_export(model: Path) -> Artifact:
+    """Return the export of the model in a folder, made in a process of its own if it is not there.
+
+    That process takes Keras' memory, and its hold of a GPU, with it.
+
+    Raises:
+        InputError: the model is gone or was changed, or cannot be exported here.
+    """
+    known = artifacts.find("exports", cache_keys.export_made_from(model.name))
+    return known or Artifact.from_reference(run_step("export_folder", model=str(model)))
+
+
+def export_folder(model: str) -> dict[str, str]:
+    """Export the model in a folder, unless it is; return the reference of the export."""
+    return export_model(Path(model)).as_reference()
 
 
 def export_model(folder: Path) -> Artifact:

@@ -17,8 +17,8 @@ from galaxy_tasks.pipeline.export_champion import (
     NETWORK,
     Check,
     check_network,
-    export_model,
     find_prepared,
+    open_export,
 )
 from galaxy_tasks.prediction.engines import Outputs, RunNetwork, Way, open_network
 from galaxy_tasks.training.model_record import read_record
@@ -45,7 +45,7 @@ def export_file(model: Path, kind: Format, output: Path) -> Check:
         raise InputError(f"--output must end in {suffix} for {kind}. Received: {output}")
     if output.exists():
         raise InputError(f"--output exists already: {output}. Remove it, or name another.")
-    export = export_model(model).path
+    export = open_export(model).path
     galaxies = find_prepared(model)
     if galaxies is None:
         raise InputError(f"The prepared images of {model} are gone: nothing to check with.")

@@ -32,6 +32,7 @@ _MODULES = {
     "promote": "promote",
     "describe_challenger": "promote",
     "export_champion": "export_champion",
+    "export_folder": "export_champion",
     "run_prediction": "predict_catalogue",
 }
 """The file that holds each step."""

@@ -20,6 +20,7 @@ import pyarrow.compute
 import pyarrow.parquet as pq
 
 from galaxy_tasks.acquisition.prediction_table import SET_SEPARATOR, name_probabilities
+from galaxy_tasks.acquisition.zip_reader import ZipEntry
 from galaxy_tasks.images.summary import count_converted
 from galaxy_tasks.prediction.classify import Found, join_found
 from galaxy_tasks.prediction.listing import Row, Shard
@@ -136,14 +137,15 @@ def was_begun(folder: Path, shard: Shard) -> bool:
 def stamp_images(rows: Sequence[Row], sources: Sequence[Path]) -> str:
     """Return a SHA-256 of sizes and times of change of the files that rows name, in their order.
 
-    What is in an archive counts by its listing: place, size, and a zip's checksum.
+    What is in a zip counts by its listing, which has checksums; a tar, which has none, as a whole.
     """
 
     def stamp(row: Row) -> tuple[int, int]:
-        if row.refused or row.entry:
+        if row.refused or isinstance(row.entry, ZipEntry):
             return 0, 0
+        source = sources[row.source]
         try:
-            status = (sources[row.source] / row.name).stat()
+            status = (source if row.entry else source / row.name).stat()
         except (OSError, ValueError):
             return -1, -1
         return status.st_size, status.st_mtime_ns

@@ -93,7 +93,7 @@ def test_what_is_wrong_is_said_before_tensorflow_is_loaded(home, model, tmp_path
     good.write_bytes(GALAXY)
     for path, written, message in (
         (bad, "out.csv", f"No image can be classified. {bad}: truncated: JPEG without its end"),
-        (good, "good.jpg", "would replace one of the images"),
+        (good, "good.jpg", "would replace one of the inputs"),
         (good, "out.txt", "must end in one of .parquet, .fits, .vot, .csv"),
         (tmp_path / "none", "out.csv", "No such file"),
     ):
@@ -106,6 +106,7 @@ def test_what_is_wrong_is_said_before_tensorflow_is_loaded(home, model, tmp_path
         assert "tensorflow" not in err
     assert good.read_bytes() == GALAXY
     assert not (tmp_path / "out.csv").exists()
+    assert not list(tmp_path.glob(".*.work"))
 
 
 def test_each_form_of_input_and_each_engine_gives_the_same_answers(home, model, tmp_path):
