@@ -14,7 +14,14 @@ from galaxy_tasks.pipeline.engine_choice import KERAS, choose_way
 from galaxy_tasks.pipeline.export_champion import FAMILIARITY, NETWORK, open_export
 from galaxy_tasks.prediction.calibration import Calibration, calibrate_model
 from galaxy_tasks.prediction.classify import BATCH, Serving
-from galaxy_tasks.prediction.engines import Engine, Precision, RunNetwork, Way, name_version
+from galaxy_tasks.prediction.engines import (
+    Engine,
+    Precision,
+    RunNetwork,
+    Way,
+    list_ways,
+    name_version,
+)
 from galaxy_tasks.prediction.familiarity import Familiarity
 from galaxy_tasks.prediction.inputs import TableSettings
 from galaxy_tasks.prediction.listing import Shard
@@ -142,7 +149,7 @@ def _open_export(
             raise
         _logger.warning("Keras runs the network. %s", error)
         return None, KERAS
-    if known:
+    if known in [KERAS, *list_ways()]:  # as it was begun, if this machine still can
         return export, known
     if request.engine == "keras" or (request.engine == "auto" and count_gpus()):
         return export, KERAS
