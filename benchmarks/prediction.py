@@ -52,7 +52,9 @@ TIMED_S = 10.0
 PLAIN = Path(__file__).with_name("plain_prediction.py")
 
 
-def publish_model(architecture: Architecture, size_px: int) -> Path:
+def publish_model(
+    architecture: Architecture, size_px: int, *, orientations: int = ORIENTATIONS
+) -> Path:
     """Publish a network of random weights, and prepared images to check its export on."""
     from galaxy_tasks.networks.classifier import build_classifier
     from galaxy_tasks.training.device import set_up_device
@@ -73,10 +75,10 @@ def publish_model(architecture: Architecture, size_px: int) -> Path:
         model.save_weights(draft.path / WEIGHTS)
         record = ModelRecord(
             *(architecture, CLASSES, (1.0,) * 3, config.model_dump(mode="json"), 1, 1, 1, 1, 1),
-            *(0.0, 0.0, 0.0, "none", ORIENTATIONS),
+            *(0.0, 0.0, 0.0, "none", orientations),
         )
         write_json(draft.path / MODEL, asdict(record))
-        table = np.full((ORIENTATIONS, 0, 3), 1 / 3, np.float32)
+        table = np.full((orientations, 0, 3), 1 / 3, np.float32)
         np.save(draft.path / "calibration_probabilities.npy", table)
         empty = {"galaxy_id": [], "label_index": np.zeros(0, int), "row": []}
         pd.DataFrame(empty).to_parquet(draft.path / "calibration_galaxies.parquet")
