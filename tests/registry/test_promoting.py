@@ -22,7 +22,7 @@ NAME = models.name_model(OBSERVED, CLASSES)
 PROMOTER = Path(__file__).with_name("promoter.py")
 
 
-@pytest.mark.parametrize("rounds", [10, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [10, pytest.param(40, marks=pytest.mark.slow)])
 def test_kills_at_any_moment_leave_one_champion_and_it_is_whole(home, rounds):
     with open_store() as client:
         versions = [add_version(client, number, name=NAME) for number in (1, 2, 3)]
