@@ -4,6 +4,7 @@ Beside the result, in the hidden folder `.NAME.work`, lie the plan, the listing 
 shards while it is made. The same request goes on from there.
 """
 
+import contextlib
 import itertools
 import logging
 import shutil
@@ -74,15 +75,28 @@ def predict_catalogue(request: CatalogueRequest, run: RunShards | None = None) -
     work = request.output.absolute().with_name(f".{request.output.name}.work")
     with name_disk_trouble(work), hold_lock(work / "lock", timeout_s=0):
         inputs = Inputs(request.paths, request.table, work)
-        listed = list(write_listing(inputs.iterate_rows(), work, shard_images=request.shard_images))
-        _check_listing(listed, inputs, request, ImageSettings.from_config(record.config))
-        plan = make_plan(request, record, work)
+        with _leave_nothing_begun(work):
+            rows = inputs.iterate_rows()
+            listed = list(write_listing(rows, work, shard_images=request.shard_images))
+            _check_listing(listed, inputs, request, ImageSettings.from_config(record.config))
+            plan = make_plan(request, record, work)
         job = make_job(plan.model, inputs.sources, has_features=request.features is not None)
         run = run or _make_local_run(request)
         records = _predict_shards(listed, plan, job, work, run)
         summary = _write(request, plan, job, listed, records, work)
     shutil.rmtree(work, ignore_errors=True)
     return summary
+
+
+@contextlib.contextmanager
+def _leave_nothing_begun(work: Path) -> Iterator[None]:
+    """Remove the folder where wrong input ends the request and no shard was finished."""
+    try:
+        yield
+    except InputError:
+        if not any(work.glob("shard-*")):
+            shutil.rmtree(work, ignore_errors=True)
+        raise
 
 
 def _check_listing(
