@@ -1,6 +1,6 @@
 """Catalogues of more and more rows: time a row, and memory.
 
-    python -m benchmarks.catalogue_scale [--rows 50000,400000] [--architecture alexnet]
+    python -m benchmarks.catalogue_scale [--rows 50000,400000] [--architecture resnet18]
 
 A Parquet table of ids of 18 digits, positions and paths leads to small images in a zip, which a
 network of random weights classifies in one orientation, at 32 px: what is left is mostly what
@@ -96,7 +96,7 @@ def main() -> int:
     """Print a line a size and return the exit code."""
     parser = argparse.ArgumentParser(description="Catalogues of many rows")
     parser.add_argument("--rows", default="50000,400000")
-    parser.add_argument("--architecture", default="alexnet")
+    parser.add_argument("--architecture", default="resnet18")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
