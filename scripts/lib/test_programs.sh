@@ -1,12 +1,13 @@
 # Programs that only the tests need. Sourced by scripts/test, after environment.sh and java.sh.
 # shellcheck shell=bash
 
-# make_test_programs: a browser for the end-to-end tests, and an OpenCL device that is no GPU. The
-# tests that need them skip with a reason where they are missing, or fail if REQUIRE_BROWSER or
-# REQUIRE_OPENCL is 1.
+# make_test_programs: a browser for the end-to-end tests, an OpenCL device that is no GPU, and STILTS,
+# which reads tables as TOPCAT does. The tests that need them skip with a reason where they are
+# missing, or fail if REQUIRE_BROWSER or REQUIRE_OPENCL is 1.
 make_test_programs() {
   local missing=() package
   has_browser || missing+=(chromium)
+  command -v stilts >/dev/null || missing+=(stilts)
   [[ -e /etc/OpenCL/vendors/pocl.icd ]] || missing+=(pocl-opencl-icd)
   # OpenCV looks for devices through this library; the device's package does not bring it.
   [[ $(/sbin/ldconfig -p 2>/dev/null) == *libOpenCL.so.1* ]] || missing+=(ocl-icd-libopencl1)
