@@ -28,7 +28,7 @@ from galaxy_settings import DEFAULT_ARGS
 from galaxy_spark import StepSubmitOperator
 
 from galaxy_tasks.labels.spark_settings import spark_submit_conf
-from galaxy_tasks.pipeline.prediction_orders import complete_order
+from galaxy_tasks.pipeline.prediction_orders import complete_order, complete_orders
 from galaxy_tasks.pipeline.process import run_step
 from galaxy_tasks.pipeline.steps import PREDICT_ON_SPARK
 
@@ -46,7 +46,7 @@ def list_catalogues(params: Any = None) -> Any:
         raise AirflowSkipException(
             f"There is no catalogue to predict: the form names none, nor the variable {CATALOGUES}."
         )
-    return [complete_order(order) for order in orders]
+    return complete_orders(orders)
 
 
 @task

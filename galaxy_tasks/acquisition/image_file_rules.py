@@ -17,19 +17,8 @@ _FILE_MANAGER_NAMES = frozenset(
 """What file managers leave beside images, in lower case; most of it begins with a dot."""
 _OTHER_SUFFIXES = frozenset(
     (
-        *(
-            ".csv",
-            ".tsv",
-            ".parquet",
-            ".fits",
-            ".fit",
-            ".fz",
-            ".vot",
-            ".votable",
-            ".xls",
-            ".xlsx",
-            ".ods",
-        ),
+        *(".csv", ".tsv", ".parquet", ".fits", ".fit", ".fz", ".vot", ".votable"),
+        *(".xls", ".xlsx", ".ods"),
         *(".txt", ".md", ".rst", ".html", ".htm", ".pdf", ".tex", ".bib", ".cff", ".log"),
         *(".json", ".jsonl", ".yaml", ".yml", ".toml", ".xml", ".ini", ".cfg"),
         *(".md5", ".sha1", ".sha256", ".sha512", ".crc"),

@@ -177,9 +177,10 @@ def _iterate_fits(table: Table, names: Sequence[str]) -> Iterator[tuple[list[pa.
 
 
 def _iterate_votable(table: Table, names: Sequence[str]) -> Iterator[tuple[list[pa.Array], bool]]:
-    from galaxy_tasks.acquisition.votable import pick_columns
+    from galaxy_tasks.acquisition.votable import read_votable
 
-    yield pick_columns(table.path, names), False
+    columns = read_votable(table.path)
+    yield [columns[name] for name in names], False
 
 
 def _iterate_csv(table: Table, names: Sequence[str]) -> Iterator[tuple[list[pa.Array], bool]]:

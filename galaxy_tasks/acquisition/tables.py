@@ -189,10 +189,17 @@ def _read_fits_header(path: Path) -> Table:
 
 
 def _read_votable_header(path: Path) -> Table:
-    from galaxy_tasks.acquisition.votable import describe_votable
+    from galaxy_tasks.acquisition.votable import read_votable
 
-    columns, rows, floating = describe_votable(path)
-    return Table(path=path, format="votable", columns=columns, rows=rows, floating_columns=floating)
+    columns = read_votable(path)
+    floating = (name for name, values in columns.items() if pa.types.is_floating(values.type))
+    return Table(
+        path=path,
+        format="votable",
+        columns=tuple(columns),
+        rows=max(map(len, columns.values()), default=0),
+        floating_columns=frozenset(floating),
+    )
 
 
 def _read_csv_header(path: Path) -> Table:

@@ -5,7 +5,6 @@ Format: IVOA Recommendation VOTable 1.5. Columns of vectors are passed over.
 
 import functools
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,17 +53,3 @@ def _convert(column: Any) -> pa.Array:
         return pa.array(values.astype(values.dtype.newbyteorder("=")), mask=is_null)
     texts = [None if hidden else str(value) for value, hidden in zip(values, mask, strict=True)]
     return pa.array(texts, pa.string())
-
-
-def describe_votable(path: Path) -> tuple[tuple[str, ...], int, frozenset[str]]:
-    """Return the names of a VOTable's columns, its number of rows, and which hold floats."""
-    columns = read_votable(path)
-    floating = frozenset(n for n, array in columns.items() if pa.types.is_floating(array.type))
-    rows = max((len(array) for array in columns.values()), default=0)
-    return tuple(columns), rows, floating
-
-
-def pick_columns(path: Path, names: Sequence[str]) -> list[pa.Array]:
-    """Return the values of these columns."""
-    columns = read_votable(path)
-    return [columns[name] for name in names]

@@ -139,13 +139,13 @@ def _require_output(output: Path, inputs: list[Path]) -> None:
     """Raise InputError unless a file can be written there that is none of the inputs."""
     folder = output.absolute().parent
     if not folder.is_dir():
-        raise InputError(f"--output is in a folder that does not exist. Received: {output}")
+        raise InputError(f"A result is in a folder that does not exist. Received: {output}")
     if output.is_dir():
         raise InputError(
-            f"--output must be a file. Received a folder: {output}. Name a file in it, such as "
+            f"A result must be a file. Received a folder: {output}. Name a file in it, such as "
             f"{output / 'classes.parquet'}."
         )
     if any(output.resolve() == path.resolve() for path in inputs):
         raise InputError(f"It would replace one of the inputs, or another result: {output}")
     if not os.access(folder, os.W_OK):
-        raise InputError(f"--output is in a folder that cannot be written to: {folder}")
+        raise InputError(f"A result is in a folder that cannot be written to: {folder}")

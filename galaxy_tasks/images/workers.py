@@ -5,6 +5,7 @@ and return what they found; the pixels go straight into the output file, so that
 memory grow with the number of images. When the parent ends, for whatever reason, so do they.
 """
 
+import contextlib
 import hashlib
 import itertools
 import multiprocessing
@@ -12,11 +13,12 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from joblib import cpu_count
 
@@ -89,27 +91,46 @@ def prepare_chunks(
     Raises:
         ResourceError: a worker was killed or could not read or write a file.
     """
-    others = set(multiprocessing.active_children())
-    executor = ProcessPoolExecutor(
-        workers,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start_worker,
-        initargs=(order,),
-    )
     try:
-        yield from _collect(executor, iter(chunks), _QUEUED_PER_WORKER * workers)
+        with open_pool(workers, start=_start_worker, argument=order) as executor:
+            yield from _collect(executor, iter(chunks), _QUEUED_PER_WORKER * workers)
     except BrokenProcessPool:
         raise ResourceError(
             "A process that prepares images was killed, most likely because memory ran out "
             "(see the lines above). Finished images are kept, and the next attempt continues after "
             f"them. If it happens again, set image_workers below {workers}."
         ) from None
+
+
+@contextlib.contextmanager
+def open_pool(
+    workers: int, *, start: Callable[[Any], None], argument: Any
+) -> Iterator[ProcessPoolExecutor]:
+    """Yield so many processes, each begun by `start(argument)`; an error ends them at once."""
+    others = set(multiprocessing.active_children())
+    executor = ProcessPoolExecutor(
+        workers,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_begin,
+        initargs=(start, argument),
+    )
+    try:
+        yield executor
+    except BrokenProcessPool:
+        raise
     except BaseException:
         for process in set(multiprocessing.active_children()) - others:
             process.terminate()
         raise
     finally:
         executor.shutdown(cancel_futures=True)
+
+
+def _begin(start: Callable[[Any], None], argument: Any) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends this
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    prepare.use_one_thread()
+    start(argument)
 
 
 def _collect(
@@ -136,13 +157,9 @@ _worker_order: WorkOrder | None = None
 def _start_worker(order: WorkOrder) -> None:
     global _worker_order
     _worker_order = order
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends this
-    threading.Thread(target=end_with_parent, daemon=True).start()
-    prepare.use_one_thread()
 
 
-def end_with_parent() -> None:
-    """Wait for the process that started this one to end, and end at once with it."""
+def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +21,6 @@ from galaxy_tasks.prediction.engines import (
     RunNetwork,
     Way,
     list_ways,
-    name_version,
 )
 from galaxy_tasks.prediction.familiarity import Familiarity
 from galaxy_tasks.prediction.inputs import TableSettings
@@ -133,9 +133,7 @@ def make_plan(request: CatalogueRequest, record: ModelRecord, work: Path) -> Cat
     way_facts = {"engine": way.engine, "precision": way.precision}
     write_json(work / _PLAN, {"asked": asked, "way": way_facts, "created": created})
     model = ServedModel(request.model, record, calibration, orientations, export, way)
-    return CataloguePlan(
-        model, {**asked, **way_facts, "version": name_version(way.engine)}, created
-    )
+    return CataloguePlan(model, {**asked, **way_facts, "version": version(way.engine)}, created)
 
 
 def _open_export(

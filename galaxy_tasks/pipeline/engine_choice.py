@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
@@ -21,7 +22,6 @@ from galaxy_tasks.prediction.engines import (
     Precision,
     Way,
     list_ways,
-    name_version,
     open_network,
 )
 from galaxy_tasks.storage import artifacts
@@ -90,7 +90,7 @@ class _Known:
 
 def _recall(way: Way, export: Artifact) -> _Known:
     """Return what is known of a way to run an export, with this version of its program."""
-    facts = {"way": asdict(way), "version": name_version(way.engine), "on": name_processor()}
+    facts = {"way": asdict(way), "version": version(way.engine), "on": name_processor()}
     path = artifacts.home() / "engines" / f"{export.key}-{artifacts.key_of(facts)}.json"
     if not path.is_file():
         return _Known(way, path)

@@ -134,8 +134,8 @@ def _predict_shards(
     records: dict[int, ShardRecord] = {}
     missing, num_stale = [], 0
     for shard in listed:
-        rows, key = read_listing(shard), plan.key_of(shard)
-        if found := shards.find_finished(work, shard, rows, job.sources, made_from=key):
+        key = plan.key_of(shard)
+        if found := shards.find_finished(work, shard, job.sources, made_from=key):
             records[shard.number] = found
         else:
             missing.append(shard)
@@ -247,8 +247,9 @@ def _write(
     )
     catalogue.write_catalogue(request.output, contents)
     if request.features:
-        paths = (shards.name_features(work, shard) for shard in listed)
-        tables = catalogue.read_in_order(path for path in paths if path.exists())
+        both = zip(listed, records, strict=True)
+        paths = (shards.name_features(work, s) for s, record in both if record.features_sha256)
+        tables = catalogue.read_in_order(paths)
         catalogue.write_features(request.features, tables, metadata)
     if request.report:
         write_report(request, plan.model, job, metadata, listed, read_shards)

@@ -31,9 +31,10 @@ from galaxy_tasks.pipeline.predict_catalogue import predict_catalogue
 from galaxy_tasks.pipeline.process import write_result
 from galaxy_tasks.prediction import shards
 from galaxy_tasks.prediction.classify import cut_into_batches
+from galaxy_tasks.prediction.engines import RunNetwork, Way
 from galaxy_tasks.prediction.listing import Shard, read_listing
 from galaxy_tasks.prediction.shards import ShardRecord
-from galaxy_tasks.prediction.workers import Job, Outcome, open_worker
+from galaxy_tasks.prediction.workers import Job, Outcome, open_alone, open_worker
 from galaxy_tasks.storage.artifacts import sha256_of
 
 _POLL_INTERVAL_S = 2.0
@@ -78,8 +79,8 @@ def _run(
     finally:
         watcher.stop()
     for shard in missing:
-        rows, key = read_listing(shard), keys[shard.number]
-        if not (found := shards.find_finished(work, shard, rows, job.sources, made_from=key)):
+        key = keys[shard.number]
+        if not (found := shards.find_finished(work, shard, job.sources, made_from=key)):
             raise ResourceError(
                 f"Shard {shard.number} is not there, or is another, though Spark has made it. Do "
                 f"all of the cluster's machines share {work} and the images?"
@@ -124,7 +125,7 @@ def _make_task(
 
 def write_one(shard: Shard, *, work: Path, job: Job, key: str) -> ShardRecord:
     """Predict a shard in this process and write it."""
-    worker = _open_once(job)
+    worker = open_worker(job, _open_once(job))
     rows = read_listing(shard)
     stamp = shards.stamp_images(rows, job.sources)
     outcomes: list[Outcome] = [worker(batch) for batch in cut_into_batches(rows)]
@@ -133,22 +134,21 @@ def write_one(shard: Shard, *, work: Path, job: Job, key: str) -> ShardRecord:
     )
 
 
-_opened: tuple[str, Callable] | None = None
+_opened: tuple[str, Way, RunNetwork] | None = None
 
 
-def _open_once(job: Job) -> Callable:
-    """Return the worker of this process, which Spark uses for one shard after the other."""
+def _open_once(job: Job) -> RunNetwork:
+    """Return the network of this process, which Spark uses for one shard after the other."""
     global _opened
-    name = repr((job.network_sha256, job.way, job.serving, job.settings, job.sources))
-    if _opened is None or _opened[0] != name:
+    if _opened is None or _opened[:2] != (job.network_sha256, job.way):
         received = sha256_of(job.network)
         if received != job.network_sha256:
             raise InputError(
                 f"{job.network} is another on this machine. Expected the SHA-256 "
                 f"{job.network_sha256}. Received: {received}"
             )
-        _opened = name, open_worker(job)
-    return _opened[1]
+        _opened = job.network_sha256, job.way, open_alone(job)
+    return _opened[2]
 
 
 class _Watcher:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from galaxy_tasks.errors import InputError
+from galaxy_tasks.formatting import shorten
 from galaxy_tasks.storage.artifacts import home
 
 CATALOGUES = "catalogues"
@@ -15,6 +16,21 @@ _KNOWN = (
     *("images", "id_column", "path_column", "image_name_pattern"),
     *("engine", "precision", "features", "shard_images", "workers"),
 )
+
+
+def complete_orders(orders: Any) -> list[dict[str, Any]]:
+    """Return each order completed.
+
+    Raises:
+        InputError: they are no list of orders, one is wrong, or two have one output.
+    """
+    if not isinstance(orders, list) or not all(isinstance(order, dict) for order in orders):
+        raise InputError(f"Catalogues are ordered by a list of objects. Received: {orders!r}")
+    completed = [complete_order(order) for order in orders]
+    outputs = [order["output"] for order in completed]
+    if repeated := sorted({output for output in outputs if outputs.count(output) > 1}):
+        raise InputError(f"Each catalogue needs an output of its own. Twice: {shorten(repeated)}")
+    return completed
 
 
 def complete_order(order: Mapping[str, Any]) -> dict[str, Any]:

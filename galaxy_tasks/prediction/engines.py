@@ -9,9 +9,8 @@ import functools
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +19,6 @@ from galaxy_tasks.errors import InputError
 
 Engine = Literal["keras", "onnxruntime", "openvino"]
 Precision = Literal["float32", "bfloat16"]
-ENGINES: tuple[Engine, ...] = get_args(Engine)
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 Outputs = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Logits (n, classes) and features (n, features)."""
@@ -70,11 +67,6 @@ def open_network(way: Way, path: Path) -> RunNetwork:
         known = ", ".join(map(str, list_ways())) or "none"
         raise InputError(f"{way} cannot run on this machine. Ways that can: {known}.")
     return _open_onnxruntime(path) if way.engine == "onnxruntime" else _open_openvino(way, path)
-
-
-def name_version(engine: Engine) -> str:
-    """Return the installed version of an engine."""
-    return version(engine)
 
 
 def _open_onnxruntime(path: Path) -> RunNetwork:

@@ -4,7 +4,6 @@ Every file and every row of a table comes back, as an image or with the reason w
 """
 
 import logging
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -292,7 +291,7 @@ def _read_position(record: Mapping[str, object]) -> tuple[float | None, float | 
         ra, dec = (float(str(record[name])) for name in ("ra", "dec"))
     except (KeyError, ValueError):
         return None, None
-    is_place = 0 <= ra <= 360 and -90 <= dec <= 90 and math.isfinite(ra + dec)
+    is_place = 0 <= ra <= 360 and -90 <= dec <= 90
     return (ra, dec) if is_place else (None, None)
 
 

@@ -4,7 +4,6 @@ A catalogue of millions is listed once, in parts: a shard is what is predicted, 
 repeated as a whole.
 """
 
-import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,10 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from galaxy_tasks.acquisition.image_folder import ImagePlace
 from galaxy_tasks.acquisition.tar_reader import TarEntry
 from galaxy_tasks.acquisition.zip_reader import ZipEntry
+from galaxy_tasks.storage.artifacts import sha256_of
 from galaxy_tasks.storage.atomic_io import write_durably
 
 _SCHEMA = pa.schema(
@@ -81,9 +82,7 @@ def write_listing(rows: Iterable[Row], folder: Path, *, shard_images: int) -> It
         path = folder / f"listing-{number:06d}.parquet"
         table = _to_table(part)
         write_durably(path, lambda file, table=table: pq.write_table(table, file))
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        yield Shard(number, path, len(part), digest)
+        yield Shard(number, path, len(part), sha256_of(path))
         number += 1
 
 
@@ -93,30 +92,33 @@ def read_listing(shard: Shard) -> list[Row]:
     return [_to_row(*values) for values in zip(*columns.values(), strict=True)]
 
 
-def hash_ids(shard: Shard) -> np.ndarray:
-    """Return a number for each id of a shard, (n,) int64; equal ids of this process share it."""
-    ids = pq.read_table(shard.listing, columns=["id"])["id"].to_pylist()
-    return np.fromiter(map(hash, ids), np.int64, count=len(ids))
-
-
 def find_repeated_ids(shards: Iterable[Shard], *, examples: int = 12) -> tuple[int, list[str]]:
     """Return how many ids occur more than once, and the first of them, sorted.
 
     Eight bytes are held for each row.
     """
     shards = list(shards)
-    hashes = np.sort(np.concatenate([hash_ids(shard) for shard in shards]))
+    hashes = np.sort(np.concatenate([_hash(_read_ids(shard)) for shard in shards]))
     repeated = np.unique(hashes[1:][hashes[1:] == hashes[:-1]])
     if not len(repeated):
         return 0, []
     found: set[str] = set()
     for shard in shards:
-        ids = pq.read_table(shard.listing, columns=["id"])["id"].to_pylist()
-        own = np.isin(np.fromiter(map(hash, ids), np.int64, count=len(ids)), repeated)
+        ids = _read_ids(shard)
+        own = np.isin(_hash(ids), repeated)
         found.update(ids[place] for place in np.flatnonzero(own)[: 10 * examples])
         if len(found) >= examples:
             break
     return len(repeated), sorted(found)[:examples]
+
+
+def _read_ids(shard: Shard) -> list[str]:
+    return pq.read_table(shard.listing, columns=["id"])["id"].to_pylist()
+
+
+def _hash(ids: list[str]) -> NDArray[np.int64]:
+    """Return a number for each id, (n,); equal ids share it, in this process."""
+    return np.fromiter(map(hash, ids), np.int64, count=len(ids))
 
 
 def _to_table(rows: list[Row]) -> pa.Table:

@@ -10,7 +10,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from galaxy_tasks.acquisition.prediction_table import SET_SEPARATOR, name_probab
 from galaxy_tasks.acquisition.zip_reader import ZipEntry
 from galaxy_tasks.images.summary import count_converted
 from galaxy_tasks.prediction.classify import Found, join_found
-from galaxy_tasks.prediction.listing import Row, Shard
+from galaxy_tasks.prediction.listing import Row, Shard, read_listing
 from galaxy_tasks.prediction.workers import Outcome
 from galaxy_tasks.storage.artifacts import sha256_of
 from galaxy_tasks.storage.atomic_io import flush, read_json, write_durably, write_json
@@ -57,7 +57,7 @@ class ShardRecord:
     """Path and reason of the first that were refused."""
     converted: dict[str, int]
     """Images of other than 8-bit colour, by what they are."""
-    widths: dict[str, int] = field(default_factory=dict)
+    widths: dict[str, int]
     """Characters of the longest text of each column of texts, as ASCII."""
 
 
@@ -111,12 +111,11 @@ def write_shard(
 
 
 def find_finished(
-    folder: Path, shard: Shard, rows: Sequence[Row], sources: Sequence[Path], *, made_from: str
+    folder: Path, shard: Shard, sources: Sequence[Path], *, made_from: str
 ) -> ShardRecord | None:
     """Return the record of a shard that is whole and would come out the same now; else None."""
-    with contextlib.suppress(
-        OSError, ValueError, TypeError
-    ):  # absent, cut short, of another version
+    # There may be no record, one of another version, or one that a failing disk has spoilt.
+    with contextlib.suppress(OSError, ValueError, TypeError):
         record = ShardRecord(**read_json(_name_record(folder, shard)))
         files = {name_table(folder, shard): record.sha256}
         if record.features_sha256:
@@ -124,7 +123,7 @@ def find_finished(
         is_same = record.made_from == made_from and all(
             sha256_of(path) == expected for path, expected in files.items()
         )
-        if is_same and stamp_images(rows, sources) == record.images:
+        if is_same and stamp_images(read_listing(shard), sources) == record.images:
             return record
     return None
 

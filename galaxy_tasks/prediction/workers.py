@@ -3,15 +3,14 @@
 With Keras they only prepare, and the calling process classifies: it holds the GPU.
 """
 
-import multiprocessing
-import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -19,7 +18,7 @@ from threadpoolctl import threadpool_limits
 from galaxy_tasks.errors import ResourceError
 from galaxy_tasks.images import prepare
 from galaxy_tasks.images.settings import ImageSettings
-from galaxy_tasks.images.workers import end_with_parent
+from galaxy_tasks.images.workers import open_pool
 from galaxy_tasks.prediction.classify import Found, Prepared, Serving, classify, prepare_rows
 from galaxy_tasks.prediction.engines import RunNetwork, Way, open_network
 from galaxy_tasks.prediction.listing import Row
@@ -59,33 +58,36 @@ def work_off(batches: Iterable[Sequence[Row]], job: Job, *, workers: int) -> Ite
     Raises:
         ResourceError: a process was killed.
     """
-    executor = ProcessPoolExecutor(
-        workers,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start,
-        initargs=(job,),
-    )
-    try:
-        yield from _in_order(
-            (executor.submit(_work, batch) for batch in batches), _QUEUED_PER_WORKER * workers
-        )
-    except BrokenProcessPool:
-        raise ResourceError(
-            "A process that classifies images was killed, most likely because memory ran out. "
-            "What is finished is kept: the same command goes on after it. If it happens again, set "
-            f"--workers below {workers}."
-        ) from None
-    finally:
-        executor.shutdown(cancel_futures=True)
+    return _run(batches, workers=workers, start=_start_classifying, job=job)
 
 
 def prepare_beside(
     batches: Iterable[Sequence[Row]], job: Job, run: RunNetwork, *, workers: int
 ) -> Iterator[Outcome]:
     """Yield the same, where this process runs the network and so many others prepare."""
-    for prepared in work_off(batches, replace(job, way=Way("keras", "float32")), workers=workers):
-        assert isinstance(prepared, Prepared)
+    for prepared in _run(batches, workers=workers, start=_start_preparing, job=job):
         yield finish(prepared, run, job.serving)
+
+
+def _run(
+    batches: Iterable[Sequence[Row]], *, workers: int, start: Callable[[Job], None], job: Job
+) -> Iterator[Any]:
+    """Yield what the processes return of batches, in their order."""
+    waiting: deque[Future] = deque()
+    try:
+        with open_pool(workers, start=start, argument=job) as executor:
+            for batch in batches:
+                waiting.append(executor.submit(_work, batch))
+                if len(waiting) >= _QUEUED_PER_WORKER * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+    except BrokenProcessPool:
+        raise ResourceError(
+            "A process that classifies images was killed, most likely because memory ran out. "
+            "What is finished is kept: the same command goes on after it. If it happens again, set "
+            f"--workers below {workers}."
+        ) from None
 
 
 def finish(prepared: Prepared, run: RunNetwork, serving: Serving) -> Outcome:
@@ -94,36 +96,29 @@ def finish(prepared: Prepared, run: RunNetwork, serving: Serving) -> Outcome:
     return Outcome(prepared.refused, prepared.colours, found)
 
 
-def open_worker(job: Job) -> Callable[[Sequence[Row]], Outcome]:
-    """Return what a process of its own does with a batch; one thread, one network."""
+def open_alone(job: Job) -> RunNetwork:
+    """Return the network for a process of its own, which uses one thread from now on."""
     prepare.use_one_thread()
     threadpool_limits(1)
-    run = open_network(job.way, job.network)
+    return open_network(job.way, job.network)
+
+
+def open_worker(job: Job, run: RunNetwork) -> Callable[[Sequence[Row]], Outcome]:
+    """Return what a process does with a batch, whose network `run` is."""
     return lambda rows: finish(prepare_rows(rows, job.sources, job.settings), run, job.serving)
 
 
-def _in_order(futures: Iterable[Future], most: int) -> Iterator:
-    waiting: deque[Future] = deque()
-    for future in futures:
-        waiting.append(future)
-        if len(waiting) >= most:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+_do_work: Callable[[Sequence[Row]], Outcome | Prepared] | None = None
 
 
-_do_work: Callable | None = None
-
-
-def _start(job: Job) -> None:
+def _start_classifying(job: Job) -> None:
     global _do_work
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends this
-    threading.Thread(target=end_with_parent, daemon=True).start()
-    if job.way.engine == "keras":
-        prepare.use_one_thread()
-        _do_work = lambda rows: prepare_rows(rows, job.sources, job.settings)  # noqa: E731
-    else:
-        _do_work = open_worker(job)
+    _do_work = open_worker(job, open_alone(job))
+
+
+def _start_preparing(job: Job) -> None:
+    global _do_work
+    _do_work = partial(prepare_rows, sources=job.sources, settings=job.settings)
 
 
 def _work(rows: Sequence[Row]) -> Outcome | Prepared:

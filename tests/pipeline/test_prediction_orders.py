@@ -3,7 +3,7 @@
 import pytest
 
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.pipeline.prediction_orders import complete_order
+from galaxy_tasks.pipeline.prediction_orders import complete_order, complete_orders
 
 
 def test_results_go_below_the_home_unless_they_are_placed_elsewhere(tmp_path, monkeypatch):
@@ -28,3 +28,17 @@ def test_results_go_below_the_home_unless_they_are_placed_elsewhere(tmp_path, mo
 def test_an_order_that_lacks_something_or_has_too_much_is_refused(wrong):
     with pytest.raises(InputError, match="needs 'paths', a list, and 'output'"):
         complete_order(wrong)
+
+
+@pytest.mark.parametrize("wrong", [{"paths": ["a"], "output": "a.csv"}, ["a.csv"], "a.csv", 3])
+def test_orders_are_a_list_of_objects(wrong):
+    with pytest.raises(InputError, match="ordered by a list of objects"):
+        complete_orders(wrong)
+
+
+def test_two_catalogues_have_no_output_in_common(tmp_path, monkeypatch):
+    monkeypatch.setenv("GALAXY_HOME", str(tmp_path))
+    order = {"paths": ["a"], "output": "a.csv"}
+    assert len(complete_orders([order, {**order, "output": "b.csv"}])) == 2
+    with pytest.raises(InputError, match=r"output of its own. Twice: .*a\.csv"):
+        complete_orders([order, order])

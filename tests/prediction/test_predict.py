@@ -163,6 +163,26 @@ def test_shards_that_were_finished_are_kept_unless_something_changed(
     assert [Path(path).name for path in again.loc[differs, "path"]] == [changed.name]
 
 
+def test_features_are_those_of_the_images_that_are_classified_now(
+    home, model, tmp_path, monkeypatch
+):
+    survey, features = write_galaxies(tmp_path / "survey", 6), tmp_path / "features.parquet"
+    options = {"model": model, "output": tmp_path / "out.parquet", "shard_images": 3}
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("galaxy_tasks.prediction.catalogue.write_catalogue", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            predict(survey, **options, features=features)
+    for path in survey.glob("*.jpg"):  # the first shard, by their paths
+        path.write_bytes(b"x")
+    rows = predict(survey, **options, features=features)
+    assert list(pd.read_parquet(features)["id"]) == list(rows.loc[rows["refused"] == "", "id"])
+    assert len(pd.read_parquet(features)) == 3
+
+
 @pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.slow)])
 def test_a_killed_prediction_goes_on_to_the_same_bytes(kills, home, model, tmp_path):
     """Each time it is killed at another moment, in the end it is left to finish."""
