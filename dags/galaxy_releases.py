@@ -17,6 +17,8 @@ from airflow.sdk.exceptions import AirflowSkipException
 from galaxy_watch import ReleaseManifestTrigger
 
 from galaxy_tasks.acquisition.zenodo import PUBLIC_URL
+from galaxy_tasks.errors import InputError
+from galaxy_tasks.pipeline.process import run_step
 from galaxy_tasks.storage.latest_holdout import find_latest_holdout
 from galaxy_tasks.watch.backlog import WatchSettings, choose, describe_settings
 from galaxy_tasks.watch.inbox import inbox_folder
@@ -96,4 +98,18 @@ def choose_release(
     ti.xcom_push(key="holdout", value=holdout.as_reference() if holdout else None)
     ti.xcom_push(key=RELEASE, value=choice.title)
     _logger.info("%s", describe_settings(choice.settings))
-    return choice.settings
+    return _pin_start(choice.settings)
+
+
+def _pin_start(settings: dict[str, Any]) -> dict[str, Any]:
+    """Hold fast the model that networks start from, if one is named.
+
+    One that does not suit is left to the next task to refuse, as all settings of an event are.
+    """
+    if not settings.get("start_from"):
+        return settings
+    try:
+        return run_step("pin_start", settings=settings)
+    except InputError as error:
+        _logger.error("%s", error)
+        return settings

@@ -274,6 +274,19 @@ class RunConfig(ReleaseSettings):
     weights: Literal["none", "imagenet"] = training_setting(
         "none", "Initial weights: 'none' for random ones, or 'imagenet'."
     )
+    start_from: str = training_setting(
+        "",
+        "Trained model to start from: a registered model's name for its champion, NAME/VERSION, or "
+        "the folder of a model. Its architecture is then the only one to train, and galaxies that "
+        "it or its ancestors learned from are not in the test. Empty: start from 'weights'.",
+    )
+    trunk_rate: float = training_setting(
+        1.0,
+        "With 'start_from' or ImageNet weights: learning rate of the first layer, as a fraction of "
+        "the last layer's. Layers between them are graded; 0 trains the last layer alone.",
+        ge=0,
+        le=1,
+    )
     has_flips: bool = training_setting(
         True,
         "Augment with mirror images and quarter turns; always off where classes tell clockwise "
@@ -357,6 +370,20 @@ class RunConfig(ReleaseSettings):
         if len(set(self.architectures)) != len(self.architectures):
             raise ValueError(
                 f"'architectures' lists a network twice. Received: {self.architectures}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_start(self) -> "RunConfig":
+        if self.start_from and len(self.architectures) > 1:
+            raise ValueError(
+                "'start_from' needs one network in 'architectures', that of the model to start "
+                f"from. Received: {', '.join(self.architectures)}"
+            )
+        if self.trunk_rate != 1 and not self.start_from and self.weights == "none":
+            raise ValueError(
+                "'trunk_rate' slows trained layers down, and random ones would stay random. Name a "
+                f"model in 'start_from', or leave it at 1. Received: {self.trunk_rate:g}"
             )
         return self
 

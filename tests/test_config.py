@@ -94,12 +94,14 @@ def test_the_preset_can_be_named_in_the_environment(monkeypatch):
 def test_every_setting_determines_an_artifact_or_is_known_not_to():
     files = ReleaseFiles(catalogue="", images="", mapping="", content="c")
     config = RunConfig()
+    from_another = RunConfig(architectures=("resnet18",), start_from="key", trunk_rate=0.1)
     labels = labels_made_from(config, files, holdout_key=None)
     used = (
         {"combine", *labels}
         | set(labels["releases"][0])
         | set(images_made_from(config, files, labels_content="l"))
         | set(model_made_from(config, "i", "alexnet"))
+        | set(model_made_from(from_another, "i", "resnet18"))
     )
     # Files are known by their content, workers and the bound for refusals change no result, a
     # model's key is of one repeat, and the rest belongs to other keys.

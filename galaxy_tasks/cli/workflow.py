@@ -44,6 +44,8 @@ def run(
     interrupted training continues from its last epoch.
     """
     values = complete_settings(settings, preset or default_preset())
+    if values["start_from"]:
+        values = run_step("pin_start", settings=values)
     inputs = {"settings": values, "release_files": run_step("prepare_release", settings=values)}
     labels = clean_labels(**inputs)
     images = run_step("preprocess_images", **inputs, labels=labels)

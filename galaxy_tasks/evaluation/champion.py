@@ -20,6 +20,7 @@ from galaxy_tasks.labels.crossmatch import (
 from galaxy_tasks.releases.shared_objects import explain_overlaps, find_hidden_overlaps
 from galaxy_tasks.storage import artifacts, cache_keys
 from galaxy_tasks.storage.artifacts import Artifact
+from galaxy_tasks.training.ancestry import trace_related
 from galaxy_tasks.training.model_record import ModelRecord, read_record
 
 PROBABILITIES, CALIBRATED = "probabilities.npy", "calibrated.npy"
@@ -127,6 +128,13 @@ def group_same(tables: Sequence[pd.DataFrame], *, radius_arcsec: float) -> list[
     groups = group_linked(len(whole), links)
     ends = np.cumsum([len(table) for table in tables])[:-1]
     return list(np.split(groups, ends))
+
+
+def read_known(champion: Champion) -> pd.DataFrame:
+    """Return the galaxies of the champion's run and of its ancestors', as `read_galaxies` does."""
+    ancestors = trace_related(champion.record.config)
+    sources = [(champion.labels, champion.images), *((a.labels, a.images) for a in ancestors)]
+    return pd.concat([read_galaxies(*pair) for pair in sources], ignore_index=True)
 
 
 def find_unseen(

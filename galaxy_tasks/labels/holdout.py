@@ -117,7 +117,7 @@ def extend_holdout(labels: Artifact, config: RunConfig) -> Artifact | None:
     """
     if any(part.release == "simulated" for part in config.parts()):
         return find_latest_holdout()
-    test = _read_test(labels, config.parts())
+    test = read_split(labels, config.parts(), split="test")
     with hold_lock(artifacts.home() / "holdouts" / ".lock", timeout_s=_LOCK_TIMEOUT_S):
         latest = find_latest_holdout()
         known, name = _read(latest), f"{config.release}-{labels.key[:8]}"
@@ -177,6 +177,14 @@ def find_held(
     return np.isin(own, theirs)
 
 
+def identify(galaxies: pa.Table, config: RunConfig) -> pd.DataFrame:
+    """Return COLUMNS of a run's galaxies: release_index, galaxy_id (its release's), KNOWN_BY."""
+    known = galaxies.select(list(KNOWN_BY)).to_pandas()
+    ids = zip(*(galaxies[n].to_pylist() for n in ("galaxy_id", "release_index")), strict=True)
+    known["published_id"] = name_published_ids(ids, config.parts())
+    return known
+
+
 def choose_test(
     galaxies: pa.Table, config: RunConfig, *, sides: Sides, holdout: pd.DataFrame
 ) -> ChosenTest:
@@ -193,9 +201,7 @@ def choose_test(
     is_test = split.settle_test(is_own, sides.groups, cells=sides.cells)
     if holdout.empty:
         return ChosenTest(is_test, np.zeros_like(is_test))
-    known = galaxies.select(list(KNOWN_BY)).to_pandas()
-    ids = zip(*(galaxies[n].to_pylist() for n in ("galaxy_id", "release_index")), strict=True)
-    known["published_id"] = name_published_ids(ids, config.parts())
+    known = identify(galaxies, config)
     is_held = find_held(known, holdout, radius_arcsec=config.match_radius_arcsec)
     is_whole = split.spread_test(is_test | is_held, sides.groups)
     is_only_held = is_whole & ~is_test
@@ -208,11 +214,14 @@ def choose_test(
     return ChosenTest(is_whole, is_only_held)
 
 
-def _read_test(labels: Artifact, releases: Sequence[ReleaseSettings]) -> pd.DataFrame:
+def read_split(
+    labels: Artifact, releases: Sequence[ReleaseSettings], *, split: str
+) -> pd.DataFrame:
+    """Return COLUMNS of the galaxies of a split of a run's labels, made from these releases."""
     table = pq.read_table(
         labels.path / "labels.parquet",
         columns=["own_id", "release_index", *KNOWN_BY],
-        filters=[("split", "=", "test")],
+        filters=[("split", "=", split)],
     ).to_pandas()
     pairs = zip(table["own_id"], table["release_index"], strict=True)
     table["published_id"] = name_published_ids(pairs, releases)

@@ -15,6 +15,9 @@ PLACEHOLDER = "placeholder_image"
 CROSSMATCHED = "crossmatched"
 CROSSMATCHED_CONTRADICTORY = "crossmatched_contradictory"
 NEAR_TEST = "near_test"
+LEARNED = "learned_by_ancestor"
+"""It would be in the test, and a model that the run starts from has learned from it, or from one
+that it stays together with."""
 FAULTS = (MALFORMED, UNREADABLE, MISSING)
 """Reasons that leave it open what the row says of the galaxy."""
 REASONS = (
@@ -30,5 +33,6 @@ REASONS = (
     CROSSMATCHED,
     CROSSMATCHED_CONTRADICTORY,
     NEAR_TEST,
+    LEARNED,
 )
 """Why a row is dropped. Where several reasons hold, the first in this order counts."""

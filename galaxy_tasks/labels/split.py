@@ -159,13 +159,19 @@ def spread_test(is_own_test: np.ndarray, groups: np.ndarray) -> np.ndarray:
 
 
 def choose_validation(
-    label_indices: np.ndarray, *, validation_fraction: float, seed: int, groups: np.ndarray
+    label_indices: np.ndarray,
+    *,
+    validation_fraction: float,
+    seed: int,
+    groups: np.ndarray,
+    is_known: np.ndarray,
 ) -> np.ndarray:
     """Return which of these galaxies are for validation, as booleans in the same order.
 
     scikit-learn's train_test_split draws them, stratified by label, among the first galaxies of all
     groups; the rest of a group follows. Where the share of a rare class rounds to none for
-    validation or to fewer than two for training, one group changes sides.
+    validation or to fewer than two for training, one group changes sides. Where ancestors were
+    trained on some, the others are drawn class by class until the share is full or none is left.
 
     Args:
         label_indices: one integer for each galaxy, in an order that does not depend on the run;
@@ -173,15 +179,40 @@ def choose_validation(
         validation_fraction: share of the galaxies that are for validation.
         seed: seed of the draw.
         groups: integers, one for each galaxy, equal for those that must stay together.
+        is_known: which galaxies trained an ancestor, alike for those that must stay together.
     """
     _, first, group_of = np.unique(groups, return_index=True, return_inverse=True)
     order = np.sort(first)
-    is_first_drawn = _draw_validation(
-        label_indices[order], validation_fraction=validation_fraction, seed=seed
+    drawn = {"validation_fraction": validation_fraction, "seed": seed}
+    is_first_drawn = (
+        _draw_unknown(label_indices[order], is_known=is_known[order], **drawn)
+        if is_known.any()
+        else _draw_validation(label_indices[order], **drawn)
     )
     is_drawn = np.zeros(len(label_indices), dtype=bool)
     is_drawn[order] = is_first_drawn
     return is_drawn[first][group_of]
+
+
+def _draw_unknown(
+    label_indices: np.ndarray, *, is_known: np.ndarray, validation_fraction: float, seed: int
+) -> np.ndarray:
+    is_validation, random = np.zeros(len(label_indices), dtype=bool), np.random.default_rng(seed)
+    for label_index in np.unique(label_indices):
+        is_own = label_indices == label_index
+        wanted = ceil(validation_fraction * np.count_nonzero(is_own))
+        is_validation[random.permutation(np.flatnonzero(is_own & ~is_known))[:wanted]] = True
+    return is_validation
+
+
+def check_unknown(unknown: Mapping[str, int]) -> None:
+    """Raise InputError if a class has no galaxy, by class, that trained no ancestor."""
+    if missing := [name for name, count in unknown.items() if not count]:
+        raise InputError(
+            f"The model in 'start_from' was trained on all galaxies of {', '.join(missing)}, so "
+            "that none is left for validation, which stops a training and calibrates it. Add "
+            "galaxies, or name the class in 'ignored_classes'."
+        )
 
 
 def _draw_validation(

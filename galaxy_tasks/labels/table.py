@@ -28,6 +28,7 @@ from galaxy_tasks.labels import (
 )
 from galaxy_tasks.labels.crossmatch import Crossmatch
 from galaxy_tasks.labels.holdout import KNOWN_BY, ChosenTest, choose_test
+from galaxy_tasks.labels.learned import NOTHING, KnownRows, find_known
 from galaxy_tasks.labels.test_set import describe_test_set
 
 COLUMNS = (
@@ -60,6 +61,7 @@ def make_label_table(
     *,
     image_folders: Sequence[Path],
     holdout: pd.DataFrame,
+    learned: pd.DataFrame = NOTHING,
     checksums: Path | None = None,
 ) -> LabelTable:
     """Return the labels of a run from the labelled galaxies of its releases.
@@ -69,6 +71,7 @@ def make_label_table(
         config: gives the fractions, the seed and the radius.
         image_folders: the folder of each release's images, by release_index.
         holdout: the galaxies that are in the test for good, as `read_holdout` returns them.
+        learned: what the run's networks know from the start, as `read_learned` returns it.
         checksums: where checksums of images are kept; None: nowhere.
 
     Raises:
@@ -80,11 +83,19 @@ def make_label_table(
     matches = crossmatch.find_matches(galaxies, radius_arcsec=config.match_radius_arcsec)
     found = crossmatch.crossmatch_releases(galaxies, matches)
     counts = _count_matches(galaxies, matches, found)
-    sides, test, near = _separate(galaxies, config, matches, found, holdout=holdout)
+    sides, test, known, near = _separate(
+        galaxies, config, matches, found, holdout=holdout, learned=learned
+    )
     named, is_kept = _name_rows(galaxies, config), found.is_kept.copy()
+    is_learned_test = is_kept & test.is_test & known.is_learned
     is_kept[near.rows] = False
+    is_kept &= ~is_learned_test
     labels, classes = _assign_splits(
-        named.filter(is_kept), config, test.is_test[is_kept], sides.groups[is_kept]
+        named.filter(is_kept),
+        config,
+        test.is_test[is_kept],
+        is_trained=known.is_trained[is_kept],
+        groups=sides.groups[is_kept],
     )
     summary = {
         "kept": len(labels),
@@ -92,7 +103,14 @@ def make_label_table(
         "test_set": {**_describe_test(labels), "from_holdout": int(test.is_held[is_kept].sum())},
         "classes": count_splits(labels, classes),
     }
-    dropped = [placeholder_rows, _describe_crossmatched(named, found), _describe_near(named, near)]
+    dropped = [
+        *(placeholder_rows, _describe_crossmatched(named, found), _describe_near(named, near)),
+        _describe_alike(
+            named.filter(is_learned_test),
+            quarantine.LEARNED,
+            "the model that the run starts from knows it, or one that it stays together with",
+        ),
+    ]
     return LabelTable(labels, pa.concat_tables(dropped), classes, summary)
 
 
@@ -103,15 +121,17 @@ def _separate(
     found: Crossmatch,
     *,
     holdout: pd.DataFrame,
-) -> tuple[neighbours.Sides, ChosenTest, neighbours.NearTest]:
-    """Return which galaxies stay together, which are in the test, and which are too near to it."""
+    learned: pd.DataFrame,
+) -> tuple[neighbours.Sides, ChosenTest, KnownRows, neighbours.NearTest]:
+    """Return which galaxies stay together, are in the test, known before, and too near the test."""
     reach_arcsec = neighbours.find_reach_arcsec(part.release for part in config.parts())
     # A row that is dropped still decides on which side its galaxy is.
     sides = neighbours.find_sides(galaxies, same=matches.galaxies, reach_arcsec=reach_arcsec)
     test = choose_test(galaxies, config, sides=sides, holdout=holdout)
+    known = find_known(galaxies, config, learned=learned, groups=sides.groups)
     near = neighbours.find_near_test(
         neighbours.read_vectors(galaxies),
-        is_test=found.is_kept & test.is_test,
+        is_test=found.is_kept & test.is_test & ~known.is_learned,
         is_other=found.is_kept & ~test.is_test,
         reach_arcsec=reach_arcsec,
     )
@@ -121,7 +141,7 @@ def _separate(
         reach_arcsec,
         f"{len(near.rows):,}",
     )
-    return sides, test, near
+    return sides, test, known, near
 
 
 def _count_matches(
@@ -148,7 +168,11 @@ def _drop_placeholders(
     )
     galaxies = placeholders.drop_placeholder_positions(galaxies, test_fraction=config.test_fraction)
     copies = placeholders.find_copies(galaxies, image_folders=image_folders, checksums=checksums)
-    dropped = _describe_placeholders(_name_rows(galaxies.filter(copies.is_placeholder), config))
+    dropped = _describe_alike(
+        _name_rows(galaxies.filter(copies.is_placeholder), config),
+        quarantine.PLACEHOLDER,
+        "many others have the same image",
+    )
     galaxies = copies.add_to(galaxies).filter(~copies.is_placeholder)
     if dropped.num_rows and not galaxies.num_rows:
         raise InputError(
@@ -200,7 +224,12 @@ def format_classes(classes: Mapping[str, Mapping[str, int]]) -> str:
 
 
 def _assign_splits(
-    galaxies: pa.Table, config: RunConfig, is_test: np.ndarray, groups: np.ndarray
+    galaxies: pa.Table,
+    config: RunConfig,
+    is_test: np.ndarray,
+    *,
+    is_trained: np.ndarray,
+    groups: np.ndarray,
 ) -> tuple[pa.Table, list[str]]:
     """Return the table with label_index and split, and the classes in the order of their index."""
     names = galaxies["label"].to_pylist()
@@ -213,11 +242,13 @@ def _assign_splits(
     split.check_class_counts(
         _count(label_indices[is_test], classes), _count(label_indices[rest[first]], classes)
     )
+    split.check_unknown(_count(label_indices[rest[~is_trained[rest]]], classes))
     is_validation = split.choose_validation(
         label_indices[rest],
         validation_fraction=config.validation_fraction,
         seed=config.split_seed,
         groups=groups[rest],
+        is_known=is_trained[rest],
     )
     splits = np.where(is_test, "test", "train").astype(object)
     splits[rest[is_validation]] = "validation"
@@ -238,33 +269,31 @@ def _count(label_indices: np.ndarray, classes: Sequence[str]) -> dict[str, int]:
     return {name: counts[index] for index, name in enumerate(classes)}
 
 
-def _describe_placeholders(galaxies: pa.Table) -> pa.Table:
-    count = len(galaxies)
+def _describe_dropped(
+    galaxies: pa.Table, reasons: Sequence[str], details: Sequence[str]
+) -> pa.Table:
     return pa.table(
         {
             "galaxy_id": galaxies["galaxy_id"],
             "image_name": galaxies["image_name"],
-            "reason": pa.array([quarantine.PLACEHOLDER] * count, pa.string()),
-            "detail": pa.array(["many others have the same image"] * count, pa.string()),
+            "reason": pa.array(reasons, pa.string()),
+            "detail": pa.array(details, pa.string()),
         }
     )
 
 
+def _describe_alike(galaxies: pa.Table, reason: str, detail: str) -> pa.Table:
+    return _describe_dropped(galaxies, [reason] * len(galaxies), [detail] * len(galaxies))
+
+
 def _describe_near(galaxies: pa.Table, near: neighbours.NearTest) -> pa.Table:
-    rows = galaxies.take(near.rows)
     nearest = galaxies["galaxy_id"].take(near.nearest).to_pylist()
-    separations = near.separations_arcsec.tolist()
     details = [
         f"{separation:.1f} arcseconds from {galaxy_id}"
-        for separation, galaxy_id in zip(separations, nearest, strict=True)
+        for separation, galaxy_id in zip(near.separations_arcsec.tolist(), nearest, strict=True)
     ]
-    return pa.table(
-        {
-            "galaxy_id": rows["galaxy_id"],
-            "image_name": rows["image_name"],
-            "reason": pa.array([quarantine.NEAR_TEST] * len(rows), pa.string()),
-            "detail": pa.array(details, pa.string()),
-        }
+    return _describe_dropped(
+        galaxies.take(near.rows), [quarantine.NEAR_TEST] * len(details), details
     )
 
 
@@ -285,11 +314,4 @@ def _describe_crossmatched(galaxies: pa.Table, found: Crossmatch) -> pa.Table:
             strict=True,
         )
     ]
-    return pa.table(
-        {
-            "galaxy_id": dropped["galaxy_id"],
-            "image_name": dropped["image_name"],
-            "reason": pa.array(reasons.astype(object), pa.string()),
-            "detail": pa.array(details, pa.string()),
-        }
-    )
+    return _describe_dropped(dropped, reasons.tolist(), details)

@@ -52,6 +52,11 @@ def plan_ablation(settings: dict[str, Any], vary: Mapping[str, Sequence[Any]]) -
             "An ablation needs 'repeats' of 2 or more: each repeat leaves another fold of the "
             f"training galaxies out. Received: {config.repeats}"
         )
+    if config.start_from:
+        raise InputError(
+            "An ablation scores networks on training galaxies, which the model in 'start_from' may "
+            f"know. Leave that empty. Received: {config.start_from!r}"
+        )
     combinations = _combine(config, vary)
     preparations: list[dict[str, Any]] = []
     trainings = []

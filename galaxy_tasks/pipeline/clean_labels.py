@@ -33,6 +33,7 @@ from galaxy_tasks.config import RunConfig, parse_config
 from galaxy_tasks.errors import InputError, show
 from galaxy_tasks.labels import cells, quarantine, split, table, vote_rules
 from galaxy_tasks.labels.holdout import extend_holdout, read_holdout
+from galaxy_tasks.labels.learned import read_learned
 from galaxy_tasks.labels.spark_io import read_images, read_rows, start_session, write_table
 from galaxy_tasks.logs import set_up_logging
 from galaxy_tasks.pipeline.process import write_result
@@ -41,6 +42,7 @@ from galaxy_tasks.storage.artifacts import Artifact
 from galaxy_tasks.storage.atomic_io import write_json
 from galaxy_tasks.storage.cache_keys import ReleaseFiles, labels_made_from
 from galaxy_tasks.storage.content import hash_rows
+from galaxy_tasks.training.ancestry import Ancestor, trace_related
 
 _logger = logging.getLogger("galaxy_tasks.pipeline.clean_labels")  # also as spark-submit's main
 
@@ -83,9 +85,17 @@ def clean_labels(
     held = None if config.holdout == "ignore" or config.release == "simulated" else holdout
     if config.release != "simulated":
         _log_holdout(config, held)
-    made_from = labels_made_from(config, release_files, holdout_key=held.key if held else None)
+    ancestors = trace_related(config)
+    made_from = labels_made_from(
+        config,
+        release_files,
+        holdout_key=held.key if held else None,
+        ancestor_keys=[ancestor.labels.key for ancestor in ancestors],
+    )
     with artifacts.open_draft("labels", made_from) as draft:
-        labels = draft.published or _publish(draft, config, release_files, held, spark)
+        labels = draft.published or _publish(
+            draft, config, release_files, spark, holdout=held, ancestors=ancestors
+        )
     if config.holdout == "join":
         extend_holdout(labels, config)
     return labels
@@ -114,9 +124,10 @@ def _publish(
     draft: artifacts.Draft,
     config: RunConfig,
     release_files: ReleaseFiles,
-    holdout: Artifact | None,
     spark: SparkSession | None,
+    **known: Any,
 ) -> Artifact:
+    """Publish the labels; `known` as `_split_galaxies` has it."""
     draft.clear()
     session = spark or start_session("clean_labels")
     try:
@@ -124,7 +135,7 @@ def _publish(
     finally:
         if spark is None:
             session.stop()
-    summary = _split_galaxies(draft.path, config, release_files, holdout=holdout, counts=counts)
+    summary = _split_galaxies(draft.path, config, release_files, counts=counts, **known)
     return draft.publish(summary)
 
 
@@ -166,8 +177,9 @@ def _split_galaxies(
     config: RunConfig,
     release_files: ReleaseFiles,
     *,
-    holdout: Artifact | None,
     counts: dict[str, Any],
+    holdout: Artifact | None,
+    ancestors: Sequence[Ancestor],
 ) -> dict[str, Any]:
     """Write the table of labels from the galaxies in `kept`; return the artifact's summary."""
     try:
@@ -176,6 +188,7 @@ def _split_galaxies(
             config,
             image_folders=[Path(part.images) for part in release_files.parts()],
             holdout=read_holdout(holdout),
+            learned=read_learned([(one.labels, one.record.config.parts()) for one in ancestors]),
             checksums=artifacts.checksums(),
         )
     except InputError as error:

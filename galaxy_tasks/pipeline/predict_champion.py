@@ -25,6 +25,7 @@ from galaxy_tasks.evaluation.champion import (
     has_evaluated,
     open_champion,
     read_galaxies,
+    read_known,
 )
 from galaxy_tasks.images.batch import prepare_cutouts
 from galaxy_tasks.images.settings import ImageSettings
@@ -136,7 +137,7 @@ def _choose_galaxies(
     """Return the test galaxies that the champion has not learned from, and the summary of them."""
     galaxies = read_galaxies(labels, images)
     test = galaxies[galaxies["split"] == "test"].sort_values("galaxy_id", ignore_index=True)
-    theirs = read_galaxies(champion.labels, champion.images)
+    theirs = read_known(champion)
     is_unseen = find_unseen(test, theirs, radius_arcsec=config.match_radius_arcsec)
     unseen = test[is_unseen].reset_index(drop=True)
     doubt = assess_doubt(config, champion.record.config, unseen, theirs)

@@ -21,6 +21,7 @@ PREDICT_ON_SPARK = Path(__file__).with_name("predict_on_spark.py")
 """The Spark application of the task `predict`."""
 
 _MODULES = {
+    "pin_start": "pin_start",
     "prepare_release": "prepare_release",
     "preprocess_images": "preprocess_images",
     "predict_champion": "predict_champion",

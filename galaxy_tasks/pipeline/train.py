@@ -93,6 +93,7 @@ def _train(
     fold: Sequence[int] | None = None,
 ) -> Artifact:
     """Train a network and publish it."""
+    from galaxy_tasks.training.ancestry import find_folder
     from galaxy_tasks.training.checkpoints import CHECKPOINT_FILES
     from galaxy_tasks.training.device import set_up_device
 
@@ -111,6 +112,7 @@ def _train(
         classes=classes,
         device=device,
         folder=draft.path,
+        start=find_folder(config.start_from, artifacts.home()) if config.start_from else None,
         fold=Fold(*fold) if fold else None,
     )
     _log_trained(architecture, trained)

@@ -4,13 +4,14 @@ from itertools import islice
 from pathlib import Path
 
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.evaluation.champion import open_champion
+from galaxy_tasks.evaluation.champion import Champion, open_champion
 from galaxy_tasks.registry.champions import walk_champions
 from galaxy_tasks.registry.models import Version, list_names
 from galaxy_tasks.registry.store import open_store
 from galaxy_tasks.storage import artifacts
 from galaxy_tasks.storage.artifacts import Artifact
 from galaxy_tasks.storage.cache_keys import export_made_from
+from galaxy_tasks.training.ancestry import trace_ancestors
 
 
 def list_needed(*, reports_after: str = "") -> set[Path]:
@@ -48,7 +49,16 @@ def _list_of_champion(version: Version) -> set[Path]:
     key = champion.evaluation.manifest["made_from"]["predictions"]
     export = artifacts.find("exports", export_made_from(version.facts.model))
     exports = {export.path} if export else set()
-    return {champion.images.path, *exports, *_list_compared(key)}
+    return {champion.images.path, *exports, *_list_ancestors(champion), *_list_compared(key)}
+
+
+def _list_ancestors(champion: Champion) -> set[Path]:
+    """Return what the champion started from: a run that starts from it must know their galaxies."""
+    try:
+        ancestors = trace_ancestors(champion.record.config)
+    except InputError:
+        return set()
+    return {path for one in ancestors for path in (one.model.path, one.images.path)}
 
 
 def _list_compared(predictions_key: str | None) -> set[Path]:

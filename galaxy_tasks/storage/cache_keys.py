@@ -12,6 +12,7 @@ Left out on purpose: where a step ran. A model trained on a CPU is the same mode
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from galaxy_tasks.config import Architecture, RunConfig, keras_backend
@@ -138,11 +139,20 @@ def holdout_made_from(content: str) -> dict[str, Any]:
 
 
 def labels_made_from(
-    config: RunConfig, release_files: ReleaseFiles, *, holdout_key: str | None
+    config: RunConfig,
+    release_files: ReleaseFiles,
+    *,
+    holdout_key: str | None,
+    ancestor_keys: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Return what determines the labels and the split; `holdout_key` is None without a holdout."""
+    """Return what determines the labels and the split.
+
+    `holdout_key` is None without a holdout; `ancestor_keys` are those of the labels that the
+    ancestors of the run's networks learned from.
+    """
     return {
         "format": LABELS_FORMAT,
+        **({"ancestors": list(ancestor_keys)} if ancestor_keys else {}),
         "content": release_files.content,
         "holdout": holdout_key,
         "releases": [
@@ -232,7 +242,14 @@ def model_made_from(
         "architecture": architecture,
         "backend": keras_backend(),
         **_pick(config, TRAINING_SETTINGS),
+        **_list_start(config),
     }
+
+
+def _list_start(config: RunConfig) -> dict[str, Any]:
+    """Return what is known of trained weights to start from; nothing where they are random."""
+    start = {"start_from": Path(config.start_from).name} if config.start_from else {}
+    return start | ({"trunk_rate": config.trunk_rate} if config.trunk_rate != 1 else {})
 
 
 def fold_model_made_from(

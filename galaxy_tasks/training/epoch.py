@@ -19,6 +19,7 @@ from galaxy_tasks.training.dataset import EpochBatches, balance_weights, count_s
 from galaxy_tasks.training.device import Device
 from galaxy_tasks.training.galaxies import Galaxies
 from galaxy_tasks.training.schedule import WarmupCosine
+from galaxy_tasks.training.transfer import make_optimizer
 
 PROGRESS_EVERY_S = 60.0
 _logger = logging.getLogger(__name__)
@@ -46,9 +47,9 @@ class _ProgressLog(keras.callbacks.Callback):
 def compile_model(model: keras.Model, *, config: RunConfig, device: Device) -> None:
     """Give a model its loss, its metrics and AdamW (Loshchilov & Hutter 2017, arXiv:1711.05101)."""
     rate: Any = WarmupCosine(config, steps_per_epoch=1)
-    optimizer = keras.optimizers.AdamW(rate, weight_decay=config.weight_decay)
-    # Biases and the parameters of normalisation have no scale to shrink.
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    optimizer = make_optimizer(
+        model, rate, weight_decay=config.weight_decay, trunk_rate=config.trunk_rate
+    )
     # A metric makes its variables at its first update. Inside the first step, TensorFlow would
     # therefore trace the step twice: some twenty seconds more for a DenseNet-121 on a processor.
     macro_f1 = keras.metrics.F1Score(average="macro", name="macro_f1")

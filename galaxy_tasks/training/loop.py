@@ -39,6 +39,7 @@ from galaxy_tasks.training.galaxies import Fold, Galaxies, open_splits
 from galaxy_tasks.training.grad_cam import draw_heat_maps
 from galaxy_tasks.training.model_record import HeatMaps
 from galaxy_tasks.training.published_weights import fetch_imagenet_weights
+from galaxy_tasks.training.transfer import copy_weights
 
 MOST_EXPLAINED = 8
 """Classes of which heat maps are drawn: two galaxies each show what there is to see."""
@@ -82,6 +83,7 @@ def train_classifier(
     classes: Sequence[str],
     device: Device,
     folder: Path,
+    start: Path | None = None,
     fold: Fold | None = None,
 ) -> TrainedModel:
     """Train until the last epoch or until patience ends, and predict the test split.
@@ -89,6 +91,7 @@ def train_classifier(
     Args:
         images_folder: folder of a published images artifact.
         folder: where checkpoints are kept, from which it resumes; the caller removes the last.
+        start: folder of the model to start from; None: from the weights that the settings name.
         fold: training galaxies that take the place of the test; nothing is learned from them.
 
     Raises:
@@ -96,7 +99,7 @@ def train_classifier(
         ResourceError: a batch of one galaxy is still too much for the device's memory.
     """
     splits = open_splits(images_folder, config, fold=fold)
-    model = _build(architecture, config=config, num_classes=len(classes), device=device)
+    model = _build(architecture, config=config, classes=classes, device=device, start=start)
     fitting = Fitting(
         model, config, training=splits.training, validation=splits.stopping, folder=folder
     )
@@ -165,16 +168,23 @@ def choose_explained(
 
 
 def _build(
-    architecture: Architecture, *, config: RunConfig, num_classes: int, device: Device
+    architecture: Architecture,
+    *,
+    config: RunConfig,
+    classes: Sequence[str],
+    device: Device,
+    start: Path | None,
 ) -> keras.Model:
-    """Return the compiled model, with random or published weights, and log what it runs on."""
-    is_pretrained = config.weights == "imagenet"
+    """Return the compiled model with the weights to start from, and log what it runs on."""
+    is_published = config.weights == "imagenet" and start is None
     model = build_classifier(
         architecture,
         config=config,
-        num_classes=num_classes,
-        weights_file=fetch_imagenet_weights(architecture) if is_pretrained else None,
+        num_classes=len(classes),
+        weights_file=fetch_imagenet_weights(architecture) if is_published else None,
     )
+    if start:
+        copy_weights(start, model, classes=classes)
     compile_model(model, config=config, device=device)
     mode = ", deterministic" if config.deterministic else ""
     _logger.info("Training %s: %s parameters.", architecture, f"{model.count_params():,}")

@@ -50,7 +50,13 @@ def test_the_test_is_a_hash_that_anybody_can_repeat_and_only_grows(spark):
 def test_validation_is_stratified_repeatable_and_has_every_class():
     labels = np.array([0] * 700 + [1] * 297 + [2] * 3)
     first, again, other = (
-        split.choose_validation(labels, validation_fraction=0.2, seed=seed, groups=np.arange(1000))
+        split.choose_validation(
+            labels,
+            validation_fraction=0.2,
+            seed=seed,
+            groups=np.arange(1000),
+            is_known=np.zeros(1000, bool),
+        )
         for seed in (1, 1, 2)
     )
     assert (first == again).all()
@@ -64,9 +70,32 @@ def test_the_rarest_class_has_one_for_validation_and_two_for_training(fraction):
     labels = np.array([0] * 31 + [1] * 3 + [2] * 3)
     for seed in range(20):
         chosen = split.choose_validation(
-            labels, validation_fraction=fraction, seed=seed, groups=np.arange(37)
+            labels,
+            validation_fraction=fraction,
+            seed=seed,
+            groups=np.arange(37),
+            is_known=np.zeros(37, bool),
         )
         assert [int(chosen[labels == name].sum()) for name in (1, 2)] == [1, 1]
+
+
+def test_what_trained_an_ancestor_is_in_no_validation():
+    labels = np.array([0] * 700 + [1] * 300)
+    is_known = np.arange(1000) % 2 == 0
+    drawn = {"validation_fraction": 0.2, "seed": 1, "groups": np.arange(1000)}
+    chosen = split.choose_validation(labels, is_known=is_known, **drawn)
+    assert not (chosen & is_known).any()
+    assert [int(chosen[labels == name].sum()) for name in (0, 1)] == [140, 60]
+    # Where an ancestor knows nearly all, what is left is all for validation.
+    is_known = np.arange(1000) % 100 > 0
+    chosen = split.choose_validation(labels, is_known=is_known, **drawn)
+    np.testing.assert_array_equal(chosen, ~is_known)
+
+
+def test_a_class_that_an_ancestor_knows_whole_is_named():
+    split.check_unknown({"a": 1, "b": 2})
+    with pytest.raises(InputError, match="trained on all galaxies of b, c, so that none is left"):
+        split.check_unknown({"a": 1, "b": 0, "c": 0})
 
 
 def test_classes_too_small_to_split_are_named_with_what_they_have():
