@@ -1,0 +1,188 @@
+"""Does it help to start from a network that knows other galaxies?
+
+    python -m benchmarks.starts CHALLENGE GALAXY_ZOO_1 [--image-size-px 64] [--epochs 20]
+        [--seeds 3] [--simulated-galaxies 2400]
+
+CHALLENGE and GALAXY_ZOO_1 are folders of galaxies with a class: training_classes.csv beside
+images_training_rev1, and labels.csv beside images. A ResNet-18 is trained on the challenge's
+galaxies from random weights, from a network that was trained on simulated galaxies, and from one
+that was trained on those of Galaxy Zoo 1; with all training galaxies, and with a tenth that is
+drawn anew for each seed, for three times as many epochs of smaller batches, so that it takes about
+a third of the steps. With the tenth it is also tried to slow the trunk down, or to freeze it.
+
+All are scored on the same test galaxies. Trainings are kept below GALAXY_HOME: what was trained
+before is not trained again. Pairs of images that are most alike across the two sets are listed, as
+no id or position says whether a galaxy is in both.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from galaxy_tasks.cli.workflow import clean_labels
+from galaxy_tasks.config import parse_config
+from galaxy_tasks.evaluation.candidates import Candidate, gather_repeats, read_candidate
+from galaxy_tasks.evaluation.comparisons import Comparer
+from galaxy_tasks.evaluation.repeats import score_networks
+from galaxy_tasks.logs import set_up_logging
+from galaxy_tasks.pipeline.process import run_step
+from galaxy_tasks.storage.artifacts import Artifact
+
+RECIPE = {
+    "architectures": ["resnet18"],
+    "holdout": "ignore",
+    "max_rejected_fraction": 1,
+    "weight_decay": 0.05,
+    "class_balance_power": 0.75,
+    "early_stopping_patience_epochs": 1000,
+}
+FEW: dict[str, Any] = {"training_fraction": 0.1, "batch_size": 16}
+TRUNK_RATES = (0.1, 0.0)
+SIDE_PX = 48
+SCALES = (1.0, 0.8, 0.64, 0.5)
+"""Central fractions of a cutout, as the two sets need not have one scale."""
+
+
+def main() -> None:
+    """Run it; see the module's docstring."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("challenge", type=Path)
+    parser.add_argument("galaxy_zoo_1", type=Path)
+    parser.add_argument("--image-size-px", type=int, default=64)
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--simulated-galaxies", type=int, default=2400)
+    options = parser.parse_args()
+    set_up_logging()
+    shared = {**RECIPE, "image_size_px": options.image_size_px, "epochs": options.epochs}
+    challenge = shared | {
+        "release": "class_table",
+        "source": str(options.challenge),
+        "catalogue_file": "training_classes.csv",
+        "images_folder": "images_training_rev1",
+        "ignored_classes": ["not_in_clean_sample"],
+        "validation_fraction": 0.1,
+    }
+    galaxy_zoo_1 = shared | {
+        "release": "class_table",
+        "source": str(options.galaxy_zoo_1),
+        "ignored_classes": ["dont_know", "merger"],
+        "class_names": {"spiral_clockwise": "spiral", "spiral_anticlockwise": "spiral"},
+    }
+    simulated = {**shared, "simulated_galaxies": options.simulated_galaxies}
+    starts = {
+        "random weights": "",
+        "simulated galaxies": train(simulated, seed=1).key,
+        "Galaxy Zoo 1": train(galaxy_zoo_1, seed=1).key,
+    }
+    few, all_of_them = {}, {}
+    for name, start in starts.items():
+        settings = {**challenge, "start_from": start}
+        slower = {**settings, **FEW, "epochs": 3 * options.epochs}
+        few[name] = train_seeds(slower, options.seeds)
+        for rate in TRUNK_RATES if start else ():
+            tried = {**slower, "trunk_rate": rate}
+            few[f"{name}, trunk at {rate:g}"] = train_seeds(tried, options.seeds)
+        print(tabulate(few, f"a tenth of the labels, {len(few)} ways"), flush=True)
+    for name, start in starts.items():
+        all_of_them[name] = train_seeds({**challenge, "start_from": start}, options.seeds)
+        print(tabulate(all_of_them, "all labels"), flush=True)
+    print(list_alike(options.challenge / "images_training_rev1", options.galaxy_zoo_1 / "images"))
+
+
+def train(settings: dict[str, Any], *, seed: int) -> Artifact:
+    """Return the network that these settings and this seed give, trained if it is not yet.
+
+    The seed also draws which galaxies are learned from where these are not all, and which of the
+    validation galaxies stop the training.
+    """
+    config = parse_config(settings).model_dump(mode="json")
+    inputs = {"settings": config, "release_files": run_step("prepare_release", settings=config)}
+    labels = clean_labels(**inputs)
+    images = run_step("preprocess_images", **inputs, labels=labels)
+    own = {**config, "split_seed": seed}
+    step = {"settings": own, "images": images, "architecture": "resnet18", "seed": seed}
+    return Artifact.from_reference(run_step("train_network", **step))
+
+
+def train_seeds(settings: dict[str, Any], count: int) -> list[Candidate]:
+    """Return the networks of the first seeds."""
+    models = [train(settings, seed=seed) for seed in range(1, count + 1)]
+    return [read_candidate(model, parse_config(settings)) for model in models]
+
+
+def tabulate(ways: dict[str, list[Candidate]], title: str) -> str:
+    """Return the scores of each way, and its lead over the first, as a table in Markdown."""
+    config = parse_config({**RECIPE, "bootstrap_samples": 2000})
+    repeats = [gather_repeats(candidates, config)[0] for candidates in ways.values()]
+    labels = next(iter(ways.values()))[0].tested.labels
+    drawn = {"bootstrap_samples": config.bootstrap_samples, "seed": 1}
+    networks, draws = score_networks(repeats, labels=labels, **drawn)
+    names = list(ways)
+    comparer = Comparer(names, draws, num_galaxies=len(labels), alpha=config.alpha, seed=1)
+    first, *others = names
+    leads = {
+        pair.second: pair.difference for pair in comparer.compare_all(names) if pair.first == first
+    }
+    lines = [f"{title}, {len(labels):,} test galaxies", ""]
+    lines += ["| start | macro-F1 | accuracy | loss | lead in macro-F1 |", "|---|---|---|---|---|"]
+    for name, network in zip(names, networks, strict=True):
+        scores = [
+            f"{score.value:.3f} ({score.low:.3f} to {score.high:.3f})"
+            for score in (network.macro_f1, network.accuracy, network.loss)
+        ]
+        lead = leads.get(name)
+        told = f"{-lead.value:+.3f} ({-lead.high:+.3f} to {-lead.low:+.3f})" if lead else ""
+        lines.append(f"| {name} | {' | '.join(scores)} | {told} |")
+    return "\n".join(lines) if others else ""
+
+
+def list_alike(first: Path, second: Path, *, count: int = 10) -> str:
+    """Return the pairs of images of two folders that are most alike, with their correlation.
+
+    What a galaxy has in common with all others is taken out: the mean over rings around the centre.
+    """
+    names, theirs = read_details(first, SCALES[:1])
+    others, own = read_details(second, SCALES)
+    pairs = []
+    for scale, table in zip(SCALES, own, strict=True):
+        alike = table @ theirs[0].T
+        for place in np.argsort(alike, axis=None)[::-1][:count]:
+            row, column = np.unravel_index(place, alike.shape)
+            pairs.append((float(alike[row, column]), others[row], names[column], scale))
+    return json.dumps(sorted(pairs, reverse=True)[:count], indent=1)
+
+
+def read_details(
+    folder: Path, scales: Sequence[float]
+) -> tuple[list[str], list[NDArray[np.float32]]]:
+    """Return the names of a folder's images, and at each scale (images, pixels) of length 1."""
+    paths = sorted(folder.iterdir())
+    tables = [np.zeros((len(paths), SIDE_PX**2), np.float32) for _ in scales]
+    for row, path in enumerate(paths):
+        grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        for scale, table in zip(scales, tables, strict=True):
+            margin = int(len(grey) * (1 - scale) / 2)
+            cut = grey[margin : len(grey) - margin, margin : len(grey) - margin]
+            small = cv2.resize(cut, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA)
+            table[row] = take_out_rings(np.log1p(small.astype(np.float32))).ravel()
+    return [path.stem for path in paths], tables
+
+
+def take_out_rings(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the image less its mean at each distance from the centre, of length 1."""
+    y, x = np.mgrid[:SIDE_PX, :SIDE_PX] - (SIDE_PX - 1) / 2
+    rings = np.hypot(x, y).astype(int)
+    means = np.bincount(rings.ravel(), image.ravel()) / np.bincount(rings.ravel())
+    details = image - means[rings]
+    return (details / np.linalg.norm(details)).astype(np.float32)
+
+
+if __name__ == "__main__":
+    main()
