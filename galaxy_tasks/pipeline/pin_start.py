@@ -33,17 +33,8 @@ def pin_start(settings: dict[str, Any]) -> dict[str, Any]:
     is_own = folder.parent == artifacts.home() / "models"
     pinned = {**settings, "start_from": folder.name if is_own else str(folder)}
     ancestors = check_start(parse_config(pinned))
-    _logger.info("Starts from %s", "\n  which started from ".join(map(describe, ancestors)))
+    _logger.info("Starts from %s", "\n  which started from ".join(one.title for one in ancestors))
     return pinned
-
-
-def describe(ancestor: Ancestor) -> str:
-    """Return a line about a model that another started from."""
-    record = ancestor.record
-    return (
-        f"{record.architecture} {ancestor.model.key}, trained on {record.num_training:,} galaxies "
-        f"of {record.config.release_title}"
-    )
 
 
 def check_start(config: RunConfig) -> list[Ancestor]:

@@ -16,6 +16,7 @@ from galaxy_tasks.releases import RELEASES
 from galaxy_tasks.report.calibration import describe_calibration, describe_sets
 from galaxy_tasks.report.contents import ReportInputs
 from galaxy_tasks.report.settings_table import format_command
+from galaxy_tasks.training.ancestry import trace_ancestors
 from galaxy_tasks.training.model_record import ModelRecord
 
 TEMPLATE = Path(__file__).with_name("model_card.md")
@@ -56,6 +57,7 @@ def _gather(inputs: ReportInputs, record: ModelRecord, scored: ScoredModel) -> M
     return {
         "config": record.config,
         "is_simulated": record.config.release == "simulated",
+        "ancestors": [one.title for one in trace_ancestors(record.config)],
         "releases": [RELEASES[part.release] for part in record.config.parts()],
         "evaluation": evaluation,
         "scores": [(title, getattr(evaluation, name)) for title, name in _SCORES.items()],

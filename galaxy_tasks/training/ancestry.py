@@ -23,6 +23,15 @@ class Ancestor:
     """Its galaxies, with their splits."""
     record: ModelRecord
 
+    @property
+    def title(self) -> str:
+        """Network, key and galaxies, in words."""
+        record = self.record
+        return (
+            f"{record.architecture} {self.model.key}, trained on {record.num_training:,} galaxies "
+            f"of {record.config.release_title}"
+        )
+
 
 def trace_ancestors(config: RunConfig) -> list[Ancestor]:
     """Return the models that a run of these settings starts from, the latest first.

@@ -69,6 +69,23 @@ def test_what_champions_and_reports_need_stays(home):
         assert champions.roll_back(client, name).model == before["model"]
 
 
+def test_what_a_champion_started_from_stays(home):
+    """Its galaxies must not come into a later test, also when its own report is gone."""
+    one = {"architectures": ("resnet18",)}
+    first = publish_run("1", OBSERVED)
+    start = {"start_from": first["model"].key, **one}
+    second = publish_run("2", OBSERVED.model_copy(update=start))
+    start = {"start_from": second["model"].key, **one}
+    third = publish_run("3", OBSERVED.model_copy(update=start))
+    promote_of(third)
+    gone = {first["evaluation"], second["evaluation"]}
+    there = list_folders(home)
+
+    prune("--unused-days", "0", "--report-days", "0", "--yes")
+
+    assert there - list_folders(home) == {name_of(artifact) for artifact in gone}
+
+
 def test_without_the_registry_nothing_is_removed(home, monkeypatch):
     drawn = publish("releases", "drawn")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")

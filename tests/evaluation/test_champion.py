@@ -1,15 +1,29 @@
 """Which galaxies a champion has learned from, and on which classes two winners meet."""
 
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+from fixtures.trained_inputs import make_record
 
+from galaxy_tasks.config import RunConfig
 from galaxy_tasks.evaluation.challenge import LEAST_GALAXIES, _explain, _find_ground, _Tables
-from galaxy_tasks.evaluation.champion import COLUMNS, Doubt, find_unseen, group_same
+from galaxy_tasks.evaluation.champion import (
+    COLUMNS,
+    Champion,
+    Doubt,
+    find_unseen,
+    group_same,
+    read_known,
+)
 from galaxy_tasks.evaluation.drift import _compare_labels
 from galaxy_tasks.releases.morphology import name_kind
+from galaxy_tasks.storage import artifacts
+from galaxy_tasks.storage.artifacts import Artifact
+from galaxy_tasks.storage.atomic_io import write_json
+from galaxy_tasks.training.model_record import MODEL
 
 ARCSEC = 1 / 3600
 
@@ -60,6 +74,39 @@ def test_learned_from_is_what_shares_place_id_or_image_with_train_or_validation(
         "4": False,
         "w": True,
     }
+
+
+def publish_galaxies(name: str, rows: pd.DataFrame, config: RunConfig) -> tuple[Artifact, ...]:
+    """Publish labels and prepared images of these galaxies, and a network's record."""
+    with artifacts.open_draft("labels", {"name": name}) as draft:
+        rows.drop(columns=["sha256", "row"]).to_parquet(draft.path / "labels.parquet")
+        labels = draft.publish()
+    with artifacts.open_draft("images", {"name": name}) as draft:
+        rows[["galaxy_id", "sha256"]].to_parquet(draft.path / "manifest.parquet")
+        images = draft.publish({"labels": labels.key})
+    with artifacts.open_draft("models", {"images": images.key}) as draft:
+        write_json(draft.path / MODEL, asdict(make_record(config)))
+        return draft.publish(), images, labels
+
+
+def test_what_its_ancestors_learned_from_it_has_learned_from(tmp_path, monkeypatch):
+    monkeypatch.setenv("GALAXY_HOME", str(tmp_path))
+    first, *_ = publish_galaxies("first", CHAMPION, RunConfig(release="galaxy_zoo_1", source="/d"))
+    own = table([("9", 99.0, 0.0, "z", "train", "spiral")])
+    found = {}
+    for start, source in ((first.key, "/d"), ("", "/d"), (first.key, "")):
+        release = "galaxy_zoo_1" if source else "simulated"
+        config = RunConfig(
+            release=release, source=source, start_from=start, architectures=("resnet18",)
+        )
+        model, images, labels = publish_galaxies(f"{start}{release}", own, config)
+        champion = Champion(model, model, images, labels, make_record(config), 1)
+        known = read_known(champion)
+        found[start != "", release] = find_unseen(GALAXIES, known, radius_arcsec=2.0).tolist()
+    assert found[True, "galaxy_zoo_1"] == [False, True, False, True, False, True]
+    # Observed galaxies are not among simulated ones.
+    assert all(found[False, "galaxy_zoo_1"])
+    assert all(found[True, "simulated"])
 
 
 def test_rows_that_are_one_galaxy_have_one_number_in_all_tables():

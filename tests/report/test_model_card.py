@@ -4,6 +4,7 @@ import json
 import shlex
 
 import pytest
+from fixtures.published_runs import publish_run
 from fixtures.report_inputs import CLASSES, make_inputs
 from fixtures.trained_inputs import make_record
 
@@ -11,6 +12,8 @@ from galaxy_tasks.cli.options import complete_settings, read_settings
 from galaxy_tasks.config import RunConfig, parse_config
 from galaxy_tasks.report.model_card import render_model_card
 from galaxy_tasks.report.settings_table import format_command
+
+ONE = {"architectures": ("resnet18",)}
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +42,18 @@ def test_it_has_data_scores_and_limits(inputs):
     assert "Code version 0.1.0, with keras 3.15.1, tensorflow 2.21.0; this is" in card
     assert "Simulated" not in card
     assert "Simulated galaxies" in render(inputs, RunConfig())
+
+
+def test_it_tells_what_the_model_started_from(inputs, tmp_path, monkeypatch):
+    monkeypatch.setenv("GALAXY_HOME", str(tmp_path))
+    first = publish_run("1", RunConfig(release="galaxy_zoo_1", source="/data"))["model"]
+    second = publish_run("2", RunConfig(start_from=first.key, **ONE))["model"]
+    card = render(inputs, RunConfig(start_from=second.key, **ONE))
+    assert (
+        f"It started from resnet18 {second.key}, trained on 1,000 galaxies of simulated, which "
+        f"started from resnet18 {first.key}, trained on 1,000 galaxies of galaxy_zoo_1 (data). No "
+    ) in card
+    assert "It started from" not in render(inputs, RunConfig())
 
 
 def test_its_tables_are_whole_markdown_tables(inputs):
