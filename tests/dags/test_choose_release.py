@@ -68,6 +68,16 @@ def test_a_scheduled_run_takes_what_is_in_the_inbox_and_starts_the_next(run):
     assert run.handed_on == []
 
 
+def test_what_cannot_be_started_from_is_left_to_the_next_task(run, caplog):
+    """So that the releases behind it have their turn."""
+    settings = 'epochs = 3\narchitectures = ["resnet18"]\nstart_from = "nobody"'
+    write_manifest(run.folder, "one", settings=settings)
+    write_manifest(run.folder, "two")
+    assert run("scheduled")["start_from"] == "nobody"
+    assert run.handed_on == [("galaxy_zoo_release", {"behind": "one"})]
+    assert "Received: 'nobody'" in caplog.text
+
+
 @pytest.mark.parametrize(("run_type", "events"), [("scheduled", None), ("asset_triggered", {1: 1})])
 def test_a_run_without_work_is_skipped_and_says_so(run, run_type, events):
     from airflow.sdk.exceptions import AirflowSkipException

@@ -11,6 +11,7 @@ from browsing import needs_browser, open_browser, open_page
 from harness import DAG_ID, SETTINGS, make_environment, wait_for
 
 from galaxy_tasks.standalone import progress
+from galaxy_tasks.training.model_record import read_record
 
 pytestmark = pytest.mark.e2e
 
@@ -97,10 +98,18 @@ def test_a_promotion_emits_an_event_with_what_was_promoted(standalone):
     assert {name: promoted[name] for name in ("name", "version", "sha256")} in extras
 
 
-def test_a_retraining_that_is_not_shown_to_be_better_leaves_the_champion(standalone):
-    before = list_champions(standalone)
-    run_id = standalone.client.trigger(DAG_ID, {**SMALL, "seed": 5})
+def test_a_retraining_from_the_champion_that_is_not_shown_to_be_better_leaves_the_champion(
+    standalone,
+):
+    before, champion = list_champions(standalone), standalone.result("promote")
+    model = standalone.runs / "models" / champion["model"]
+    network = read_record(model).architecture
+    start = {"start_from": champion["name"], "architectures": [network]}
+    run_id = standalone.client.trigger(DAG_ID, {**SMALL, **start, "seed": 5})
     assert standalone.wait_for_end(run_id) == "success"
+    assert standalone.result("choose_release", run_id)["start_from"] == model.name
+    log = standalone.log(f"train_{network.rstrip('0123456789')}", run_id)
+    assert f"Starting from the weights of {model}" in log
     assert states(standalone, run_id) == ("skipped", "skipped")
     assert "Not promoted: " in standalone.log("promote", run_id)
     assert list_champions(standalone) == before
