@@ -60,8 +60,41 @@ def main() -> None:
     parser.add_argument("--simulated-galaxies", type=int, default=2400)
     options = parser.parse_args()
     set_up_logging()
-    shared = {**RECIPE, "image_size_px": options.image_size_px, "epochs": options.epochs}
-    challenge = shared | {
+    starts = train_starts(options)
+    every, few, slowed = list_ways(options, starts)
+    for title, ways in (
+        ("a tenth of the labels", few),
+        ("all labels", every),
+        ("a tenth of the labels", {**few, **slowed}),
+    ):
+        trained = {name: train_seeds(own, options.seeds) for name, own in ways.items()}
+        print(tabulate(trained, title), flush=True)
+    print(list_alike(options.challenge / "images_training_rev1", options.galaxy_zoo_1 / "images"))
+
+
+Ways = dict[str, dict[str, Any]]
+"""Settings by what networks start from."""
+
+
+def train_starts(options: argparse.Namespace) -> dict[str, str]:
+    """Return the keys of the networks to start from, '' for none, by what they know."""
+    galaxy_zoo_1 = {
+        "release": "class_table",
+        "source": str(options.galaxy_zoo_1),
+        "ignored_classes": ["dont_know", "merger"],
+        "class_names": {"spiral_clockwise": "spiral", "spiral_anticlockwise": "spiral"},
+    }
+    simulated = {"simulated_galaxies": options.simulated_galaxies}
+    return {
+        "random weights": "",
+        "simulated galaxies": train(complete(options, simulated), seed=1).key,
+        "Galaxy Zoo 1": train(complete(options, galaxy_zoo_1), seed=1).key,
+    }
+
+
+def list_ways(options: argparse.Namespace, starts: dict[str, str]) -> tuple[Ways, Ways, Ways]:
+    """Return how to train with all labels, with a tenth, and with that and a slower trunk."""
+    challenge = {
         "release": "class_table",
         "source": str(options.challenge),
         "catalogue_file": "training_classes.csv",
@@ -69,31 +102,26 @@ def main() -> None:
         "ignored_classes": ["not_in_clean_sample"],
         "validation_fraction": 0.1,
     }
-    galaxy_zoo_1 = shared | {
-        "release": "class_table",
-        "source": str(options.galaxy_zoo_1),
-        "ignored_classes": ["dont_know", "merger"],
-        "class_names": {"spiral_clockwise": "spiral", "spiral_anticlockwise": "spiral"},
+    every = {
+        name: complete(options, {**challenge, "start_from": start})
+        for name, start in starts.items()
     }
-    simulated = {**shared, "simulated_galaxies": options.simulated_galaxies}
-    starts = {
-        "random weights": "",
-        "simulated galaxies": train(simulated, seed=1).key,
-        "Galaxy Zoo 1": train(galaxy_zoo_1, seed=1).key,
+    few = {
+        name: {**settings, **FEW, "epochs": 3 * options.epochs} for name, settings in every.items()
     }
-    few, all_of_them = {}, {}
-    for name, start in starts.items():
-        settings = {**challenge, "start_from": start}
-        slower = {**settings, **FEW, "epochs": 3 * options.epochs}
-        few[name] = train_seeds(slower, options.seeds)
-        for rate in TRUNK_RATES if start else ():
-            tried = {**slower, "trunk_rate": rate}
-            few[f"{name}, trunk at {rate:g}"] = train_seeds(tried, options.seeds)
-        print(tabulate(few, f"a tenth of the labels, {len(few)} ways"), flush=True)
-    for name, start in starts.items():
-        all_of_them[name] = train_seeds({**challenge, "start_from": start}, options.seeds)
-        print(tabulate(all_of_them, "all labels"), flush=True)
-    print(list_alike(options.challenge / "images_training_rev1", options.galaxy_zoo_1 / "images"))
+    slowed = {
+        f"{name}, trunk at {rate:g}": {**settings, "trunk_rate": rate}
+        for name, settings in few.items()
+        if settings["start_from"]
+        for rate in TRUNK_RATES
+    }
+    return every, few, slowed
+
+
+def complete(options: argparse.Namespace, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return settings with those that all trainings share."""
+    shared = {"image_size_px": options.image_size_px, "epochs": options.epochs}
+    return {**RECIPE, **shared, **settings}
 
 
 def train(settings: dict[str, Any], *, seed: int) -> Artifact:
@@ -126,7 +154,7 @@ def tabulate(ways: dict[str, list[Candidate]], title: str) -> str:
     networks, draws = score_networks(repeats, labels=labels, **drawn)
     names = list(ways)
     comparer = Comparer(names, draws, num_galaxies=len(labels), alpha=config.alpha, seed=1)
-    first, *others = names
+    first = names[0]
     leads = {
         pair.second: pair.difference for pair in comparer.compare_all(names) if pair.first == first
     }
@@ -140,7 +168,7 @@ def tabulate(ways: dict[str, list[Candidate]], title: str) -> str:
         lead = leads.get(name)
         told = f"{-lead.value:+.3f} ({-lead.high:+.3f} to {-lead.low:+.3f})" if lead else ""
         lines.append(f"| {name} | {' | '.join(scores)} | {told} |")
-    return "\n".join(lines) if others else ""
+    return "\n".join(lines)
 
 
 def list_alike(first: Path, second: Path, *, count: int = 10) -> str:
@@ -166,7 +194,7 @@ def read_details(
     paths = sorted(folder.iterdir())
     tables = [np.zeros((len(paths), SIDE_PX**2), np.float32) for _ in scales]
     for row, path in enumerate(paths):
-        grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        grey = np.asarray(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
         for scale, table in zip(scales, tables, strict=True):
             margin = int(len(grey) * (1 - scale) / 2)
             cut = grey[margin : len(grey) - margin, margin : len(grey) - margin]

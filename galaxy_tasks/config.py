@@ -231,6 +231,11 @@ class RunConfig(ReleaseSettings):
     )
 
     # Training
+    target: Literal["classes", "votes", "fractions"] = training_setting(
+        "classes",
+        "What networks learn: 'classes', or how many volunteers gave each answer, as 'votes' "
+        "(likelihood) or 'fractions' (squared error); classes then follow by the scheme's rules.",
+    )
     training_fraction: float = training_setting(
         1.0,
         "Fraction of the training galaxies to learn from; less shows what more galaxies would "
@@ -384,6 +389,19 @@ class RunConfig(ReleaseSettings):
             raise ValueError(
                 "'trunk_rate' slows trained layers down, and random ones would stay random. Name a "
                 f"model in 'start_from', or leave it at 1. Received: {self.trunk_rate:g}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_target(self) -> "RunConfig":
+        if self.target == "classes":
+            return self
+        asking = [name for name, release in RELEASES.items() if release.ballots]
+        if self.combine or self.release not in asking or self.scheme != "clean5":
+            raise ValueError(
+                f"'target' {self.target!r} needs one release whose volunteers were counted, and "
+                f"the scheme 'clean5'. Releases: {', '.join(asking)}. Received: "
+                f"{' and '.join(part.release for part in self.parts())}, {self.scheme!r}"
             )
         return self
 

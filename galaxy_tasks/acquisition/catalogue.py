@@ -1,5 +1,6 @@
 """How a release's catalogue is read: by which scheme, and which of its columns."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from galaxy_tasks.acquisition.tables import Table, advise, match_columns, read_t
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.releases import RELEASES
+from galaxy_tasks.releases.ballots import Ballot
 from galaxy_tasks.releases.schema import GivenScheme, ImageKey, Release, Scheme, VoteScheme
 
 ID, RA, DEC = "galaxy_id", "ra", "dec"
@@ -22,7 +24,9 @@ class CataloguePlan:
     table: Table
     columns: dict[str, str]
     """The catalogue's own name of each column that is read: galaxy_id, ra and dec (if it has
-    positions) and those of the scheme."""
+    positions) and those of the scheme and the ballot."""
+    ballot: Ballot | None = None
+    """How many volunteers gave each answer; None where nobody asks for it."""
 
     @property
     def numbers(self) -> frozenset[str]:
@@ -77,7 +81,24 @@ def plan_catalogue(config: RunConfig, catalogue: Path) -> CataloguePlan:
         minimum_votes=config.minimum_votes,
         ra_column=config.ra_column,
         dec_column=config.dec_column,
+        ballot=_choose_ballot(config, release, catalogue),
     )
+
+
+def _choose_ballot(config: RunConfig, release: Release, catalogue: Path) -> Ballot | None:
+    """Return the first of the release's ballots that the table has the columns of.
+
+    Where it has those of none, the last is returned, so that the error names what is missing.
+    """
+    if config.target == "classes":
+        return None
+    table = read_table_header(catalogue)
+    whole = [
+        ballot
+        for ballot in release.ballots
+        if all(table.find((name, *release.aliases.get(name, ()))) for name in ballot.columns)
+    ]
+    return (*whole, release.ballots[-1])[0]
 
 
 def match_catalogue(
@@ -88,6 +109,7 @@ def match_catalogue(
     minimum_votes: int = 1,
     ra_column: str = "",
     dec_column: str = "",
+    ballot: Ballot | None = None,
 ) -> CataloguePlan:
     """Return how to read a catalogue for one of a release's schemes.
 
@@ -98,18 +120,14 @@ def match_catalogue(
         minimum_votes: above 0, the columns that count votes are read as well.
         ra_column: column that must hold right ascension, if not the release's own.
         dec_column: the same for declination.
+        ballot: says which columns count the volunteers of each answer.
 
     Raises:
         InputError: a column is missing, or the id's column cannot hold ids exactly.
     """
-    table = read_table_header(catalogue)
-    wanted = {ID: release.id_columns}
-    given = {RA: ra_column, DEC: dec_column}
-    for position, own in ((RA, release.ra_column), (DEC, release.dec_column)):
-        known = (own, *release.aliases.get(own, ()))
-        wanted[position] = (given[position],) if given[position] else known
-    for column in scheme_columns(scheme, minimum_votes=minimum_votes):
-        wanted[column] = (column, *release.aliases.get(column, ()))
+    table, given = read_table_header(catalogue), {RA: ra_column, DEC: dec_column}
+    own = scheme_columns(scheme, minimum_votes=minimum_votes)
+    wanted = _list_wanted(release, [*own, *(ballot.columns if ballot else ())], given)
     try:
         columns = match_columns(table, wanted, optional=[n for n in given if not given[n]])
     except InputError as error:
@@ -119,7 +137,22 @@ def match_catalogue(
             f"Column {columns[ID]!r} of {catalogue} holds floating-point numbers, which cannot "
             "represent ids of 18 digits exactly. Store the ids as whole numbers or text."
         )
-    return CataloguePlan(release=release, scheme=scheme, table=table, columns=columns)
+    return CataloguePlan(
+        release=release, scheme=scheme, table=table, columns=columns, ballot=ballot
+    )
+
+
+def _list_wanted(
+    release: Release, columns: Sequence[str], given: Mapping[str, str]
+) -> dict[str, tuple[str, ...]]:
+    """Return the names to look for, by the plan's name of a column."""
+    wanted = {ID: release.id_columns}
+    for position, own in ((RA, release.ra_column), (DEC, release.dec_column)):
+        known = (own, *release.aliases.get(own, ()))
+        wanted[position] = (given[position],) if given[position] else known
+    for column in columns:
+        wanted[column] = (column, *release.aliases.get(column, ()))
+    return wanted
 
 
 def scheme_columns(scheme: Scheme, *, minimum_votes: int) -> tuple[str, ...]:

@@ -10,13 +10,19 @@ SET_SEPARATOR = "|"
 """Between the classes of a prediction set."""
 
 
-def name_columns(classes: Sequence[str]) -> list[str]:
+def name_columns(classes: Sequence[str], answers: Sequence[str] = ()) -> list[str]:
     """Return the columns of the table of a model's predictions, in order.
 
     `class` is the network's choice, p_… are calibrated probabilities, and `prediction_set` has the
     classes that the true one is among with a stated probability; see `prediction.calibration`.
+    `answers` are those of a model that has learned votes; see `name_fractions`.
     """
-    return [*FIRST, *name_probabilities(classes), *LAST]
+    return [*FIRST, *name_probabilities(classes), *name_fractions(answers), *LAST]
+
+
+def name_fractions(answers: Sequence[str]) -> list[str]:
+    """Return three columns for each answer: its expected share, and the bounds of that."""
+    return [f"f_{name}{bound}" for name in answers for bound in ("", "_low", "_high")]
 
 
 def name_probabilities(classes: Sequence[str]) -> list[str]:

@@ -20,6 +20,7 @@ from galaxy_tasks.evaluation.promotion import Decision, count_decisions, decide
 from galaxy_tasks.evaluation.references import Reference, score_references
 from galaxy_tasks.evaluation.repeats import ScoredNetwork, score_networks
 from galaxy_tasks.evaluation.subsets import Subset, score_subsets
+from galaxy_tasks.evaluation.votes import VoteScores, score_votes
 from galaxy_tasks.evaluation.winner import Selection, choose_winner
 from galaxy_tasks.storage.artifacts import Artifact
 from galaxy_tasks.training.model_record import MEASUREMENTS
@@ -39,6 +40,8 @@ class Outcome:
     challenger: Candidate
     """The model that may become champion: of all, the best on the validation galaxies. The test
     must not choose it, as it is to decide on it."""
+    votes: tuple[VoteScores, ...]
+    """Of networks that have learned votes, in the order of `networks`; else none."""
     references: tuple[Reference, ...]
     subsets: tuple[Subset, ...]
     champion: ChampionComparison
@@ -79,6 +82,7 @@ def evaluate_run(
         coverage_note=_describe_coverage(networks),
         winner=winner,
         challenger=challenger,
+        votes=score_votes(candidates, images, coverage=config.coverage),
         references=_score_references(config, candidates, selection, labels, baseline),
         subsets=_score_subsets(config, winner, labels=labels, baseline=baseline),
         champion=champion,

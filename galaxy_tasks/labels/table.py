@@ -83,38 +83,46 @@ def make_label_table(
     matches = crossmatch.find_matches(galaxies, radius_arcsec=config.match_radius_arcsec)
     found = crossmatch.crossmatch_releases(galaxies, matches)
     counts = _count_matches(galaxies, matches, found)
-    sides, test, known, near = _separate(
-        galaxies, config, matches, found, holdout=holdout, learned=learned
-    )
-    named, is_kept = _name_rows(galaxies, config), found.is_kept.copy()
-    is_learned_test = is_kept & test.is_test & known.is_learned
-    is_kept[near.rows] = False
-    is_kept &= ~is_learned_test
-    labels, classes = _assign_splits(
-        named.filter(is_kept),
-        config,
-        test.is_test[is_kept],
-        is_trained=known.is_trained[is_kept],
-        groups=sides.groups[is_kept],
-    )
-    summary = {
-        "kept": len(labels),
-        **counts,
-        "test_set": {**_describe_test(labels), "from_holdout": int(test.is_held[is_kept].sum())},
-        "classes": count_splits(labels, classes),
-    }
+    parted = _part(galaxies, config, matches, found, holdout=holdout, learned=learned)
+    named = _name_rows(galaxies, config)
+    labels, classes = _assign_splits(named.filter(parted.is_used), config, parted)
+    from_holdout = int(parted.test.is_held[parted.is_used].sum())
+    tested = {**_describe_test(labels), "from_holdout": from_holdout}
+    of_classes = count_splits(labels, classes)
+    summary = {"kept": len(labels), **counts, "test_set": tested, "classes": of_classes}
     dropped = [
-        *(placeholder_rows, _describe_crossmatched(named, found), _describe_near(named, near)),
-        _describe_alike(
-            named.filter(is_learned_test),
-            quarantine.LEARNED,
-            "the model that the run starts from knows it, or one that it stays together with",
-        ),
+        *(placeholder_rows, _describe_crossmatched(named, found)),
+        *(_describe_near(named, parted.near), _describe_learned(named, parted)),
     ]
     return LabelTable(labels, pa.concat_tables(dropped), classes, summary)
 
 
-def _separate(
+@dataclass(frozen=True)
+class _Parted:
+    """On which side of the split each row is, or why it is on none."""
+
+    is_kept: np.ndarray
+    """Rows that represent their galaxy."""
+    groups: np.ndarray
+    """Numbers, equal for rows that stay together."""
+    test: ChosenTest
+    known: KnownRows
+    near: neighbours.NearTest
+
+    @property
+    def is_learned_test(self) -> np.ndarray:
+        """Rows that would be in the test, and which an ancestor knows."""
+        return self.is_kept & self.test.is_test & self.known.is_learned
+
+    @property
+    def is_used(self) -> np.ndarray:
+        """Rows that are in a split."""
+        is_near = np.zeros_like(self.is_kept)
+        is_near[self.near.rows] = True
+        return self.is_kept & ~is_near & ~self.is_learned_test
+
+
+def _part(
     galaxies: pa.Table,
     config: RunConfig,
     matches: crossmatch.Matches,
@@ -122,8 +130,8 @@ def _separate(
     *,
     holdout: pd.DataFrame,
     learned: pd.DataFrame,
-) -> tuple[neighbours.Sides, ChosenTest, KnownRows, neighbours.NearTest]:
-    """Return which galaxies stay together, are in the test, known before, and too near the test."""
+) -> _Parted:
+    """Return which rows stay together, are in the test, known before, and too near the test."""
     reach_arcsec = neighbours.find_reach_arcsec(part.release for part in config.parts())
     # A row that is dropped still decides on which side its galaxy is.
     sides = neighbours.find_sides(galaxies, same=matches.galaxies, reach_arcsec=reach_arcsec)
@@ -141,7 +149,7 @@ def _separate(
         reach_arcsec,
         f"{len(near.rows):,}",
     )
-    return sides, test, known, near
+    return _Parted(found.is_kept, sides.groups, test, known, near)
 
 
 def _count_matches(
@@ -224,19 +232,20 @@ def format_classes(classes: Mapping[str, Mapping[str, int]]) -> str:
 
 
 def _assign_splits(
-    galaxies: pa.Table,
-    config: RunConfig,
-    is_test: np.ndarray,
-    *,
-    is_trained: np.ndarray,
-    groups: np.ndarray,
+    galaxies: pa.Table, config: RunConfig, parted: _Parted
 ) -> tuple[pa.Table, list[str]]:
-    """Return the table with label_index and split, and the classes in the order of their index."""
+    """Return the table with label_index and split, and the classes in the order of their index.
+
+    `galaxies` are the rows that are used.
+    """
+    is_test, is_trained, groups = (
+        flags[parted.is_used]
+        for flags in (parted.test.is_test, parted.known.is_trained, parted.groups)
+    )
     names = galaxies["label"].to_pylist()
     classes = sorted(set(names))
     split.warn_of_classes(classes)
-    index_of = {name: index for index, name in enumerate(classes)}
-    label_indices = np.array([index_of[name] for name in names], dtype=np.int32)
+    label_indices = np.searchsorted(classes, names).astype(np.int32)
     rest = np.flatnonzero(~is_test)
     _, first = np.unique(groups[rest], return_index=True)
     split.check_class_counts(
@@ -284,6 +293,14 @@ def _describe_dropped(
 
 def _describe_alike(galaxies: pa.Table, reason: str, detail: str) -> pa.Table:
     return _describe_dropped(galaxies, [reason] * len(galaxies), [detail] * len(galaxies))
+
+
+def _describe_learned(galaxies: pa.Table, parted: _Parted) -> pa.Table:
+    return _describe_alike(
+        galaxies.filter(parted.is_learned_test),
+        quarantine.LEARNED,
+        "the model that the run starts from knows it, or one that it stays together with",
+    )
 
 
 def _describe_near(galaxies: pa.Table, near: neighbours.NearTest) -> pa.Table:

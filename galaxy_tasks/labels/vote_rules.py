@@ -49,6 +49,8 @@ signed exponent: digits with an e but no sign may be hexadecimal."""
 ROUNDING = 1e-6
 """How far a published fraction may exceed 1, as sums of rounded products do."""
 MOST_VOTES = 1e9
+CONTESTED = "contested"
+"""Label of what meets no rule, or several, where such galaxies are used."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,6 +220,7 @@ def label_rows(
     minimum_votes: int,
     ignored_classes: Iterable[str],
     class_names: Mapping[str, str] | None = None,
+    has_contested: bool = False,
 ) -> DataFrame:
     """Return one row for each input row, with its label or the reason why it has none.
 
@@ -227,26 +230,39 @@ def label_rows(
         minimum_votes: as for `apply_scheme`.
         ignored_classes: labels to drop.
         class_names: new names for labels that are kept.
+        has_contested: whether what meets no rule, or several, has the label CONTESTED.
 
     Returns:
-        Columns galaxy_id, POSITION, label, agreement, reason, detail. A faulty or contested row
-        has no label; an ignored one keeps it beside its reason.
+        Columns galaxy_id, POSITION, label, agreement, reason, detail. A faulty row has no label; an
+        ignored one keeps it beside its reason.
     """
     labelled = _apply_to_rows(rows, scheme, minimum_votes=minimum_votes)
     fault, count = F.col("fault"), F.col("count")
     label = F.when(fault.isNull() & (count == 1), F.col("first_label"))
+    if has_contested:
+        is_contested = fault.isNull() & ~F.col("is_artifact") & (count != 1)
+        label = F.when(is_contested, F.lit(CONTESTED)).otherwise(label)
+    renamed = _rename(label, class_names or {}, ignored_classes)
+    is_ignored = label.isin(*ignored_classes)
     # Grouped last, since a column of the catalogue may be named like one of POSITION.
     return group_rows(labelled).select(
         *("galaxy_id", *POSITION),
-        _rename(label, class_names or {}, ignored_classes).alias("label"),
+        renamed.alias("label"),
         F.when(label.isNotNull(), F.col("agreement")).alias("agreement"),
+        _find_reason(is_ignored, has_contested=has_contested).alias("reason"),
+        F.when(fault.isNotNull(), F.col("fault_detail")).otherwise(F.col("labels")).alias("detail"),
+    )
+
+
+def _find_reason(is_ignored: Column, *, has_contested: bool) -> Column:
+    """Return why a row is not used; null where it is."""
+    fault, count, is_dropped = F.col("fault"), F.col("count"), F.lit(not has_contested)
+    return (
         F.when(fault.isNotNull(), fault)
         .when(F.col("is_artifact"), F.lit(ARTIFACT))
-        .when(count == 0, F.lit(NO_RULE))
-        .when(count > 1, F.lit(SEVERAL_RULES))
-        .when(label.isin(*ignored_classes), F.lit(IGNORED))
-        .alias("reason"),
-        F.when(fault.isNotNull(), F.col("fault_detail")).otherwise(F.col("labels")).alias("detail"),
+        .when(is_dropped & (count == 0), F.lit(NO_RULE))
+        .when(is_dropped & (count > 1), F.lit(SEVERAL_RULES))
+        .when(is_ignored, F.lit(IGNORED))
     )
 
 

@@ -1,11 +1,10 @@
-"""A network with its input layers, from uint8 cutouts to logits, and the probabilities it gives."""
+"""A network with its input layers, from uint8 cutouts to logits."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
 import keras
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
 from galaxy_tasks.config import Architecture, RunConfig
@@ -23,7 +22,8 @@ def build_classifier(
 ) -> keras.Model:
     """Return the uncompiled model that maps uint8 cutouts to logits.
 
-    Input: (batch, image_size_px, image_size_px, 3) uint8 RGB. Output: (batch, num_classes) float32.
+    Input: (batch, image_size_px, image_size_px, 3) uint8 RGB. Output: (batch, num_classes) float32;
+    where votes are learned, `num_classes` is the number of answers.
     Scaling and augmentation are layers of it, so they run compiled and on the device.
     `weights_file` holds the published weights to start from.
     """
@@ -51,10 +51,10 @@ def build_classifier(
     return keras.Model(images, network(oriented), name=architecture)
 
 
-def predict_probabilities(
+def predict_logits(
     model: keras.Model, batches: Iterable[NDArray[np.uint8]], *, orientations: int
 ) -> NDArray[np.float32]:
-    """Return class probabilities for each orientation, (orientations, n, classes) float32.
+    """Return the outputs for each orientation, (orientations, n, outputs) float32.
 
     `batches` yields (batch, size, size, 3) uint8. The first orientation is the image as it is, the
     first four are its quarter turns, and all eight include their mirror images.
@@ -65,5 +65,5 @@ def predict_probabilities(
             model.predict_on_batch(np.ascontiguousarray(turn_images(images, orientation)))
             for orientation in range(orientations)
         ]
-        results.append(ops.convert_to_numpy(ops.softmax(np.stack(logits), axis=-1)))
+        results.append(np.stack([np.asarray(own, np.float32) for own in logits]))
     return np.concatenate(results, axis=1)

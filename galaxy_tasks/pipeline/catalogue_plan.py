@@ -32,6 +32,7 @@ from galaxy_tasks.storage.artifacts import Artifact
 from galaxy_tasks.storage.atomic_io import read_json, write_json
 from galaxy_tasks.surroundings import count_gpus
 from galaxy_tasks.training.model_record import ModelRecord
+from galaxy_tasks.training.vote_head import read_vote_head
 
 CATALOGUE_FORMAT = 1
 SHARD_IMAGES = 20_000
@@ -185,7 +186,13 @@ def make_job(model: ServedModel, sources: Sequence[Path], *, has_features: bool)
         sha256 = model.export.manifest["files"][NETWORK]["sha256"]
         if (path := model.export.path / FAMILIARITY).is_file():
             familiarity = Familiarity.read(path)
-    serving = Serving(model.calibration, familiarity, model.orientations, has_features)
+    serving = Serving(
+        model.calibration,
+        familiarity,
+        model.orientations,
+        has_features,
+        read_vote_head(model.folder),
+    )
     settings = ImageSettings.from_config(model.record.config)
     return Job(tuple(sources), settings, model.way, network, sha256, serving, model.record.classes)
 

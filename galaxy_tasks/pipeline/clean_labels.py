@@ -22,6 +22,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 from pyarrow.dataset import dataset, field
 from pyspark import StorageLevel
@@ -35,18 +36,21 @@ from galaxy_tasks.labels import cells, quarantine, split, table, vote_rules
 from galaxy_tasks.labels.holdout import extend_holdout, read_holdout
 from galaxy_tasks.labels.learned import read_learned
 from galaxy_tasks.labels.spark_io import read_images, read_rows, start_session, write_table
+from galaxy_tasks.labels.votes import align_votes, count_votes, make_head
 from galaxy_tasks.logs import set_up_logging
 from galaxy_tasks.pipeline.process import write_result
+from galaxy_tasks.releases.schema import VoteScheme
 from galaxy_tasks.storage import artifacts
 from galaxy_tasks.storage.artifacts import Artifact
 from galaxy_tasks.storage.atomic_io import write_json
 from galaxy_tasks.storage.cache_keys import ReleaseFiles, labels_made_from
 from galaxy_tasks.storage.content import hash_rows
 from galaxy_tasks.training.ancestry import Ancestor, trace_related
+from galaxy_tasks.training.galaxies import VOTES as VOTES_FILE
 
 _logger = logging.getLogger("galaxy_tasks.pipeline.clean_labels")  # also as spark-submit's main
 
-_KEPT, _COPIES, _QUARANTINE = "kept", "copies", "quarantine.parquet"
+_KEPT, _COPIES, _VOTES, _QUARANTINE = "kept", "copies", "votes", "quarantine.parquet"
 _EXAMPLES, _EXAMPLE_CHARACTERS = 3, 100
 
 
@@ -69,8 +73,10 @@ def clean_labels(
     """Publish a release's labels, their split, and the quarantine; return what is there already.
 
     The artifact holds labels.parquet (see `table.LabelTable`), quarantine.parquet
-    (galaxy_id, image_name, reason, detail) and classes.json. Of several releases galaxy_id is
-    'release:id'. The labels' test galaxies enter the next holdout.
+    (galaxy_id, image_name, reason, detail) and classes.json; where networks learn votes, also
+    votes.npy, (galaxies, answers) float32 in the order of the labels, and votes.json (see
+    `VoteHead`). Of several releases galaxy_id is 'release:id'. The labels' test galaxies enter the
+    next holdout.
 
     Args:
         config: the run's settings.
@@ -86,12 +92,8 @@ def clean_labels(
     if config.release != "simulated":
         _log_holdout(config, held)
     ancestors = trace_related(config)
-    made_from = labels_made_from(
-        config,
-        release_files,
-        holdout_key=held.key if held else None,
-        ancestor_keys=[ancestor.labels.key for ancestor in ancestors],
-    )
+    keys = {"holdout_key": held and held.key, "ancestor_keys": [a.labels.key for a in ancestors]}
+    made_from = labels_made_from(config, release_files, **keys)
     with artifacts.open_draft("labels", made_from) as draft:
         labels = draft.published or _publish(
             draft, config, release_files, spark, holdout=held, ancestors=ancestors
@@ -167,6 +169,10 @@ def _clean_catalogues(
         _logger.info("%s", format_counts(counts, config))
         galaxies = labelled.where(F.col("reason").isNull()).select(*table.COLUMNS)
         write_table(galaxies, folder / _KEPT, rows=counts["kept"])
+        if ballot := catalogues[0].plan.ballot:
+            votes = count_votes(catalogues[0].rows, ballot)
+            own = votes.join(galaxies.select("galaxy_id"), on="galaxy_id", how="left_semi")
+            write_table(own, folder / _VOTES, rows=counts["kept"])
     finally:
         labelled.unpersist()
     return counts
@@ -194,26 +200,49 @@ def _split_galaxies(
     except InputError as error:
         dropped = describe_dropped(folder / _QUARANTINE, counts["dropped"])
         raise InputError(f"{error} Dropped before: {dropped}") from None
-    for temporary in (_KEPT, _COPIES):
-        shutil.rmtree(folder / temporary)
     pq.write_table(made.labels, folder / "labels.parquet")
+    votes = _write_votes(folder, config, release_files, made) if config.target != "classes" else ""
+    for temporary in (_KEPT, _COPIES, _VOTES):
+        shutil.rmtree(folder / temporary, ignore_errors=True)
     if len(made.dropped):
         pq.write_table(made.dropped, folder / _QUARANTINE / "crossmatched.parquet")
     write_json(folder / "classes.json", made.classes)
     more_dropped = dict(sorted(Counter(made.dropped["reason"].to_pylist()).items()))
-    lines = [table.format_classes(made.summary["classes"])]
-    lines += [f"{'  dropped: ' + reason:34}{count:>12,}" for reason, count in more_dropped.items()]
-    if more_dropped:
-        lines.append(f"{'  kept after all':34}{made.summary['kept']:>12,}")
-    _logger.info("%s", "\n".join(lines))
+    _log_galaxies(made, more_dropped)
     summary = {
         "rows_in": counts["rows_in"],
         "dropped": counts["dropped"] | more_dropped,
         **made.summary,
     }
     learned_from = made.labels.drop_columns(["agreement"])
-    content = artifacts.key_of({"galaxies": hash_rows(learned_from), "summary": summary})
-    return {**summary, "content": content}
+    content = {"galaxies": hash_rows(learned_from), "summary": summary}
+    return {**summary, "content": artifacts.key_of(content | ({"votes": votes} if votes else {}))}
+
+
+def _log_galaxies(made: table.LabelTable, dropped: Mapping[str, int]) -> None:
+    lines = [table.format_classes(made.summary["classes"])]
+    lines += [f"{'  dropped: ' + reason:34}{count:>12,}" for reason, count in dropped.items()]
+    if dropped:
+        lines.append(f"{'  kept after all':34}{made.summary['kept']:>12,}")
+    _logger.info("%s", "\n".join(lines))
+
+
+def _write_votes(
+    folder: Path, config: RunConfig, release_files: ReleaseFiles, made: table.LabelTable
+) -> str:
+    """Write the votes of the labelled galaxies, and what follows from them; return their hash."""
+    plan = plan_catalogue(config, Path(release_files.catalogue))
+    assert plan.ballot is not None
+    assert isinstance(plan.scheme, VoteScheme)  # RunConfig sees to both
+    votes = align_votes(folder / _VOTES, made.labels["own_id"].to_pylist(), plan.ballot)
+    np.save(folder / VOTES_FILE, votes)
+    make_head(config, plan.ballot, plan.scheme, plan.release, made.classes).write(folder)
+    _logger.info(
+        "Votes on %d answers to %d questions; %s volunteers a galaxy answered the first.",
+        *(votes.shape[1], len(plan.ballot.questions)),
+        f"{votes[:, : len(plan.ballot.questions[0].answers)].sum(axis=1).mean():.1f}",
+    )
+    return artifacts.sha256_of(folder / VOTES_FILE)
 
 
 def _read_catalogues(
@@ -248,6 +277,7 @@ def _label_releases(
             minimum_votes=part.minimum_votes,
             ignored_classes=part.ignored_classes,
             class_names=part.class_names,
+            has_contested=config.target != "classes",
         )
         copy = copies / f"image_ids_{index}.parquet"
         images = read_images(spark, catalogue.plan.release, files, copy=copy)

@@ -197,6 +197,7 @@ def _describe_results(outcome: Outcome, missing: Sequence[MissingModel]) -> dict
         "networks": [{**asdict(one), "served": one.served.key} for one in rank(outcome.networks)],
         "references": [asdict(one) for one in outcome.references],
         "subsets": [asdict(one) for one in outcome.subsets],
+        "votes": [asdict(one) for one in outcome.votes],
         "missing": [asdict(model) for model in missing],
         "decision": asdict(outcome.decision),
         "challenge": asdict(champion.challenge) if champion.challenge else None,

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import softmax
 
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.evaluation.reliability import measure_calibration_error
@@ -38,6 +37,7 @@ from galaxy_tasks.storage.artifacts import Artifact
 from galaxy_tasks.storage.atomic_io import read_json, write_json
 from galaxy_tasks.training.device import set_up_device
 from galaxy_tasks.training.saved_model import load_classifier, require_model
+from galaxy_tasks.training.vote_head import VoteHead, find_probabilities, read_vote_head
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -152,7 +152,7 @@ def _check_export(folder: Path, model: Path, keras_network: RunNetwork) -> dict[
     rows = np.unique(rows)
     logits, features = _run(keras_network, galaxies.pixels, rows)
     np.save(folder / _ROWS, rows)
-    np.save(folder / _PROBABILITIES, softmax(logits, axis=-1))
+    np.save(folder / _PROBABILITIES, find_probabilities(logits, galaxies.votes))
     is_learned = galaxies.is_training[rows]
     if familiarity := describe_features(features[is_learned], features[~is_learned]):
         familiarity.write(folder / FAMILIARITY)
@@ -172,6 +172,8 @@ class PreparedGalaxies:
     """(galaxies, size, size, 3), in a file."""
     labels: NDArray[np.int64]
     is_training: NDArray[np.bool_]
+    votes: VoteHead | None
+    """What the outputs of the model mean where it learned votes."""
 
 
 def find_prepared(model: Path) -> PreparedGalaxies | None:
@@ -186,6 +188,7 @@ def find_prepared(model: Path) -> PreparedGalaxies | None:
         np.load(images.path / "images.npy", mmap_mode="r"),
         manifest["label_index"].to_numpy(),
         (manifest["split"] == "train").to_numpy(),
+        read_vote_head(model),
     )
 
 
@@ -199,7 +202,8 @@ def check_network(
 ) -> Check:
     """Return how a network, of whatever program, compares with what the export says of Keras."""
     rows, expected = np.load(export / _ROWS), np.load(export / _PROBABILITIES)
-    received = softmax(_run(network, galaxies.pixels, rows)[0], axis=-1)
+    logits, _ = _run(network, galaxies.pixels, rows)
+    received = find_probabilities(logits, galaxies.votes)
     error = functools.partial(measure_calibration_error, labels=galaxies.labels[rows])
     return Check(
         way=name,

@@ -192,8 +192,11 @@ def _make_local_run(request: CatalogueRequest) -> RunShards:
             for outcome in itertools.islice(outcomes, num_batches - 1):
                 own.append(outcome)
                 progress.add(len(outcome.refused))
-            made = {"made_from": plan.key_of(shard), "images": stamp, "classes": job.classes}
-            yield shards.write_shard(work, shard, rows, own, **made)
+            named = {"classes": job.classes, "answers": job.answers}
+            made_from = plan.key_of(shard)
+            yield shards.write_shard(
+                work, shard, rows, own, made_from=made_from, images=stamp, **named
+            )
 
     return run
 
@@ -239,7 +242,7 @@ def _write(
         return catalogue.read_in_order(shards.name_table(work, shard) for shard in listed)
 
     contents = catalogue.Contents(
-        catalogue.list_columns(job.classes, plan.model.calibration.coverage),
+        catalogue.list_columns(job.classes, plan.model.calibration.coverage, job.answers),
         metadata,
         summary["rows"],
         {name: max(one.widths[name] for one in records) for name in records[0].widths},

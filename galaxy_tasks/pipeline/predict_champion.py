@@ -39,6 +39,7 @@ from galaxy_tasks.storage.artifacts import Artifact
 from galaxy_tasks.storage.cache_keys import ReleaseFiles
 from galaxy_tasks.training.device import set_up_device
 from galaxy_tasks.training.saved_model import load_classifier
+from galaxy_tasks.training.vote_head import read_vote_head
 
 _BATCH = 64
 _logger = logging.getLogger(__name__)
@@ -222,4 +223,5 @@ def _predict(champion: Champion, pixels: np.ndarray, *, coverage: float) -> Answ
         champion.model.path, champion.record, orientations=orientations, coverage=coverage
     )
     model = load_classifier(champion.model.path)
-    return Predictor(model, calibration, orientations, batch_size=_BATCH).predict(pixels)
+    votes = read_vote_head(champion.model.path)
+    return Predictor(model, calibration, orientations, votes, batch_size=_BATCH).predict(pixels)

@@ -129,9 +129,8 @@ def write_one(shard: Shard, *, work: Path, job: Job, key: str) -> ShardRecord:
     rows = read_listing(shard)
     stamp = shards.stamp_images(rows, job.sources)
     outcomes: list[Outcome] = [worker(batch) for batch in cut_into_batches(rows)]
-    return shards.write_shard(
-        work, shard, rows, outcomes, made_from=key, images=stamp, classes=job.classes
-    )
+    named = {"classes": job.classes, "answers": job.answers}
+    return shards.write_shard(work, shard, rows, outcomes, made_from=key, images=stamp, **named)
 
 
 _opened: tuple[str, Way, RunNetwork] | None = None

@@ -1,9 +1,11 @@
 """Prepares the cutout of every labelled galaxy as a network's input."""
 
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from galaxy_tasks.config import parse_config
@@ -14,6 +16,8 @@ from galaxy_tasks.storage import artifacts, cache_keys
 from galaxy_tasks.storage.artifacts import Artifact
 from galaxy_tasks.storage.atomic_io import read_json
 from galaxy_tasks.storage.cache_keys import ReleaseFiles
+from galaxy_tasks.training.galaxies import VOTES
+from galaxy_tasks.training.vote_head import VOTES_JSON
 
 
 def preprocess_images(
@@ -38,9 +42,22 @@ def preprocess_images(
             workers=config.image_workers,
         )
         classes = read_json(labelled.path / "classes.json")
+        if config.target != "classes":
+            _carry_votes(labelled.path, draft.path)
         return draft.publish(
             {**asdict(summary), "classes": classes, "labels": labelled.key}
         ).as_reference()
+
+
+def _carry_votes(labels: Path, folder: Path) -> None:
+    """Write the votes of the prepared galaxies, in their order, and what follows from them."""
+    labelled, prepared = (
+        pd.Index(pd.read_parquet(path, columns=["galaxy_id"])["galaxy_id"])
+        for path in (labels / "labels.parquet", folder / "manifest.parquet")
+    )
+    votes = np.load(labels / VOTES, mmap_mode="r")
+    np.save(folder / VOTES, votes[labelled.get_indexer(prepared)])
+    shutil.copyfile(labels / VOTES_JSON, folder / VOTES_JSON)
 
 
 def _check_rejected(images: Artifact, max_rejected_fraction: float) -> None:

@@ -21,7 +21,12 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from galaxy_tasks.acquisition.prediction_table import FIRST, LAST, name_probabilities
+from galaxy_tasks.acquisition.prediction_table import (
+    FIRST,
+    LAST,
+    name_fractions,
+    name_probabilities,
+)
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.storage.atomic_io import write_durably, write_json
 
@@ -46,8 +51,10 @@ class Column:
     """IVOA's Unified Content Descriptor."""
 
 
-def list_columns(classes: Sequence[str], coverage: float) -> list[Column]:
-    """Return the columns of a catalogue of these classes."""
+def list_columns(
+    classes: Sequence[str], coverage: float, answers: Sequence[str] = ()
+) -> list[Column]:
+    """Return the columns of a catalogue of these classes, and of the answers to these questions."""
     first = {
         "id": Column("id", "text", "The galaxy's id", ucd="meta.id;meta.main"),
         "path": Column("path", "text", "The image", ucd="meta.id;meta.file"),
@@ -74,7 +81,24 @@ def list_columns(classes: Sequence[str], coverage: float) -> list[Column]:
         "is_unlike": Column("is_unlike", "bool", "Whether the distance exceeds 1"),
         "refused": Column("refused", "text", "Why the image has no class"),
     }
-    return [*(first[name] for name in FIRST), *probabilities, *(last[name] for name in LAST)]
+    fractions = [
+        Column(name, "float32", meant) for name, meant in _mean_fractions(answers, coverage)
+    ]
+    return [
+        *(first[name] for name in FIRST),
+        *probabilities,
+        *fractions,
+        *(last[name] for name in LAST),
+    ]
+
+
+def _mean_fractions(answers: Sequence[str], coverage: float) -> Iterator[tuple[str, str]]:
+    """Yield the name of each column of fractions, and what it means."""
+    for answer in answers:
+        expected, low, high = name_fractions([answer])
+        yield expected, f"Expected share of the volunteers asked who answer {answer}"
+        yield low, f"The share is above this, and below {high}, with {100 * coverage:g} %"
+        yield high, f"The share is below this, and above {low}, with {100 * coverage:g} %"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
 
 from galaxy_tasks.images.headers import read_header
 from galaxy_tasks.images.prepare import prepare_image
@@ -19,6 +18,7 @@ from galaxy_tasks.prediction.calibration import Calibration
 from galaxy_tasks.prediction.engines import RunNetwork
 from galaxy_tasks.prediction.familiarity import Familiarity
 from galaxy_tasks.prediction.listing import Row
+from galaxy_tasks.training.vote_head import VoteHead, find_probabilities
 
 BATCH = 64
 """Images that go through the network together. Other numbers could change the last digits."""
@@ -34,6 +34,8 @@ class Serving:
     """How many the probabilities are averaged over."""
     has_features: bool
     """Whether the features are part of the answers."""
+    votes: VoteHead | None = None
+    """What the outputs mean where the network learned votes."""
 
 
 @dataclass
@@ -62,6 +64,9 @@ class Found:
     """(n,) see `familiarity`; NaN where it is unknown."""
     features: NDArray[np.float16] | None
     """(n, features) of the image as it is."""
+    fractions: NDArray[np.float32] | None = None
+    """(n, answers, 3) of networks that learned votes: the expected share of the volunteers, and
+    the bounds that it lies between with the probability `coverage`."""
 
 
 def prepare_rows(rows: Sequence[Row], sources: Sequence[Path], settings: ImageSettings) -> Prepared:
@@ -101,7 +106,7 @@ def classify(pixels: NDArray[np.uint8], run: RunNetwork, serving: Serving) -> Fo
         for orientation in range(serving.orientations)
     ]
     logits = np.stack([logits for logits, _ in outputs]).astype(np.float32)
-    answers = serving.calibration.answer(softmax(logits, axis=-1))
+    answers = serving.calibration.answer(find_probabilities(logits, serving.votes))
     features = outputs[0][1]
     unknown = np.full(len(pixels), np.nan, np.float32)
     return Found(
@@ -110,7 +115,17 @@ def classify(pixels: NDArray[np.uint8], run: RunNetwork, serving: Serving) -> Fo
         is_in_set=answers.is_in_set,
         distance=serving.familiarity.measure(features) if serving.familiarity else unknown,
         features=features.astype(np.float16) if serving.has_features else None,
+        fractions=_find_fractions(logits, serving),
     )
+
+
+def _find_fractions(logits: NDArray[np.float32], serving: Serving) -> NDArray[np.float32] | None:
+    if serving.votes is None:
+        return None
+    concentrations = serving.votes.find_concentrations(logits).mean(axis=0)
+    expected = serving.votes.find_fractions(concentrations)
+    bounds = serving.votes.find_intervals(concentrations, coverage=serving.calibration.coverage)
+    return np.stack([expected, *bounds], axis=-1).astype(np.float32)
 
 
 def join_found(parts: Sequence[Found], num_classes: int) -> Found:

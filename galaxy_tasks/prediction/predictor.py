@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from galaxy_tasks.prediction.calibration import Answers, Calibration
 from galaxy_tasks.training.device import halve_batch
+from galaxy_tasks.training.vote_head import VoteHead, find_probabilities
 
 if TYPE_CHECKING:
     import keras
@@ -21,6 +22,8 @@ class Predictor:
     calibration: Calibration
     orientations: int
     """How many the probabilities are averaged over."""
+    votes: VoteHead | None = None
+    """What the outputs mean where the model learned votes."""
     batch_size: int = 256
     """Halved, for all that follows, while the device's memory is too small."""
 
@@ -30,14 +33,14 @@ class Predictor:
         Raises:
             ResourceError: a batch of one image is still too much for the device's memory.
         """
-        from galaxy_tasks.networks.classifier import predict_probabilities
+        from galaxy_tasks.networks.classifier import predict_logits
 
         while True:
             size = self.batch_size
             batches = (images[start : start + size] for start in range(0, len(images), size))
             try:
-                found = predict_probabilities(self.model, batches, orientations=self.orientations)
+                logits = predict_logits(self.model, batches, orientations=self.orientations)
             except Exception as error:
                 self.batch_size = halve_batch(size, error)
             else:
-                return self.calibration.answer(found)
+                return self.calibration.answer(find_probabilities(logits, self.votes))

@@ -19,7 +19,11 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 
-from galaxy_tasks.acquisition.prediction_table import SET_SEPARATOR, name_probabilities
+from galaxy_tasks.acquisition.prediction_table import (
+    SET_SEPARATOR,
+    name_fractions,
+    name_probabilities,
+)
 from galaxy_tasks.acquisition.zip_reader import ZipEntry
 from galaxy_tasks.images.summary import count_converted
 from galaxy_tasks.prediction.classify import Found, join_found
@@ -80,12 +84,13 @@ def write_shard(
     made_from: str,
     images: str,
     classes: Sequence[str],
+    answers: Sequence[str] = (),
 ) -> ShardRecord:
     """Write what became of a shard's images, and last its record."""
     outcomes = list(outcomes)
     refused = [reason for outcome in outcomes for reason in outcome.refused]
     found = join_found([one.found for one in outcomes if one.found], len(classes))
-    table = _make_table(rows, refused, found, classes)
+    table = _make_table(rows, refused, found, classes, answers)
     features = _make_features(table, found)
     write_durably(name_table(folder, shard), lambda file: pq.write_table(table, file))
     if features:
@@ -183,33 +188,19 @@ def _name_record(folder: Path, shard: Shard) -> Path:
 
 
 def _make_table(
-    rows: Sequence[Row], refused: Sequence[str], found: Found, classes: Sequence[str]
+    rows: Sequence[Row],
+    refused: Sequence[str],
+    found: Found,
+    classes: Sequence[str],
+    answers: Sequence[str],
 ) -> pa.Table:
     """Return a row for each image; of numbers that a refused one lacks null, of texts ''.
 
     astropy reads no Parquet with absent texts.
     """
     is_good = np.array([not reason for reason in refused], dtype=bool)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        terms = found.probabilities * np.log(found.probabilities)
-    entropy = -np.where(found.probabilities > 0, terms, 0).sum(axis=1, dtype=np.float32)
-    sets = [
-        SET_SEPARATOR.join(name for name, is_in in zip(classes, own, strict=True) if is_in)
-        for own in found.is_in_set
-    ]
-    measured = ~np.isnan(found.distance)
-    good = {
-        "class": pa.array([classes[index] for index in found.chosen], pa.string()),
-        **{
-            name: pa.array(found.probabilities[:, index])
-            for index, name in enumerate(name_probabilities(classes))
-        },
-        "prediction_set": pa.array(sets, pa.string()),
-        "entropy": pa.array(entropy),
-        "distance": pa.array(found.distance, mask=~measured),
-        "is_unlike": pa.array(found.distance > 1),
-    }
     places = pa.array(np.where(is_good, np.cumsum(is_good) - 1, 0), mask=~is_good)
+    good = _list_answers(found, classes, answers)
     return pa.table(
         {
             "id": pa.array([row.id for row in rows], pa.string()),
@@ -220,6 +211,34 @@ def _make_table(
             "refused": pa.array(refused, pa.string()),
         }
     )
+
+
+def _list_answers(
+    found: Found, classes: Sequence[str], answers: Sequence[str]
+) -> dict[str, pa.Array]:
+    """Return the columns of what the model says, for the images that it was asked about."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = found.probabilities * np.log(found.probabilities)
+    entropy = -np.where(found.probabilities > 0, terms, 0).sum(axis=1, dtype=np.float32)
+    sets = [
+        SET_SEPARATOR.join(name for name, is_in in zip(classes, own, strict=True) if is_in)
+        for own in found.is_in_set
+    ]
+    fractions = np.zeros((0, 3 * len(answers)), np.float32)
+    if found.fractions is not None:
+        fractions = found.fractions.reshape(len(found.chosen), -1)
+    numbers = {
+        **dict(zip(name_probabilities(classes), found.probabilities.T, strict=True)),
+        **dict(zip(name_fractions(answers), fractions.T, strict=True)),
+    }
+    return {
+        "class": pa.array([classes[index] for index in found.chosen], pa.string()),
+        **{name: pa.array(values) for name, values in numbers.items()},
+        "prediction_set": pa.array(sets, pa.string()),
+        "entropy": pa.array(entropy),
+        "distance": pa.array(found.distance, mask=np.isnan(found.distance)),
+        "is_unlike": pa.array(found.distance > 1),
+    }
 
 
 def _spread(values: pa.Array, places: pa.Array) -> pa.Array:

@@ -40,6 +40,11 @@ class Job:
     serving: Serving
     classes: tuple[str, ...]
 
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The answers of a network that has learned votes."""
+        return self.serving.votes.answers if self.serving.votes else ()
+
 
 @dataclass(frozen=True)
 class Outcome:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from galaxy_tasks.releases.ballots import Ballot
 from galaxy_tasks.releases.morphology import Morphology
 from galaxy_tasks.releases.questions import Answer
 
@@ -208,6 +209,9 @@ class Release:
     """Canonical answers by column stem, a tree for each table with questions of its own."""
     fraction_suffixes: tuple[str, ...] = ("",)
     """Ends of the names of columns with vote fractions, after the stem."""
+    ballots: tuple[Ballot, ...] = ()
+    """How many volunteers gave each answer, for each table with questions of its own; none where
+    nobody was asked, or their number is not published."""
 
     def find_answer(self, column: str) -> Answer | None:
         """Return the canonical answer whose vote fraction a column holds, or None."""

@@ -11,6 +11,7 @@ from galaxy_tasks.evaluation.winner import Selection, describe_comparison, rank
 from galaxy_tasks.formatting import format_duration, format_multiply_adds
 from galaxy_tasks.report.calibration import describe_calibration, describe_sets
 from galaxy_tasks.report.contents import MissingModel
+from galaxy_tasks.report.votes import describe_votes
 
 _HEADER = (
     *("", "network", "macro-F1", "seeds", "accuracy", "loss", "weighted-F1"),
@@ -62,6 +63,7 @@ def _list_paragraphs(outcome: Outcome) -> list[str]:
         selection.caution,
         outcome.coverage_note,
         f"{describe_calibration(reliability)} {describe_sets(reliability)}",
+        *map(describe_votes, outcome.votes),
         *(describe_comparison(one, alpha=selection.alpha) for one in selection.comparisons),
     ]
 

@@ -12,6 +12,7 @@ from galaxy_tasks.config import find_changes
 from galaxy_tasks.evaluation.metrics import Estimate
 from galaxy_tasks.evaluation.reliability import NUM_BINS, Reliability
 from galaxy_tasks.evaluation.subsets import HIGH_AGREEMENT
+from galaxy_tasks.evaluation.votes import LEAST_VOTES
 from galaxy_tasks.evaluation.winner import describe_comparison, rank
 from galaxy_tasks.prediction.calibration import LEAST_GALAXIES
 from galaxy_tasks.report.calibration import describe_calibration, draw_reliability
@@ -33,6 +34,12 @@ TEMPLATE = Path(__file__).with_name("page.html")
 FEW_GALAXIES = 30
 """Classes with fewer test galaxies are marked: one galaxy moves their recall by over 3 %."""
 MOST_REJECTED_SHOWN = 100
+_BOUNDS = {
+    "few_galaxies": FEW_GALAXIES,
+    "high_agreement": HIGH_AGREEMENT,
+    "least_votes": LEAST_VOTES,
+    "most_rejected_shown": MOST_REJECTED_SHOWN,
+}
 
 
 def render_report(inputs: ReportInputs) -> str:
@@ -53,7 +60,7 @@ def render_report(inputs: ReportInputs) -> str:
             selection=selection,
             winner=winner,
             outcome=outcome,
-            high_agreement=HIGH_AGREEMENT,
+            **_BOUNDS,
             has_repeats=any(len(one.models) > 1 for one in ranked),
             champion=outcome.champion,
             classes=ranked[0].served.evaluation.classes,
@@ -71,8 +78,6 @@ def render_report(inputs: ReportInputs) -> str:
             command=format_command(inputs.config),
             preset=find_changes(inputs.config)[0],
             is_simulated=inputs.config.release == "simulated",
-            few_galaxies=FEW_GALAXIES,
-            most_rejected_shown=MOST_REJECTED_SHOWN,
         )
     )
 

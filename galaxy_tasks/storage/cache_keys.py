@@ -153,6 +153,7 @@ def labels_made_from(
     return {
         "format": LABELS_FORMAT,
         **({"ancestors": list(ancestor_keys)} if ancestor_keys else {}),
+        **({"votes": _list_ballots(config)} if config.target != "classes" else {}),
         "content": release_files.content,
         "holdout": holdout_key,
         "releases": [
@@ -210,6 +211,19 @@ def _list_scheme(scheme: Scheme) -> dict[str, Any]:
     }
 
 
+def _list_ballots(config: RunConfig) -> list[dict[str, Any]]:
+    return [
+        {
+            "counted_as": ballot.counted_as,
+            "volunteers": ballot.volunteers,
+            "questions": [
+                [one.name, one.answers, one.columns, one.total] for one in ballot.questions
+            ],
+        }
+        for ballot in RELEASES[config.release].ballots
+    ]
+
+
 def _list_mapping(mapping: ImageMapping | ImageKey) -> dict[str, Any]:
     if isinstance(mapping, ImageMapping):
         return {"id_column": mapping.id_column, "image_column": mapping.image_column}
@@ -243,6 +257,7 @@ def model_made_from(
         "backend": keras_backend(),
         **_pick(config, TRAINING_SETTINGS),
         **_list_start(config),
+        **({"target": config.target} if config.target != "classes" else {}),
     }
 
 

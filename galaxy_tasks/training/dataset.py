@@ -6,6 +6,7 @@ that is resumed sees the galaxies in the order in which it would have seen them.
 """
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Literal
 
 import keras
 import numpy as np
@@ -37,8 +38,14 @@ def balance_weights(
 
     By weights in the loss or by sampling, the network comes to expect the class that much more.
     """
-    power = config.class_balance_power if config.class_balance != "none" else 0.0
+    is_balanced = find_balance(config) != "none"
+    power = config.class_balance_power if is_balanced else 0.0
     return class_weights(labels, num_classes, power)
+
+
+def find_balance(config: RunConfig) -> Literal["none", "weights", "sampling"]:
+    """Return the help for rare classes; votes need none, as every galaxy has them."""
+    return config.class_balance if config.target == "classes" else "none"
 
 
 def epoch_order(
@@ -63,7 +70,9 @@ _BATCHES_AHEAD = 4
 
 
 class EpochBatches(keras.utils.PyDataset):
-    """One epoch of (images uint8, one-hot labels float32, loss weights float32) batches in NumPy.
+    """One epoch of (images uint8, targets float32, loss weights float32) batches in NumPy.
+
+    Targets are one-hot labels, or the votes where the galaxies have them.
 
     Threads gather the next batches while the device computes. The ragged last batch is left out,
     because its shape would compile a second program; every epoch leaves out other galaxies. With
@@ -104,9 +113,10 @@ class EpochBatches(keras.utils.PyDataset):
 
     def _gather(self, index: int) -> Batch:
         positions = self.order[index * self.batch_size : (index + 1) * self.batch_size]
-        labels = self.galaxies.labels[positions]
-        images = self.galaxies.images[self.galaxies.rows[positions]]
-        return images, self.one_hot[labels], self.loss_weights[labels]
+        labels, rows = self.galaxies.labels[positions], self.galaxies.rows[positions]
+        votes = self.galaxies.votes
+        targets = self.one_hot[labels] if votes is None else votes[rows]
+        return self.galaxies.images[rows], targets, self.loss_weights[labels]
 
 
 def count_steps(num_galaxies: int, batch_size: int) -> int:

@@ -13,13 +13,21 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.formatting import format_duration
-from galaxy_tasks.networks.classifier import predict_probabilities
+from galaxy_tasks.networks.classifier import predict_logits
 from galaxy_tasks.training.checkpoints import TrainingState
-from galaxy_tasks.training.dataset import EpochBatches, balance_weights, count_steps, epoch_order
+from galaxy_tasks.training.dataset import (
+    EpochBatches,
+    balance_weights,
+    count_steps,
+    epoch_order,
+    find_balance,
+)
 from galaxy_tasks.training.device import Device
 from galaxy_tasks.training.galaxies import Galaxies
 from galaxy_tasks.training.schedule import WarmupCosine
 from galaxy_tasks.training.transfer import make_optimizer
+from galaxy_tasks.training.vote_head import VoteHead, find_probabilities
+from galaxy_tasks.training.vote_loss import LOSSES
 
 PROGRESS_EVERY_S = 60.0
 _logger = logging.getLogger(__name__)
@@ -44,25 +52,40 @@ class _ProgressLog(keras.callbacks.Callback):
         _logger.info("%s  %d of %d batches, %s left", self._name, done, self._num_batches, left)
 
 
-def compile_model(model: keras.Model, *, config: RunConfig, device: Device) -> None:
-    """Give a model its loss, its metrics and AdamW (Loshchilov & Hutter 2017, arXiv:1711.05101)."""
+def compile_model(
+    model: keras.Model, *, config: RunConfig, device: Device, votes: VoteHead | None = None
+) -> None:
+    """Give a model its loss, its metrics and AdamW (Loshchilov & Hutter 2017, arXiv:1711.05101).
+
+    `votes` says what its outputs mean where it learns votes, which have no metrics.
+    """
     rate: Any = WarmupCosine(config, steps_per_epoch=1)
     optimizer = make_optimizer(
         model, rate, weight_decay=config.weight_decay, trunk_rate=config.trunk_rate
     )
-    # A metric makes its variables at its first update. Inside the first step, TensorFlow would
-    # therefore trace the step twice: some twenty seconds more for a DenseNet-121 on a processor.
-    macro_f1 = keras.metrics.F1Score(average="macro", name="macro_f1")
-    macro_f1.update_state(*[np.zeros((1, model.output_shape[-1]), np.float32)] * 2)
     model.compile(
         optimizer=optimizer,
-        loss=keras.losses.CategoricalCrossentropy(
-            from_logits=True, label_smoothing=config.label_smoothing
-        ),
-        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy"), macro_f1],
+        loss=_make_loss(config, votes),
+        metrics=None if votes else _make_metrics(model.output_shape[-1]),
         jit_compile=device.is_xla,  # pyright: ignore[reportArgumentType]
     )
     model.optimizer.build(model.trainable_variables)
+
+
+def _make_loss(config: RunConfig, votes: VoteHead | None) -> keras.losses.Loss:
+    if votes:
+        return LOSSES[config.target](votes)
+    return keras.losses.CategoricalCrossentropy(
+        from_logits=True, label_smoothing=config.label_smoothing
+    )
+
+
+def _make_metrics(num_classes: int) -> list[keras.metrics.Metric]:
+    # A metric makes its variables at its first update. Inside the first step, TensorFlow would
+    # therefore trace the step twice: some twenty seconds more for a DenseNet-121 on a processor.
+    macro_f1 = keras.metrics.F1Score(average="macro", name="macro_f1")
+    macro_f1.update_state(*[np.zeros((1, num_classes), np.float32)] * 2)
+    return [keras.metrics.CategoricalAccuracy(name="accuracy"), macro_f1]
 
 
 def schedule_learning_rate(
@@ -85,12 +108,14 @@ def run_epoch(
     config: RunConfig,
     training: Galaxies,
     validation: Galaxies,
+    votes: VoteHead | None = None,
 ) -> TrainingState:
     """Train the compiled model for the epoch after `state` and return the state after it.
 
     Its record has loss (nats), accuracy and macro_f1 of the training galaxies while they were
     learned, the same with val_ of the validation galaxies after the epoch, learning_rate (at its
-    end), images, images_per_s, fit_seconds and seconds.
+    end), images, images_per_s, fit_seconds and seconds. With `votes` losses are those of votes,
+    and what was learned has neither accuracy nor macro_f1.
 
     Raises:
         InputError: a class without training galaxies, or a number that is not finite.
@@ -98,7 +123,7 @@ def run_epoch(
     started = time.monotonic()
     record = _fit(model, state=state, config=config, training=training)
     fit_seconds = time.monotonic() - started
-    record |= validate(model, state=state, config=config, validation=validation)
+    record |= validate(model, state=state, config=config, validation=validation, votes=votes)
     record |= {
         "epoch": state.epoch + 1,
         "images_per_s": record["images"] / fit_seconds,
@@ -112,14 +137,13 @@ def _fit(
     model: keras.Model, *, state: TrainingState, config: RunConfig, training: Galaxies
 ) -> dict[str, float]:
     """Return loss, accuracy, macro_f1, learning_rate and images of one pass."""
-    batches = _gather_batches(
-        training, state=state, config=config, num_classes=model.output_shape[-1]
-    )
+    num_classes = model.output_shape[-1] if training.votes is None else training.labels.max() + 1
+    batches = _gather_batches(training, state=state, config=config, num_classes=num_classes)
     # Keras would shuffle the batches with a random state that no checkpoint holds.
     epoch = state.epoch + 1
     progress = _ProgressLog(f"epoch {epoch:3d}/{config.epochs}", num_batches=len(batches))
     scores = model.fit(batches, shuffle=False, verbose=0, callbacks=[progress]).history  # pyright: ignore[reportArgumentType]
-    record = {name: float(scores[name][0]) for name in ("loss", "accuracy", "macro_f1")}
+    record = {name: float(values[0]) for name, values in scores.items()}
     check_finite(record["loss"], what="The loss", epoch=epoch, config=config)
     # The last update may have gone wrong after a finite mean loss.
     sums = [float(np.sum(weight)) for weight in model.get_weights()]
@@ -136,7 +160,7 @@ def _gather_batches(
 ) -> EpochBatches:
     """Return the batches of the epoch after `state`."""
     weights = balance_weights(training.labels, num_classes, config)
-    is_sampling = config.class_balance == "sampling"
+    is_sampling = find_balance(config) == "sampling"
     order = epoch_order(
         training.labels,
         seed=config.seed,
@@ -162,15 +186,28 @@ def check_finite(value: float, *, what: str, epoch: int, config: RunConfig) -> N
 
 
 def validate(
-    model: keras.Model, *, state: TrainingState, config: RunConfig, validation: Galaxies
+    model: keras.Model,
+    *,
+    state: TrainingState,
+    config: RunConfig,
+    validation: Galaxies,
+    votes: VoteHead | None = None,
 ) -> dict[str, float]:
-    """Return val_loss (nats, without smoothing or weights), val_accuracy and val_macro_f1."""
+    """Return val_loss (nats, without smoothing or weights), val_accuracy and val_macro_f1.
+
+    With `votes` the loss is that of the votes.
+    """
     batches = validation.image_batches(state.batch_size)
-    probabilities = predict_probabilities(model, batches, orientations=1)[0].astype(np.float64)
+    logits = predict_logits(model, batches, orientations=1)[0]
+    probabilities = find_probabilities(logits, votes).astype(np.float64)
     # Finite weights can give more than float16 holds, and so no probabilities.
     total = float(probabilities.sum())
     check_finite(total, what="The sum of the probabilities", epoch=state.epoch + 1, config=config)
-    return _score(validation.labels, probabilities / probabilities.sum(axis=1, keepdims=True))
+    scores = _score(validation.labels, probabilities / probabilities.sum(axis=1, keepdims=True))
+    if votes and validation.votes is not None:
+        losses = _make_loss(config, votes).call(validation.votes[validation.rows], logits)
+        scores["val_loss"] = float(np.asarray(losses).mean())
+    return scores
 
 
 def _score(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> dict[str, float]:

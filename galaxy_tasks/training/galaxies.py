@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
 
+VOTES = "votes.npy"
+"""Name of the file with the votes of labelled or prepared galaxies."""
+
 
 @dataclass(frozen=True)
 class Galaxies:
@@ -29,6 +32,8 @@ class Galaxies:
     labels: NDArray[np.int64]
     groups: NDArray[np.int64]
     galaxy_ids: tuple[str, ...]
+    votes: NDArray[np.float32] | None = None
+    """Volunteers for each answer, (count, answers) of all splits; None where only labels count."""
 
     def __len__(self) -> int:
         """Return the number of galaxies in the split."""
@@ -51,13 +56,14 @@ def open_galaxies(folder: Path, split: str) -> Galaxies:
     rows = np.flatnonzero((table["split"] == split).to_numpy())
     if not len(rows):
         raise InputError(f"{folder} has no galaxy in the split {split!r}.")
-    chosen = table.iloc[rows]
+    chosen, has_votes = table.iloc[rows], (folder / VOTES).is_file()
     return Galaxies(
         images=images,
         rows=rows,
         labels=chosen["label_index"].to_numpy(dtype=np.int64),
         groups=chosen["group"].to_numpy(dtype=np.int64),
         galaxy_ids=tuple(chosen["galaxy_id"]),
+        votes=np.load(folder / VOTES, mmap_mode="r") if has_votes else None,
     )
 
 

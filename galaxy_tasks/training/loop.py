@@ -8,7 +8,7 @@ epochs by validation macro-F1, see `checkpoints.SMOOTHING_EPOCHS`.
 import logging
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from galaxy_tasks.config import Architecture, RunConfig
 from galaxy_tasks.formatting import format_duration
-from galaxy_tasks.networks.classifier import build_classifier, predict_probabilities
+from galaxy_tasks.networks.classifier import build_classifier, predict_logits
 from galaxy_tasks.releases.morphology import is_handed
 from galaxy_tasks.training.checkpoints import (
     SMOOTHING_EPOCHS,
@@ -39,40 +39,13 @@ from galaxy_tasks.training.galaxies import Fold, Galaxies, open_splits
 from galaxy_tasks.training.grad_cam import draw_heat_maps
 from galaxy_tasks.training.model_record import HeatMaps
 from galaxy_tasks.training.published_weights import fetch_imagenet_weights
+from galaxy_tasks.training.trained_model import Predicted, TrainedModel
 from galaxy_tasks.training.transfer import copy_weights
+from galaxy_tasks.training.vote_head import VoteHead, find_probabilities, read_vote_head
 
 MOST_EXPLAINED = 8
 """Classes of which heat maps are drawn: two galaxies each show what there is to see."""
 _logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class TrainedModel:
-    """A finished training: the model with its best weights, and how it came about."""
-
-    model: keras.Model
-    """Not compiled: it holds no state of the optimizer."""
-    state: TrainingState
-    test: "Predicted"
-    calibration: "Predicted"
-    """Of the validation galaxies that took no part in early stopping."""
-    heat_maps: HeatMaps
-    """Of some test galaxies, see `choose_explained`."""
-    class_weights: tuple[float, ...]
-    """How much more each class counted than its galaxies; all 1 without class balance."""
-    num_training: int
-    """Galaxies that it learned from."""
-    images_per_s: float
-    device: str
-    """What it was trained on, and how."""
-
-
-@dataclass(frozen=True)
-class Predicted:
-    """Galaxies and the model's probabilities of them, (orientations, galaxies, classes)."""
-
-    galaxies: Galaxies
-    probabilities: NDArray[np.float32]
 
 
 def train_classifier(
@@ -98,24 +71,22 @@ def train_classifier(
         InputError: a class without training galaxies, or a number that is not finite.
         ResourceError: a batch of one galaxy is still too much for the device's memory.
     """
-    splits = open_splits(images_folder, config, fold=fold)
-    model = _build(architecture, config=config, classes=classes, device=device, start=start)
-    fitting = Fitting(
-        model, config, training=splits.training, validation=splits.stopping, folder=folder
-    )
+    splits, votes = open_splits(images_folder, config, fold=fold), read_vote_head(images_folder)
+    parts = {"training": splits.training, "validation": splits.stopping, "votes": votes}
+    model = _build(architecture, config, classes, device, start=start, votes=votes)
+    fitting = Fitting(model, config, folder=folder, **parts)
     state = fitting.run()
     load_best(folder, model=fitting.variables)
     orientations = 4 if is_handed(classes) else 8
     tested, calibration = (
-        _predict(model, galaxies, state=state, config=config, orientations=orientations)
+        _predict(fitting, galaxies, state=state, orientations=orientations)
         for galaxies in (splits.test, splits.calibration)
     )
     trained = keras.Model(model.inputs, model.outputs, name=architecture)
     weights = tuple(balance_weights(splits.training.labels, len(classes), config).tolist())
     return TrainedModel(
-        *(trained, state, tested, calibration, _explain(trained, tested)),
-        *(weights, len(splits.training)),
-        *(_measure_images_per_s(state), device.describe()),
+        *(trained, state, tested, calibration, _explain(trained, tested), votes),
+        *(weights, len(splits.training), _measure_images_per_s(state), device.describe()),
     )
 
 
@@ -125,24 +96,25 @@ def _measure_images_per_s(state: TrainingState) -> float:
 
 
 def _predict(
-    model: keras.Model,
-    galaxies: Galaxies,
-    *,
-    state: TrainingState,
-    config: RunConfig,
-    orientations: int,
+    fitting: "Fitting", galaxies: Galaxies, *, state: TrainingState, orientations: int
 ) -> Predicted:
     """Predict with the model that predicted the validation galaxies: its program is compiled."""
-    probabilities = predict_split(
-        model, batch_size=state.batch_size, galaxies=galaxies, orientations=orientations
+    logits = predict_split(
+        fitting.model, batch_size=state.batch_size, galaxies=galaxies, orientations=orientations
     )
+    probabilities = find_probabilities(logits, fitting.votes)
     total, what = float(probabilities.sum()), "The sum of the probabilities"
-    check_finite(total, what=what, epoch=state.best_epoch, config=config)
-    return Predicted(galaxies, probabilities)
+    check_finite(total, what=what, epoch=state.best_epoch, config=fitting.config)
+    votes = fitting.votes
+    concentrations = votes.find_concentrations(logits).mean(axis=0) if votes else None
+    return Predicted(galaxies, probabilities, concentrations)
 
 
 def _explain(model: keras.Model, tested: Predicted) -> HeatMaps:
     galaxies, as_it_is = tested.galaxies, tested.probabilities[0]
+    if tested.concentrations is not None:  # no output speaks for a class
+        size = galaxies.images.shape[1]
+        return HeatMaps(np.zeros(0, np.int64), np.zeros((0, size, size), np.uint8))
     positions = choose_explained(as_it_is, labels=galaxies.labels)
     images = galaxies.images[galaxies.rows[positions]]
     return HeatMaps(positions, draw_heat_maps(model, images, as_it_is[positions].argmax(axis=1)))
@@ -169,23 +141,24 @@ def choose_explained(
 
 def _build(
     architecture: Architecture,
-    *,
     config: RunConfig,
     classes: Sequence[str],
     device: Device,
+    *,
     start: Path | None,
+    votes: VoteHead | None,
 ) -> keras.Model:
     """Return the compiled model with the weights to start from, and log what it runs on."""
     is_published = config.weights == "imagenet" and start is None
     model = build_classifier(
         architecture,
         config=config,
-        num_classes=len(classes),
+        num_classes=votes.num_outputs if votes else len(classes),
         weights_file=fetch_imagenet_weights(architecture) if is_published else None,
     )
     if start:
-        copy_weights(start, model, classes=classes)
-    compile_model(model, config=config, device=device)
+        copy_weights(start, model, classes=classes, votes=votes)
+    compile_model(model, config=config, device=device, votes=votes)
     mode = ", deterministic" if config.deterministic else ""
     _logger.info("Training %s: %s parameters.", architecture, f"{model.count_params():,}")
     _logger.info("Running on %s%s, host %s.", device.describe(), mode, platform.node())
@@ -203,9 +176,10 @@ class Fitting:
         training: Galaxies,
         validation: Galaxies,
         folder: Path,
+        votes: VoteHead | None = None,
     ) -> None:
         """Take the splits to learn from and to score on, and the folder of the checkpoints."""
-        self.model, self.config, self.folder = model, config, folder
+        self.model, self.config, self.folder, self.votes = model, config, folder, votes
         self.training, self.validation = training, validation
 
     @property
@@ -264,6 +238,7 @@ class Fitting:
                 config=self.config,
                 training=self.training,
                 validation=self.validation,
+                votes=self.votes,
             )
         except Exception as error:
             halved = replace(state, batch_size=halve_batch(state.batch_size, error))
@@ -276,7 +251,7 @@ class Fitting:
 def predict_split(
     model: keras.Model, *, batch_size: int, galaxies: Galaxies, orientations: int
 ) -> NDArray[np.float32]:
-    """Return the probabilities of galaxies, (orientations, n, classes) float32.
+    """Return the network's outputs for galaxies, (orientations, n, outputs) float32.
 
     The batch is halved while the device's memory is too small.
 
@@ -288,7 +263,7 @@ def predict_split(
     while True:
         try:
             batches = galaxies.image_batches(batch_size)
-            return predict_probabilities(model, batches, orientations=orientations)
+            return predict_logits(model, batches, orientations=orientations)
         except Exception as error:
             batch_size = halve_batch(batch_size, error)
 

@@ -8,6 +8,8 @@ test_probabilities.npy    (orientations, galaxies, classes) float32
 test_galaxies.parquet     galaxy_id, label_index, row (in the images artifact), same order
 calibration_*             the same of the galaxies that calibrate the probabilities
 heat_maps.npz             see `HeatMaps`
+votes.json                what the outputs mean where it learned votes, see `vote_head`
+test_concentrations.npy   (galaxies, answers) float32, of the same
 """
 
 from dataclasses import dataclass, fields
@@ -25,6 +27,7 @@ from galaxy_tasks.training.galaxies import Galaxies
 
 WEIGHTS, MODEL, HISTORY = "weights.weights.h5", "model.json", "history.json"
 TEST_PROBABILITIES, TEST_GALAXIES = "test_probabilities.npy", "test_galaxies.parquet"
+TEST_CONCENTRATIONS = "test_concentrations.npy"
 MEASUREMENTS = "test_measurements.parquet"
 """Of a baseline: brightness and size of the test galaxies."""
 CALIBRATION_PROBABILITIES = "calibration_probabilities.npy"

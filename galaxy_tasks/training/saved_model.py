@@ -5,6 +5,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from galaxy_tasks.config import Architecture, RunConfig
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.storage.artifacts import MANIFEST, Artifact, verify
@@ -12,6 +14,7 @@ from galaxy_tasks.storage.atomic_io import write_json
 from galaxy_tasks.training.model_record import (
     HISTORY,
     MODEL,
+    TEST_CONCENTRATIONS,
     WEIGHTS,
     ModelRecord,
     read_record,
@@ -19,11 +22,12 @@ from galaxy_tasks.training.model_record import (
     write_heat_maps,
     write_test,
 )
+from galaxy_tasks.training.vote_head import read_vote_head
 
 if TYPE_CHECKING:
     import keras
 
-    from galaxy_tasks.training.loop import TrainedModel
+    from galaxy_tasks.training.trained_model import TrainedModel
 
 
 def write_model(
@@ -60,6 +64,9 @@ def write_model(
     write_test(folder, trained.test.galaxies, trained.test.probabilities)
     write_calibration(folder, trained.calibration.galaxies, trained.calibration.probabilities)
     write_heat_maps(folder, trained.heat_maps)
+    if trained.votes and trained.test.concentrations is not None:
+        trained.votes.write(folder)
+        np.save(folder / TEST_CONCENTRATIONS, trained.test.concentrations.astype(np.float32))
     return asdict(record)
 
 
@@ -90,8 +97,8 @@ def load_classifier(folder: Path) -> "keras.Model":
     record = require_model(folder)
     from galaxy_tasks.networks.classifier import build_classifier
 
-    model = build_classifier(
-        record.architecture, config=record.config, num_classes=len(record.classes)
-    )
+    votes = read_vote_head(folder)
+    outputs = votes.num_outputs if votes else len(record.classes)
+    model = build_classifier(record.architecture, config=record.config, num_classes=outputs)
     model.load_weights(folder / WEIGHTS)
     return model

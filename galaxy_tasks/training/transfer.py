@@ -15,20 +15,28 @@ import keras
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.training.model_record import read_record
 from galaxy_tasks.training.saved_model import load_classifier
+from galaxy_tasks.training.vote_head import VoteHead, read_vote_head
 
 _LAST = "logits"
 _logger = logging.getLogger(__name__)
 
 
-def copy_weights(folder: Path, model: keras.Model, *, classes: Sequence[str]) -> None:
+def copy_weights(
+    folder: Path, model: keras.Model, *, classes: Sequence[str], votes: VoteHead | None = None
+) -> None:
     """Give a classifier the weights of the trained one in a folder, of the same architecture.
 
-    The last layer keeps its own, drawn by the seed, unless both know the same classes.
+    The last layer keeps its own, drawn by the seed, unless the outputs of both mean the same.
 
     Raises:
         InputError: the folder holds no such model, or a layer has another shape.
     """
-    theirs, are_same = load_classifier(folder), read_record(folder).classes == tuple(classes)
+    theirs, their_votes = load_classifier(folder), read_vote_head(folder)
+    are_same = (
+        votes.questions == their_votes.questions
+        if votes and their_votes
+        else (votes or their_votes) is None and read_record(folder).classes == tuple(classes)
+    )
     for own, other in zip(_layers(model), _layers(theirs), strict=True):
         if own.name == _LAST and not are_same:
             continue
@@ -38,8 +46,8 @@ def copy_weights(folder: Path, model: keras.Model, *, classes: Sequence[str]) ->
             raise InputError(
                 f"The layer {own.name} of the model in {folder} does not fit this run: {error}"
             ) from None
-    classes_are = "the same" if are_same else "others, so that the last layer is new"
-    _logger.info("Starting from the weights of %s; its classes are %s.", folder, classes_are)
+    outputs = "the same" if are_same else "another, so that the last layer is new"
+    _logger.info("Starting from the weights of %s; what it tells apart is %s.", folder, outputs)
 
 
 def make_optimizer(

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fixtures.training_inputs import CLASSES, draw_images
+from scipy.special import softmax
 
-from galaxy_tasks.networks.classifier import predict_probabilities
+from galaxy_tasks.networks.classifier import predict_logits
 from galaxy_tasks.pipeline.process import run_step
 from galaxy_tasks.storage import artifacts
 from galaxy_tasks.storage.atomic_io import read_json
@@ -81,7 +82,7 @@ def test_the_probabilities_of_each_orientation_are_kept(images, train):
     ]
     model = load_classifier(folder)
     expected = [
-        predict_probabilities(model, [np.ascontiguousarray(one)], orientations=1)[0]
+        softmax(predict_logits(model, [np.ascontiguousarray(one)], orientations=1)[0], axis=-1)
         for one in turned
     ]
     for count in (1, 4, 8):

@@ -6,6 +6,7 @@ catalogue of Willett et al. 2013 (zoo2MainSpecz.csv) has the same columns and ca
 """
 
 from galaxy_tasks.releases import clean_samples
+from galaxy_tasks.releases.ballots import Ballot, make_questions
 from galaxy_tasks.releases.clean_samples import make_clean5
 from galaxy_tasks.releases.morphology import Morphology
 from galaxy_tasks.releases.questions import name_answers
@@ -83,6 +84,18 @@ QUESTIONS: dict[str, tuple[str, dict[str, str]]] = {
 }
 """The questions with all their answers (Willett et al. 2013, Table 2) and their canonical names."""
 TREE = name_answers(QUESTIONS)
+PARENTS = {
+    "edge_on": ("smooth_or_featured", "featured"),
+    "bar": ("edge_on", "no"),
+    "spiral": ("edge_on", "no"),
+    "bulge_size": ("edge_on", "no"),
+    "roundness": ("smooth_or_featured", "smooth"),
+    "odd_feature": ("odd", "yes"),
+    "edge_on_bulge": ("edge_on", "yes"),
+    "winding": ("spiral", "yes"),
+    "arm_count": ("spiral", "yes"),
+}
+"""Which answer leads to a question. Willett et al. 2013, Table 2."""
 
 
 def _answer(question: str, answer: str, minimum: float) -> Criterion:
@@ -186,4 +199,9 @@ GALAXY_ZOO_2 = Release(
     ),
     trees=(TREE,),
     fraction_suffixes=("_fraction", "_weighted_fraction", "_debiased"),
+    ballots=(
+        Ballot(
+            questions=make_questions(TREE, suffix="_count"), counted_as="counts", parents=PARENTS
+        ),
+    ),
 )

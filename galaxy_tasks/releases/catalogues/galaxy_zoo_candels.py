@@ -7,6 +7,7 @@ votes where this requires 0.7 and `minimum_votes`. Volunteers who see features a
 clumps first.
 """
 
+from galaxy_tasks.releases.ballots import Ballot, make_questions
 from galaxy_tasks.releases.clean_samples import MAJORITY, NOT_CLUMPY, make_clean5
 from galaxy_tasks.releases.questions import name_answers
 from galaxy_tasks.releases.schema import (
@@ -125,4 +126,10 @@ GALAXY_ZOO_CANDELS = Release(
     ),
     trees=(TREE,),
     fraction_suffixes=("_frac", "_weighted_frac"),
+    ballots=(
+        Ballot(
+            questions=make_questions(TREE, suffix="_frac", total_suffix="_count"),
+            counted_as="fractions",
+        ),
+    ),
 )

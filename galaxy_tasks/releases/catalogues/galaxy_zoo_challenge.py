@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Mapping
 
 from galaxy_tasks.releases import clean_samples
+from galaxy_tasks.releases.ballots import Ballot, make_questions
+from galaxy_tasks.releases.catalogues.galaxy_zoo_2 import PARENTS
 from galaxy_tasks.releases.catalogues.galaxy_zoo_2 import TREE as GALAXY_ZOO_2_TREE
 from galaxy_tasks.releases.clean_samples import make_clean5
 from galaxy_tasks.releases.questions import Answer
@@ -44,6 +46,10 @@ def _number_answers(tree: Mapping[str, Answer]) -> dict[str, Answer]:
     return numbered
 
 
+TREE = _number_answers(GALAXY_ZOO_2_TREE)
+VOLUNTEERS = 44.0
+"""Volunteers a galaxy, which the table does not give: the mean of Willett et al. 2013."""
+
 GALAXY_ZOO_CHALLENGE = Release(
     name="galaxy_zoo_challenge",
     reference="https://www.kaggle.com/c/galaxy-zoo-the-galaxy-challenge",
@@ -70,5 +76,13 @@ GALAXY_ZOO_CHALLENGE = Release(
         "{GalaxyID}.jpg in images_training_rev1.zip. Download it from Kaggle, which requires an "
         "account and acceptance of the rules; 'releases fetch' unpacks it."
     ),
-    trees=(_number_answers(GALAXY_ZOO_2_TREE),),
+    trees=(TREE,),
+    ballots=(
+        Ballot(
+            questions=make_questions(TREE),
+            counted_as="cumulative",
+            volunteers=VOLUNTEERS,
+            parents=PARENTS,
+        ),
+    ),
 )

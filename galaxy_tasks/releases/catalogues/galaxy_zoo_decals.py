@@ -10,6 +10,7 @@ votes, and the paper advises against them for single galaxies. The published sch
 `{question}_total`; in the tables they are `{question}_total-votes`.
 """
 
+from galaxy_tasks.releases.ballots import Ballot, make_questions
 from galaxy_tasks.releases.clean_samples import (
     ARM_COUNTS,
     EDGE_ON_BULGES,
@@ -56,6 +57,7 @@ FIRST_TREE = name_answers(
         ),
     }
 )
+LATER_TREE = make_modern_tree()
 
 
 def _file(name: str, size_mb: float, md5: str) -> PublishedFile:
@@ -98,6 +100,13 @@ GALAXY_ZOO_DECALS = Release(
         "{iauname}.png of 424 pixels, in four archives (about 100 GB) and in folders named by the "
         "first four characters: 'releases fetch' puts them into one folder 'images'."
     ),
-    trees=(FIRST_TREE, make_modern_tree()),
+    trees=(FIRST_TREE, LATER_TREE),
     fraction_suffixes=("_fraction", "_debiased"),
+    ballots=tuple(
+        Ballot(
+            questions=make_questions(tree, suffix="_fraction", total_suffix="_total-votes"),
+            counted_as="fractions",
+        )
+        for tree in (FIRST_TREE, LATER_TREE)
+    ),
 )

@@ -16,6 +16,7 @@ keeps them together.
 """
 
 from galaxy_tasks.releases import clean_samples
+from galaxy_tasks.releases.ballots import Ballot, make_questions
 from galaxy_tasks.releases.clean_samples import make_clean5
 from galaxy_tasks.releases.questions import name_answers
 from galaxy_tasks.releases.schema import (
@@ -163,4 +164,10 @@ GALAXY_ZOO_HUBBLE = Release(
     ),
     trees=(TREE,),
     fraction_suffixes=("_fraction", "_weighted_fraction", "_debiased_fraction", "_best_fraction"),
+    ballots=(
+        Ballot(
+            questions=make_questions(TREE, suffix="_fraction", total_suffix="_total_count"),
+            counted_as="fractions",
+        ),
+    ),
 )
