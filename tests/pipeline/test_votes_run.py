@@ -95,7 +95,7 @@ def test_votes_stay_with_their_galaxies(runs):
 
 def test_the_report_scores_each_question(runs):
     for one in runs.values():
-        (scores,) = read_json(one["results"])["votes"]
+        (scores,) = read_json(Path(one["results"]))["votes"]
         assert len(scores["questions"]) == 11
         assert 0 < scores["cumulative_error"] < 0.5
         page = Path(one["report"]).read_text(encoding="utf-8")
@@ -110,15 +110,15 @@ def test_a_catalogue_has_each_answer_with_its_bounds(runs, home):
     (source / "broken.jpg").write_bytes(b"no image")
     request = CatalogueRequest(paths=(source,), model=model, output=output, workers=2)
     predict_catalogue(request)
-    table = pd.read_parquet(output).set_index("path", drop=False)
+    table = pd.read_parquet(output).set_index("id", drop=False)
     head = read_vote_head(model)
     assert head is not None
     classes = tuple(read_json(model / "model.json")["classes"])
     assert list(table.columns) == name_columns(classes, head.answers)
-    broken = table.loc["broken.jpg"]
+    broken = table.loc["broken"]
     assert broken["refused"]
     assert np.isnan(broken["f_odd_yes"])
-    found = table.drop(index="broken.jpg")
+    found = table.drop(index="broken")
     for question, answers in head.questions.items():
         shares = found[[f"f_{question}_{answer}" for answer in answers]]
         np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-4)
@@ -128,7 +128,7 @@ def test_a_catalogue_has_each_answer_with_its_bounds(runs, home):
     # The test galaxies are answered as they were when the network was evaluated.
     tested = pd.read_parquet(model / "test_galaxies.parquet")
     manifest = pd.read_parquet(images / "manifest.parquet")
-    names = manifest["source_file"].iloc[tested["row"]]
+    names = manifest["galaxy_id"].iloc[tested["row"]]
     expected = head.find_fractions(np.load(model / "test_concentrations.npy"))
     own = found.loc[names, [f"f_{name}" for name in head.answers]].to_numpy()
     # All eight orientations there, four here.
