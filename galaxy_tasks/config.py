@@ -282,8 +282,8 @@ class RunConfig(ReleaseSettings):
     start_from: str = training_setting(
         "",
         "Trained model to start from: a registered model's name for its champion, NAME/VERSION, or "
-        "the folder of a model. Its architecture is then the only one to train, and galaxies that "
-        "it or its ancestors learned from are not in the test. Empty: start from 'weights'.",
+        "the folder of a model. Of 'architectures' only its own is trained, and galaxies that it "
+        "or its ancestors learned from are not in the test. Empty: start from 'weights'.",
     )
     trunk_rate: float = training_setting(
         1.0,
@@ -380,11 +380,6 @@ class RunConfig(ReleaseSettings):
 
     @model_validator(mode="after")
     def _check_start(self) -> "RunConfig":
-        if self.start_from and len(self.architectures) > 1:
-            raise ValueError(
-                "'start_from' needs one network in 'architectures', that of the model to start "
-                f"from. Received: {', '.join(self.architectures)}"
-            )
         if self.trunk_rate != 1 and not self.start_from and self.weights == "none":
             raise ValueError(
                 "'trunk_rate' slows trained layers down, and random ones would stay random. Name a "

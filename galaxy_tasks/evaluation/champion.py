@@ -205,10 +205,14 @@ def assess_doubt(
         config: this run's settings.
         champion_config: the champion's.
         unseen: the galaxies, as `read_galaxies` returns them.
-        champion: the galaxies of the champion's run, likewise.
+        champion: the galaxies that it and its ancestors know, likewise.
     """
     learned = champion[champion["split"] != "test"]
     is_uncertain = unseen["ra_degrees"].isna() | bool(learned["ra_degrees"].isna().any())
-    names = [[part.release for part in one.parts()] for one in (config, champion_config)]
+    ancestors = [one.record.config for one in trace_related(champion_config)]
+    names = [
+        [part.release for one in configs for part in one.parts()]
+        for configs in ([config], [champion_config, *ancestors])
+    ]
     overlaps = find_hidden_overlaps(*names) if is_uncertain.any() else []
     return Doubt(int(is_uncertain.sum()), explain_overlaps(overlaps))

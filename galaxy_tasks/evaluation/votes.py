@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaln, gammaln
+from scipy.special import betaln
 
 from galaxy_tasks.evaluation.candidates import Candidate
 from galaxy_tasks.storage.artifacts import Artifact
@@ -26,13 +26,14 @@ class QuestionScores:
 
     question: str
     num_galaxies: int
-    absolute_error: float
-    """Mean absolute error of the answers' shares, 0 to 1."""
-    squared_error: float
+    absolute_error: float | None
+    """Mean absolute error of the answers' shares, 0 to 1. None, as those below, where no galaxy
+    counts."""
+    squared_error: float | None
     """Root of the mean squared error of the same."""
-    coverage: float
+    coverage: float | None
     """How often the number of volunteers is within the interval that is meant to hold it with the
-    probability `VoteScores.coverage`; NaN where no galaxy counts."""
+    probability `VoteScores.coverage`."""
 
 
 @dataclass(frozen=True)
@@ -84,16 +85,10 @@ def score_answers(
     for number, question in enumerate(head.questions):
         rows, columns = asked[:, number] >= LEAST_VOTES, head.question_of == number
         errors = expected[rows][:, columns] - observed[rows][:, columns]
-        has_any = bool(rows.any())
-        questions.append(
-            QuestionScores(
-                question,
-                int(rows.sum()),
-                float(np.abs(errors).mean()) if has_any else float("nan"),
-                float(np.sqrt((errors**2).mean())) if has_any else float("nan"),
-                float(held[rows][:, columns].mean()) if has_any else float("nan"),
-            )
-        )
+        scores = (np.abs(errors), errors**2, held[rows][:, columns])
+        absolute, squared, covered = (float(one.mean()) if rows.any() else None for one in scores)
+        root = None if squared is None else squared**0.5
+        questions.append(QuestionScores(question, int(rows.sum()), absolute, root, covered))
     error = None
     if head.parents:
         both = [head.multiply_parents(np.nan_to_num(one)) for one in (expected, observed)]
@@ -118,22 +113,17 @@ def find_coverage(
     given = np.minimum(np.rint(votes), whole)
     others = head.sum_questions(concentrations)[:, head.question_of] - concentrations
     below, own = np.zeros_like(votes), np.zeros_like(votes)
-    for number in range(int(whole.max(initial=0)) + 1):
-        chance = np.where(number <= whole, _find_chance(number, whole, concentrations, others), 0.0)
-        below += np.where(number < given, chance, 0.0)
-        own += np.where(number == given, chance, 0.0)
+    # The logarithm of the beta-binomial probability of a number, from none upwards.
+    chance = betaln(concentrations, whole + others) - betaln(concentrations, others)
+    for number in range(int(given.max(initial=0)) + 1):
+        below += np.where(number < given, np.exp(chance), 0.0)
+        own += np.where(number == given, np.exp(chance), 0.0)
+        left = np.maximum(whole - number, 1e-300)
+        chance += np.log(left * (number + concentrations) / (number + 1))
+        chance -= np.log(np.maximum(left - 1, 0) + others)
     tail = (1 - coverage) / 2
     inside = np.minimum(below + own, 1 - tail) - np.maximum(below, tail)
     return np.clip(inside / np.maximum(own, 1e-300), 0.0, 1.0)
-
-
-def _find_chance(
-    number: int, whole: NDArray[np.float64], own: NDArray[np.float64], others: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return the beta-binomial probability of a number of `whole` volunteers."""
-    rest = np.maximum(whole - number, 0)
-    ways = gammaln(whole + 1) - gammaln(number + 1) - gammaln(rest + 1)
-    return np.exp(ways + betaln(number + own, rest + others) - betaln(own, others))
 
 
 def _average(trainings: Sequence[VoteScores]) -> VoteScores:
@@ -143,12 +133,16 @@ def _average(trainings: Sequence[VoteScores]) -> VoteScores:
             own[0].question,
             own[0].num_galaxies,
             *(
-                float(np.mean([getattr(one, name) for one in own]))
+                _average_known([getattr(one, name) for one in own])
                 for name in ("absolute_error", "squared_error", "coverage")
             ),
         )
         for own in zip(*(one.questions for one in trainings), strict=True)
     )
-    errors = [one.cumulative_error for one in trainings if one.cumulative_error is not None]
-    error = float(np.mean(errors)) if errors else None
+    error = _average_known([one.cumulative_error for one in trainings])
     return VoteScores(first.architecture, first.coverage, questions, error)
+
+
+def _average_known(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None

@@ -119,7 +119,7 @@ def check_class_counts(test: Mapping[str, int], rest: Mapping[str, int]) -> None
             f"{LEAST_PER_SPLIT['test']} in the test and {least_rest} in the rest. "
             f"Found: {'; '.join(poor)}. Add galaxies, change 'test_fraction', or name the "
             "class in 'ignored_classes'. What an earlier run had in the test stays there unless "
-            "'holdout' is 'ignore'."
+            "'holdout' is 'ignore', and what the model in 'start_from' knows is in no test."
         )
     if len(classes) < 2:
         raise InputError(

@@ -238,10 +238,11 @@ def label_rows(
     """
     labelled = _apply_to_rows(rows, scheme, minimum_votes=minimum_votes)
     fault, count = F.col("fault"), F.col("count")
-    label = F.when(fault.isNull() & (count == 1), F.col("first_label"))
+    label, own_name = F.when(fault.isNull() & (count == 1), F.col("first_label")), F.col("labels")
     if has_contested:
         is_contested = fault.isNull() & ~F.col("is_artifact") & (count != 1)
         label = F.when(is_contested, F.lit(CONTESTED)).otherwise(label)
+        own_name = F.when(is_contested, F.lit(CONTESTED)).otherwise(own_name)
     renamed = _rename(label, class_names or {}, ignored_classes)
     is_ignored = label.isin(*ignored_classes)
     # Grouped last, since a column of the catalogue may be named like one of POSITION.
@@ -250,7 +251,7 @@ def label_rows(
         renamed.alias("label"),
         F.when(label.isNotNull(), F.col("agreement")).alias("agreement"),
         _find_reason(is_ignored, has_contested=has_contested).alias("reason"),
-        F.when(fault.isNotNull(), F.col("fault_detail")).otherwise(F.col("labels")).alias("detail"),
+        F.when(fault.isNotNull(), F.col("fault_detail")).otherwise(own_name).alias("detail"),
     )
 
 

@@ -20,12 +20,16 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from galaxy_tasks.config import RunConfig
-from galaxy_tasks.labels.vote_rules import CONTESTED, MOST_VOTES, ROUNDING
+from galaxy_tasks.errors import InputError
+from galaxy_tasks.labels.cells import MOST_UNREADABLE
+from galaxy_tasks.labels.vote_rules import CONTESTED, ROUNDING
 from galaxy_tasks.releases.ballots import Ballot
 from galaxy_tasks.releases.questions import Answer
 from galaxy_tasks.releases.schema import Release, VoteScheme
 from galaxy_tasks.training.vote_head import Criterion, Rule, VoteHead
 
+MOST_VOLUNTEERS = 10_000
+"""More have looked at no galaxy: Galaxy Zoo shows each to a few dozen, sometimes a hundred."""
 _compute: Any = pyarrow.compute  # its stubs lack most functions
 _logger = logging.getLogger(__name__)
 
@@ -33,13 +37,14 @@ _logger = logging.getLogger(__name__)
 def count_votes(rows: DataFrame, ballot: Ballot) -> DataFrame:
     """Return galaxy_id, a column for each answer (`name_column`), and is_unreadable, once a galaxy.
 
-    Where rows of one galaxy differ, the largest number counts. `rows` have galaxy_id and the
-    ballot's columns, as text or double.
+    Where rows of one galaxy differ, the largest number counts. `rows` have galaxy_id, is_broken and
+    the ballot's columns, as text or double.
     """
     counts = dict(enumerate(_list_counts(ballot)))
     is_unreadable = reduce(or_, (_is_unreadable(name, ballot) for name in ballot.columns))
     return (
-        rows.select(
+        rows.where(~F.col("is_broken"))
+        .select(
             F.trim(F.col("galaxy_id").cast("string")).alias("galaxy_id"),
             *(count.alias(name_column(number)) for number, count in counts.items()),
             is_unreadable.alias("is_unreadable"),
@@ -79,7 +84,7 @@ def _parse(name: str) -> Column:
 def _is_good(name: str, ballot: Ballot) -> Column:
     are_counts = ballot.counted_as == "counts" or name in {one.total for one in ballot.questions}
     # Spark orders NaN above every number, so that it is in no range.
-    highest = MOST_VOTES if are_counts else 1 + ROUNDING
+    highest = MOST_VOLUNTEERS if are_counts else 1 + ROUNDING
     return F.coalesce(_parse(name).between(0.0, highest), F.lit(False))
 
 
@@ -91,6 +96,9 @@ def align_votes(folder: Path, own_ids: list[str], ballot: Ballot) -> NDArray[np.
     """Return the votes of galaxies, (galaxies, answers), from what `count_votes` was written to.
 
     Logs how many galaxies have a cell that cannot be read.
+
+    Raises:
+        InputError: more than MOST_UNREADABLE of them have.
     """
     names = [name_column(number) for number in range(len(ballot.answers))]
     table = pq.read_table(folder, filters=[("galaxy_id", "in", own_ids)])
@@ -98,10 +106,14 @@ def align_votes(folder: Path, own_ids: list[str], ballot: Ballot) -> NDArray[np.
     found = table.take(place)
     unreadable = int(np.count_nonzero(found["is_unreadable"].to_numpy(zero_copy_only=False)))
     if unreadable:
-        _logger.warning(
-            "%s galaxies have a number of volunteers that cannot be read: it counts as none.",
-            f"{unreadable:,}",
+        told = (
+            f"{unreadable:,} of {len(own_ids):,} galaxies have a number of volunteers, or a share, "
+            f"that cannot be read. Expected: up to {MOST_VOLUNTEERS:,} volunteers, shares from 0 "
+            f"to 1, or empty cells, in the columns {', '.join(ballot.columns[:3])}, …"
         )
+        if unreadable > MOST_UNREADABLE * len(own_ids):
+            raise InputError(told)
+        _logger.warning("%s They count as none.", told)
     return np.stack([found[name].to_numpy() for name in names], axis=1).astype(np.float32)
 
 

@@ -192,6 +192,7 @@ def make_job(model: ServedModel, sources: Sequence[Path], *, has_features: bool)
         model.orientations,
         has_features,
         read_vote_head(model.folder),
+        model.record.config.target != "fractions",
     )
     settings = ImageSettings.from_config(model.record.config)
     return Job(tuple(sources), settings, model.way, network, sha256, serving, model.record.classes)

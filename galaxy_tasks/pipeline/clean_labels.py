@@ -47,6 +47,7 @@ from galaxy_tasks.storage.cache_keys import ReleaseFiles, labels_made_from
 from galaxy_tasks.storage.content import hash_rows
 from galaxy_tasks.training.ancestry import Ancestor, trace_related
 from galaxy_tasks.training.galaxies import VOTES as VOTES_FILE
+from galaxy_tasks.training.vote_head import VOTES_JSON
 
 _logger = logging.getLogger("galaxy_tasks.pipeline.clean_labels")  # also as spark-submit's main
 
@@ -242,7 +243,7 @@ def _write_votes(
         *(votes.shape[1], len(plan.ballot.questions)),
         f"{votes[:, : len(plan.ballot.questions[0].answers)].sum(axis=1).mean():.1f}",
     )
-    return artifacts.sha256_of(folder / VOTES_FILE)
+    return " ".join(artifacts.sha256_of(folder / name) for name in (VOTES_FILE, VOTES_JSON))
 
 
 def _read_catalogues(

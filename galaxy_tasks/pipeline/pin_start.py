@@ -9,8 +9,10 @@ from galaxy_tasks.errors import InputError
 from galaxy_tasks.registry.champions import find_champion
 from galaxy_tasks.registry.models import get_version, say_names
 from galaxy_tasks.registry.store import open_store
+from galaxy_tasks.releases.shared_objects import explain_overlaps, find_hidden_overlaps
 from galaxy_tasks.storage import artifacts
-from galaxy_tasks.training.ancestry import Ancestor, find_folder, trace_ancestors
+from galaxy_tasks.training.ancestry import Ancestor, trace_ancestors, trace_related
+from galaxy_tasks.training.model_record import ModelRecord
 from galaxy_tasks.training.saved_model import require_model
 
 _logger = logging.getLogger(__name__)
@@ -30,26 +32,29 @@ def pin_start(settings: dict[str, Any]) -> dict[str, Any]:
     if not config.start_from:
         return settings
     folder = _find(config.start_from)
+    record = require_model(folder)
+    if record.architecture not in config.architectures:
+        raise InputError(
+            f"'start_from' names a {record.architecture}, and only such a network can start from "
+            f"it. Add it to 'architectures'. Received: {', '.join(config.architectures)}"
+        )
     is_own = folder.parent == artifacts.home() / "models"
-    pinned = {**settings, "start_from": folder.name if is_own else str(folder)}
-    ancestors = check_start(parse_config(pinned))
+    pinned = {
+        **settings,
+        "start_from": folder.name if is_own else str(folder),
+        "architectures": [record.architecture],
+    }
+    ancestors = check_start(parse_config(pinned), record)
     _logger.info("Starts from %s", "\n  which started from ".join(one.title for one in ancestors))
     return pinned
 
 
-def check_start(config: RunConfig) -> list[Ancestor]:
-    """Return the ancestors of a run's networks; raise InputError where it cannot start from them.
+def check_start(config: RunConfig, record: ModelRecord) -> list[Ancestor]:
+    """Return the ancestors of a run's networks, that start from the model of this record.
 
-    The settings are those that `pin_start` has returned.
+    Raises:
+        InputError: they cannot, or might be tested on what it learned from.
     """
-    if not config.start_from:
-        return []
-    record = require_model(find_folder(config.start_from, artifacts.home()))
-    if config.architectures != (record.architecture,):
-        raise InputError(
-            f"'start_from' names a {record.architecture}, and only such a network can start from "
-            f"it. Set 'architectures' to that. Received: {', '.join(config.architectures)}"
-        )
     if config.weights != record.config.weights:
         raise InputError(
             f"The model in 'start_from' was trained with 'weights' {record.config.weights!r}, on "
@@ -61,6 +66,20 @@ def check_start(config: RunConfig) -> list[Ancestor]:
             f"An AlexNet knows one size of images, and the one in 'start_from' {theirs} px. Set "
             f"'image_size_px' to that. Received: {config.image_size_px}"
         )
+    for ancestor in trace_related(config):
+        pair = (config, ancestor.record.config)
+        unplaced = {
+            part.release
+            for one in pair
+            for part in one.parts()
+            if not (part.ra_column and part.dec_column)
+        }
+        overlaps = find_hidden_overlaps(*([part.release for part in one.parts()] for one in pair))
+        if hidden := [overlap for overlap in overlaps if overlap[0] in unplaced]:
+            raise InputError(
+                f"The run might be tested on galaxies that {ancestor.title} learned from: "
+                f"{explain_overlaps(hidden)}. Start from another model."
+            )
     return trace_ancestors(config)
 
 

@@ -124,7 +124,9 @@ def _find_first_opponent(
 
 def _open(version: Version) -> Champion:
     try:
-        return open_champion(version.facts.evaluation, version.facts.model)
+        champion = open_champion(version.facts.evaluation, version.facts.model)
+        read_known(champion)  # what its ancestors learned from, too
+        return champion
     except InputError as error:
         raise InputError(
             f"The champion, {version.title}, cannot be used: {error} Restore it, or make another "

@@ -6,7 +6,7 @@ from typing import Any
 from galaxy_tasks.acquisition.fetch import provide_source
 from galaxy_tasks.acquisition.locate import locate_release
 from galaxy_tasks.config import RunConfig, parse_config
-from galaxy_tasks.pipeline.pin_start import check_start
+from galaxy_tasks.pipeline.pin_start import pin_start
 from galaxy_tasks.releases import RELEASES
 from galaxy_tasks.simulation import draw_release
 from galaxy_tasks.storage import artifacts, cache_keys
@@ -17,9 +17,9 @@ _logger = logging.getLogger(__name__)
 
 def prepare_release(settings: dict[str, Any]) -> dict[str, Any]:
     """Return where the release's files are, as ReleaseFiles; draw or fetch it first if need be."""
-    config, located = parse_config(settings), []
-    check_start(config)
-    for part in config.parts():
+    located = []
+    pin_start(settings)  # refuses a model that this run cannot start from
+    for part in parse_config(settings).parts():
         is_drawn = part.release == "simulated"
         source = _draw_simulation(part).path if is_drawn else provide_source(part)
         files = locate_release(part, source=source, checksums=artifacts.checksums())

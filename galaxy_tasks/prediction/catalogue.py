@@ -97,8 +97,9 @@ def _mean_fractions(answers: Sequence[str], coverage: float) -> Iterator[tuple[s
     for answer in answers:
         expected, low, high = name_fractions([answer])
         yield expected, f"Expected share of the volunteers asked who answer {answer}"
-        yield low, f"The share is above this, and below {high}, with {100 * coverage:g} %"
-        yield high, f"The share is below this, and above {low}, with {100 * coverage:g} %"
+        within = f"with a probability of {100 * coverage:g} % it is between this and"
+        yield low, f"Lower bound of the share: {within} {high}"
+        yield high, f"Upper bound of the share: {within} {low}"
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,8 @@ class Serving:
     """Whether the features are part of the answers."""
     votes: VoteHead | None = None
     """What the outputs mean where the network learned votes."""
+    has_bounds: bool = True
+    """Whether it has learned how sure to be of an answer, too."""
 
 
 @dataclass
@@ -66,7 +68,7 @@ class Found:
     """(n, features) of the image as it is."""
     fractions: NDArray[np.float32] | None = None
     """(n, answers, 3) of networks that learned votes: the expected share of the volunteers, and
-    the bounds that it lies between with the probability `coverage`."""
+    the bounds that it lies between with the probability `coverage`; NaN where there are none."""
 
 
 def prepare_rows(rows: Sequence[Row], sources: Sequence[Path], settings: ImageSettings) -> Prepared:
@@ -124,7 +126,8 @@ def _find_fractions(logits: NDArray[np.float32], serving: Serving) -> NDArray[np
         return None
     concentrations = serving.votes.find_concentrations(logits).mean(axis=0)
     expected = serving.votes.find_fractions(concentrations)
-    bounds = serving.votes.find_intervals(concentrations, coverage=serving.calibration.coverage)
+    coverage = serving.calibration.coverage if serving.has_bounds else np.nan
+    bounds = serving.votes.find_intervals(concentrations, coverage=coverage)
     return np.stack([expected, *bounds], axis=-1).astype(np.float32)
 
 

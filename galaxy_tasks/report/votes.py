@@ -1,22 +1,23 @@
 """In words, what networks foresee of the volunteers' answers."""
 
-from galaxy_tasks.evaluation.votes import VoteScores
+from galaxy_tasks.evaluation.votes import LEAST_VOTES, VoteScores
 
 
 def describe_votes(scores: VoteScores) -> str:
     """Return a sentence or two for the log."""
     known = [one for one in scores.questions if one.num_galaxies]
-    first = known[0]
-    challenge = (
-        f" Over all answers, as the Galaxy Zoo challenge counts them, the root mean square error "
-        f"is {scores.cumulative_error:.4f}."
-        if scores.cumulative_error is not None
-        else ""
+    covered = [one.coverage for one in known if one.coverage is not None]
+    if not known or known[0].absolute_error is None:
+        return f"No question was answered by {LEAST_VOTES} volunteers for any test galaxy."
+    told = (
+        f"{scores.architecture} foresees shares of answers to {known[0].question!r} with a mean "
+        f"absolute error of {known[0].absolute_error:.3f}; {100 * scores.coverage:g} % intervals "
+        f"hold {100 * sum(covered) / len(covered):.0f} % of the volunteers' numbers, the mean over "
+        f"{len(known)} questions."
     )
-    held = sum(one.coverage for one in known) / len(known)
+    if scores.cumulative_error is None:
+        return told
     return (
-        f"{scores.architecture} foresees shares of answers to {first.question!r} with a mean "
-        f"absolute error of {first.absolute_error:.3f}; {100 * scores.coverage:g} % intervals hold "
-        f"{100 * held:.0f} % of the volunteers' numbers, the mean over {len(known)} questions."
-        f"{challenge}"
+        f"{told} Over all answers, as the Galaxy Zoo challenge counts them, the root mean square "
+        f"error is {scores.cumulative_error:.4f}."
     )

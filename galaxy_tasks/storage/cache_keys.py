@@ -153,7 +153,7 @@ def labels_made_from(
     return {
         "format": LABELS_FORMAT,
         **({"ancestors": list(ancestor_keys)} if ancestor_keys else {}),
-        **({"votes": _list_ballots(config)} if config.target != "classes" else {}),
+        **(_list_votes(config) if config.target != "classes" else {}),
         "content": release_files.content,
         "holdout": holdout_key,
         "releases": [
@@ -211,11 +211,19 @@ def _list_scheme(scheme: Scheme) -> dict[str, Any]:
     }
 
 
+def _list_votes(config: RunConfig) -> dict[str, Any]:
+    """Return what determines the votes, and the classes that follow from them."""
+    kind = RELEASES[config.release].votes
+    return {"votes": _list_ballots(config), "base": kind.base if kind else None}
+
+
 def _list_ballots(config: RunConfig) -> list[dict[str, Any]]:
     return [
         {
             "counted_as": ballot.counted_as,
             "volunteers": ballot.volunteers,
+            "parents": dict(ballot.parents),
+            "answers": [[one.question, one.answer] for one in ballot.answers],
             "questions": [
                 [one.name, one.answers, one.columns, one.total] for one in ballot.questions
             ],

@@ -67,8 +67,9 @@ def find_folder(start: str, place: Path) -> Path:
 
 
 def _open(folder: Path) -> Ancestor:
-    record, place = read_record(folder), folder.parent.parent
+    place = folder.parent.parent
     try:
+        record = read_record(folder)
         model = _get("models", folder.name, place)
         images = _get("images", model.manifest["made_from"]["images"], place)
         labels = _get("labels", images.manifest["summary"]["labels"], place)

@@ -38,8 +38,9 @@ def balance_weights(
 
     By weights in the loss or by sampling, the network comes to expect the class that much more.
     """
-    is_balanced = find_balance(config) != "none"
-    power = config.class_balance_power if is_balanced else 0.0
+    if config.target != "classes":  # votes need no galaxy of every class
+        return np.ones(num_classes)
+    power = config.class_balance_power if config.class_balance != "none" else 0.0
     return class_weights(labels, num_classes, power)
 
 

@@ -46,8 +46,8 @@ def copy_weights(
             raise InputError(
                 f"The layer {own.name} of the model in {folder} does not fit this run: {error}"
             ) from None
-    outputs = "the same" if are_same else "another, so that the last layer is new"
-    _logger.info("Starting from the weights of %s; what it tells apart is %s.", folder, outputs)
+    outputs = "are the same" if are_same else "differ, so the last layer is new"
+    _logger.info("Starting from the weights of %s; its classes or answers %s.", folder, outputs)
 
 
 def make_optimizer(

@@ -123,38 +123,51 @@ class VoteHead:
     def _share_out(self, concentrations: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return (galaxies, classes): the shares of the draws."""
         drawn = self._draw_fractions(concentrations)
-        is_met = np.stack([_meets(rule, drawn) for rule in self.rules], axis=-1)
+        is_met = np.stack([self._meets(rule, drawn) for rule in self.rules], axis=-1)
         is_clear = is_met.sum(axis=-1, keepdims=True) == 1
         shares = np.concatenate([is_met & is_clear, ~is_clear], axis=-1).sum(axis=1)
         names = np.array([*(rule.morphology for rule in self.rules), self.contested])
         table = _PRIOR + np.stack(
             [shares[:, names == name].sum(axis=1) for name in self.classes], axis=-1
         )
+        # What is no number meets no rule, and would seem to be contested.
+        table[~np.isfinite(concentrations).all(axis=1)] = np.nan
         return table / table.sum(axis=-1, keepdims=True)
 
     def _draw_fractions(self, concentrations: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return (galaxies, draws, answers): gamma variates, shared out within each question.
+        """Return (galaxies, draws, answers in use): gamma variates, shared out by question.
 
         They are cubes of normal ones (Wilson & Hilferty 1931, doi:10.1073/pnas.17.12.684), the same
         for every galaxy, so that its answers do not depend on what it is classified with.
         """
-        alpha = concentrations[:, np.newaxis]
-        cubes = alpha * (1 - 1 / (9 * alpha) + self._normal / (3 * np.sqrt(alpha))) ** 3
-        return self.find_fractions(np.maximum(cubes, 1e-9))
+        alpha = concentrations[:, np.newaxis, self._in_use]
+        roots = 1 - 1 / (9 * alpha) + self._normal / (3 * np.sqrt(alpha))
+        drawn = np.maximum(alpha * roots * roots * roots, 1e-9)
+        asked = self.question_of[self._in_use]
+        _, starts, of = np.unique(asked, return_index=True, return_inverse=True)
+        return drawn / np.add.reduceat(drawn, starts, axis=-1)[..., of]
+
+    def _meets(self, rule: Rule, fractions: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return which (…) fractions (…, answers in use) meet a rule."""
+        met = [
+            fractions[..., np.searchsorted(self._in_use, one.answers)].prod(axis=-1) >= one.minimum
+            for one in rule.criteria
+        ]
+        return np.logical_and.reduce(met)
+
+    @cached_property
+    def _in_use(self) -> NDArray[np.int64]:
+        """Numbers of the answers to questions that a rule asks about."""
+        asked = [n for rule in self.rules for one in rule.criteria for n in one.answers]
+        return np.flatnonzero(np.isin(self.question_of, self.question_of[asked]))
 
     @cached_property
     def _normal(self) -> NDArray[np.float64]:
-        return np.random.default_rng(0).normal(size=(DRAWS, self.num_outputs))
+        return np.random.default_rng(0).normal(size=(DRAWS, len(self._in_use)))
 
     def write(self, folder: Path) -> None:
         """Write it beside what it is about."""
         write_json(folder / VOTES_JSON, asdict(self))
-
-
-def _meets(rule: Rule, fractions: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return which (…) fractions (…, answers) meet a rule."""
-    met = [fractions[..., list(one.answers)].prod(axis=-1) >= one.minimum for one in rule.criteria]
-    return np.logical_and.reduce(met)
 
 
 def find_probabilities(logits: NDArray[np.floating], votes: VoteHead | None) -> NDArray[np.float32]:

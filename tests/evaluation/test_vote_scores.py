@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from galaxy_tasks.evaluation.votes import find_coverage, score_answers
+from galaxy_tasks.report.votes import describe_votes
 from galaxy_tasks.training.vote_head import VoteHead
 
 HEAD = VoteHead(
@@ -55,4 +56,7 @@ def test_a_question_that_nobody_was_asked_has_no_score():
     votes = np.array([[20.0, 20, 0, 0, 0]])
     scores = score_answers(HEAD, np.full((1, 5), 10.0), votes, name="a", coverage=0.9)
     assert scores.questions[1].num_galaxies == 0
-    assert np.isnan(scores.questions[1].absolute_error)
+    assert scores.questions[1].absolute_error is None
+    assert "of 0.000" in describe_votes(scores)
+    nobody = score_answers(HEAD, np.full((1, 5), 10.0), 0 * votes, name="a", coverage=0.9)
+    assert describe_votes(nobody).startswith("No question was answered by 5 volunteers")

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from fixtures.release_headers import HEADERS, MODERN, list_decals
+from pyspark.sql import functions as F
 
 from galaxy_tasks.acquisition.catalogue import plan_catalogue
 from galaxy_tasks.acquisition.locate import locate_release
@@ -25,7 +26,10 @@ SMOOTH = Question(name="smooth_or_featured", answers=("smooth",), columns=("s",)
 def count(spark, ballot: Ballot, rows: list[dict], folder: Path) -> dict[str, list[float]]:
     """Return the votes of each galaxy, through a file as in a run."""
     columns = ", ".join(f"`{name}` string" for name in ("galaxy_id", *ballot.columns))
-    found = count_votes(spark.createDataFrame(rows, columns), ballot)
+    whole = spark.createDataFrame(rows, columns).withColumn(
+        "is_broken", F.col("galaxy_id").startswith("b")
+    )
+    found = count_votes(whole, ballot)
     found.write.parquet(str(folder / "votes"))
     ids = sorted({row["galaxy_id"] for row in rows})
     return dict(zip(ids, align_votes(folder / "votes", ids, ballot).tolist(), strict=True))
@@ -50,16 +54,21 @@ def test_what_is_no_number_counts_nobody_and_is_told(spark, tmp_path, caplog):
         {"galaxy_id": "2", "r": "1.5", "c": "-1"},
         {"galaxy_id": "3", "r": "nan", "c": None},
         {"galaxy_id": "4", "r": "1", "c": "0"},
+        *({"galaxy_id": f"more {n}", "r": "1", "c": "0"} for n in range(40)),
     ]
     found = count(spark, shares, rows, tmp_path)
-    assert found == {"1": [0, 5], "2": [0, 0], "3": [0, 0], "4": [10, 0]}
-    assert "2 galaxies have a number of volunteers that cannot be read" in caplog.text
+    assert found["1"] == [0, 5]
+    assert found["2"] == found["3"] == [0, 0]
+    assert found["4"] == [10, 0]
+    assert "2 of 44 galaxies have a number of volunteers, or a share, that cannot" in caplog.text
+    with pytest.raises(InputError, match=r"2 of 4 galaxies have .* in the columns r, c, …"):
+        count(spark, shares, rows[:4], tmp_path / "few")
 
 
 def test_of_several_rows_of_a_galaxy_the_largest_number_counts(spark, tmp_path):
     counts = Ballot(questions=(SHAPE,), counted_as="counts")
-    rows = [{"galaxy_id": "1", "r": "3", "c": "9"}, {"galaxy_id": " 1", "r": "4", "c": "1"}]
-    assert count(spark, counts, rows[:1] + rows[1:], tmp_path)["1"] == [4, 9]
+    rows = [{"galaxy_id": "1", "r": "3", "c": "9"}, {"galaxy_id": "1", "r": "4", "c": "1"}]
+    assert count(spark, counts, rows, tmp_path) == {"1": [4, 9]}
 
 
 @pytest.fixture(scope="module")

@@ -50,8 +50,9 @@ def test_it_tells_what_the_model_started_from(inputs, tmp_path, monkeypatch):
     second = publish_run("2", RunConfig(start_from=first.key, **ONE))["model"]
     card = render(inputs, RunConfig(start_from=second.key, **ONE))
     assert (
-        f"It started from resnet18 {second.key}, trained on 1,000 galaxies of simulated, which "
-        f"started from resnet18 {first.key}, trained on 1,000 galaxies of galaxy_zoo_1 (data). No "
+        f"It started from resnet18 {second.key}, trained on 1,000 galaxies of simulated. That "
+        f"model started from resnet18 {first.key}, trained on 1,000 galaxies of galaxy_zoo_1 "
+        "(data). No "
     ) in card
     assert "It started from" not in render(inputs, RunConfig())
 

@@ -116,14 +116,37 @@ def test_classes_of_one_name_are_one():
 
 def test_draws_have_the_mean_and_spread_of_the_dirichlet_distribution():
     concentrations = np.array([[1.0, 1.0, 3.0, 30.0, 10.0, 60.0, 60.0]])
-    head = VoteHead(HEAD.classes, HEAD.questions, HEAD.rules, "contested", {})
-    drawn = np.concatenate([head._draw_fractions(concentrations)[0]])
-    expected = head.find_fractions(concentrations)[0]
-    total = head.sum_questions(concentrations)[0][head.question_of]
+    drawn = HEAD._draw_fractions(concentrations)[0]  # all of its questions are in use
+    expected = HEAD.find_fractions(concentrations)[0]
+    total = HEAD.sum_questions(concentrations)[0][HEAD.question_of]
     spread = np.sqrt(expected * (1 - expected) / (total + 1))
     error = spread / np.sqrt(len(drawn))
     assert (np.abs(drawn.mean(axis=0) - expected) < 4 * error + 0.01).all()
     np.testing.assert_allclose(drawn.std(axis=0), spread, rtol=0.25)
+
+
+def test_what_is_no_number_is_no_class():
+    outputs = np.zeros((3, 7))
+    outputs[1, 4] = np.nan
+    found = find_probabilities(outputs, HEAD)
+    assert np.isnan(found).all(axis=1).tolist() == [False, True, False]
+
+
+def test_only_questions_of_the_rules_are_drawn():
+    more = {"first": ("a", "b"), **HEAD.questions, "last": ("c", "d")}
+    moved = tuple(
+        Rule(
+            rule.morphology,
+            tuple(
+                Criterion(tuple(n + 2 for n in one.answers), one.minimum) for one in rule.criteria
+            ),
+        )
+        for rule in HEAD.rules
+    )
+    head = VoteHead(HEAD.classes, more, moved, "contested", {})
+    outputs = np.random.default_rng(3).normal(size=(20, 11))
+    own = find_probabilities(outputs[:, 2:9], HEAD)
+    np.testing.assert_array_equal(find_probabilities(outputs, head), own)
 
 
 def test_answers_do_not_depend_on_the_batch():
