@@ -37,7 +37,7 @@ def test_an_error_of_the_input_keeps_its_kind_and_its_words(caplog):
 
 
 def test_an_unknown_step_is_named():
-    with pytest.raises(InputError, match=r"No step 'dance'\. Steps: prepare_release"):
+    with pytest.raises(InputError, match=r"No step 'dance'\. Steps: pin_start, prepare_release"):
         run_step("dance")
 
 
