@@ -94,7 +94,7 @@ def test_the_preset_can_be_named_in_the_environment(monkeypatch):
 def test_every_setting_determines_an_artifact_or_is_known_not_to():
     files = ReleaseFiles(catalogue="", images="", mapping="", content="c")
     config = RunConfig()
-    from_another = RunConfig(architectures=("resnet18",), start_from="key", trunk_rate=0.1)
+    from_another = RunConfig(start_from="key", trunk_rate=0.1, target="votes")
     labels = labels_made_from(config, files, holdout_key=None)
     used = (
         {"combine", *labels}

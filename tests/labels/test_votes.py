@@ -40,7 +40,7 @@ def test_numbers_fractions_and_fractions_of_all_are_counted(spark, tmp_path):
     rows = [{"galaxy_id": "1", "r": "30", "c": "12"}]
     assert count(spark, counts, rows, tmp_path / "a") == {"1": [30, 12]}
     shares = Ballot(questions=(SMOOTH,), counted_as="fractions")
-    rows = [{"galaxy_id": "1", "s": "0.25", "n": "40"}, {"galaxy_id": "2", "s": "", "n": "40"}]
+    rows = [{"galaxy_id": "1", "s": "0.25", "n": "40"}, {"galaxy_id": "2", "s": None, "n": "40"}]
     assert count(spark, shares, rows, tmp_path / "b") == {"1": [10], "2": [0]}
     whole = Ballot(questions=(SHAPE,), counted_as="cumulative", volunteers=40)
     rows = [{"galaxy_id": "1", "r": "0.5", "c": "0.1"}]
