@@ -20,7 +20,7 @@ from galaxy_tasks.config import (
 from galaxy_tasks.errors import InputError
 
 # Short ones, so that no option's name is cut where a terminal has 80 columns.
-_METAVARS = {"array": "A,B", "string": "TEXT", "boolean": "Y/N", "integer": "N", "number": "N"}
+_METAVARS = {"array": "A,B", "string": "STR", "boolean": "Y/N", "integer": "N", "number": "N"}
 
 PresetOption = Annotated[
     Preset | None,
