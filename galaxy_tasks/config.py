@@ -265,7 +265,8 @@ class RunConfig(ReleaseSettings):
     )
     early_stopping_patience_epochs: int = training_setting(
         15,
-        "Stop after this many epochs without improvement in validation macro-F1 (five-epoch mean).",
+        "Stop after this many epochs without improvement in validation macro-F1, with votes in the "
+        "loss (five-epoch mean).",
         ge=1,
         le=1000,
     )

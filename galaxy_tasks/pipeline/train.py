@@ -126,9 +126,10 @@ def _train(
 def _log_trained(architecture: Architecture, trained: "TrainedModel") -> None:
     state = trained.state
     _logger.info(
-        "%s: kept epoch %d of %d, with the best mean of validation macro-F1, %.3f; trained in "
-        "%s, at %s images/s.",
-        *(architecture, state.best_epoch, state.epoch, state.best_macro_f1),
+        "%s: kept epoch %d of %d, with the best mean of validation %s; trained in %s, at %s "
+        "images/s.",
+        *(architecture, state.best_epoch, state.epoch),
+        f"loss, {state.best_loss:.3f}" if trained.votes else f"macro-F1, {state.best_macro_f1:.3f}",
         *(format_duration(state.seconds), f"{trained.images_per_s:,.0f}"),
     )
 

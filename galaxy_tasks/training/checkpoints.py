@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -29,6 +29,10 @@ one of them moves a single epoch's macro-F1 by several points: the best of many 
 luckiest."""
 
 
+Decisive = Literal["macro_f1", "loss"]
+"""The score on the validation galaxies by which epochs are compared."""
+
+
 def average_stretch(history: Sequence[Mapping[str, float]], score: str) -> float:
     """Return the mean of a score over the stretch of epochs that ends a history."""
     return fmean(record[score] for record in history[-SMOOTHING_EPOCHS:])
@@ -43,7 +47,7 @@ class TrainingState:
     batch_size: int
     """Galaxies in a batch; below the setting if memory ran out."""
     best_epoch: int = 0
-    """The epoch, from 1, that ends the best stretch of validation macro-F1; 0 before the first."""
+    """The epoch, from 1, that ends the best stretch of validation scores; 0 before the first."""
     best_macro_f1: float = -1.0
     """Mean validation macro-F1 of that stretch."""
     best_loss: float = float("inf")
@@ -57,8 +61,13 @@ class TrainingState:
         """Return whether these validation scores beat the best so far."""
         return (macro_f1, -loss) > (self.best_macro_f1, -self.best_loss)
 
-    def after_epoch(self, record: dict[str, float]) -> "TrainingState":
-        """Return the state after one more epoch with this history record."""
+    def after_epoch(
+        self, record: dict[str, float], *, by: Decisive = "macro_f1"
+    ) -> "TrainingState":
+        """Return the state after one more epoch with this history record.
+
+        The best stretch is that with the best macro-F1, or by `by` that with the lowest loss.
+        """
         done = replace(
             self,
             epoch=self.epoch + 1,
@@ -67,7 +76,10 @@ class TrainingState:
         )
         macro_f1 = average_stretch(done.history, "val_macro_f1")
         loss = average_stretch(done.history, "val_loss")
-        if not self.is_better(macro_f1=macro_f1, loss=loss):
+        is_better = (
+            loss < self.best_loss if by == "loss" else self.is_better(macro_f1=macro_f1, loss=loss)
+        )
+        if not is_better:
             return done
         return replace(done, best_epoch=done.epoch, best_macro_f1=macro_f1, best_loss=loss)
 

@@ -2,7 +2,7 @@
 
 Every epoch ends with the validation scores, one line in the log and a checkpoint, so a training
 that is killed goes on from its last epoch. Kept are the weights at the end of the best stretch of
-epochs by validation macro-F1, see `checkpoints.SMOOTHING_EPOCHS`.
+epochs by validation macro-F1, with votes by validation loss, see `checkpoints.SMOOTHING_EPOCHS`.
 """
 
 import logging
@@ -204,9 +204,10 @@ class Fitting:
             _logger.info(describe_epoch(state, epochs=self.config.epochs))
         if state.epoch < self.config.epochs:
             _logger.info(
-                "Stopped after %d epochs without a better mean of %d validation macro-F1.",
+                "Stopped after %d epochs without a better mean of %d validation %s.",
                 self.config.early_stopping_patience_epochs,
                 SMOOTHING_EPOCHS,
+                "losses" if self.votes else "macro-F1",
             )
         return state
 

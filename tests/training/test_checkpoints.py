@@ -49,6 +49,12 @@ def test_equal_macro_f1_is_decided_by_the_lower_loss():
     assert state.after_epoch(record(0.5, loss=1.1)).best_epoch == 1
 
 
+def test_votes_are_decided_by_the_loss_whatever_the_classes():
+    state = TrainingState(epoch=0, batch_size=8).after_epoch(record(0.5, loss=1.0), by="loss")
+    assert state.after_epoch(record(0.1, loss=0.9), by="loss").best_epoch == 2
+    assert state.after_epoch(record(0.9, loss=1.1), by="loss").best_epoch == 1
+
+
 def test_one_lucky_epoch_is_not_the_best_but_a_good_stretch_is():
     state = TrainingState(epoch=0, batch_size=8)
     for macro_f1 in [0.5] * 5 + [0.9] + [0.5] * 5 + [0.7] * 5:
