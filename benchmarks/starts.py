@@ -8,7 +8,7 @@ images_training_rev1, and labels.csv beside images. A ResNet-18 is trained on th
 galaxies from random weights, from a network that was trained on simulated galaxies, and from one
 that was trained on those of Galaxy Zoo 1; with all training galaxies, and with a tenth that is
 drawn anew for each seed, for three times as many epochs of smaller batches, so that it takes about
-a third of the steps. With the tenth it is also tried to slow the trunk down, or to freeze it.
+as many steps. With the tenth it is also tried to slow the trunk down, or to freeze it.
 
 All are scored on the same test galaxies. Trainings are kept below GALAXY_HOME: what was trained
 before is not trained again. No id or position says whether a galaxy is in both sets: those whose

@@ -37,6 +37,7 @@ from galaxy_tasks.registry.store import open_store
 from galaxy_tasks.storage import artifacts, cache_keys
 from galaxy_tasks.storage.artifacts import Artifact
 from galaxy_tasks.storage.cache_keys import ReleaseFiles
+from galaxy_tasks.training.ancestry import trace_related
 from galaxy_tasks.training.device import set_up_device
 from galaxy_tasks.training.saved_model import load_classifier
 from galaxy_tasks.training.vote_head import read_vote_head
@@ -125,7 +126,7 @@ def _find_first_opponent(
 def _open(version: Version) -> Champion:
     try:
         champion = open_champion(version.facts.evaluation, version.facts.model)
-        read_known(champion)  # what its ancestors learned from, too
+        trace_related(champion.record.config)  # what these learned from has to be known, too
         return champion
     except InputError as error:
         raise InputError(

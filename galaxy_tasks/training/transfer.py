@@ -62,17 +62,17 @@ def make_optimizer(
     optimizer, slowed = keras.optimizers.AdamW(rate, weight_decay=weight_decay), []
     if trunk_rate < 1:
         *trunk, _ = layers = [layer for layer in _layers(model) if layer.trainable_variables]
-        shares = [
-            trunk_rate ** (1 - place / len(trunk))
-            for place, layer in enumerate(layers)
-            for _ in layer.trainable_variables
-        ]
         slowed = [variable for layer in trunk for variable in layer.trainable_variables]
-        if trunk_rate == 0:
+        if trunk_rate > 0:
+            shares = [
+                trunk_rate ** (1 - place / len(trunk))
+                for place, layer in enumerate(layers)
+                for _ in layer.trainable_variables
+            ]
+            optimizer = GradedAdamW(rate, weight_decay=weight_decay, shares=shares)
+        else:
             for layer in trunk:
                 layer.trainable = False
-        else:
-            optimizer = GradedAdamW(rate, weight_decay=weight_decay, shares=shares)
     # Biases and the parameters of normalisation have no scale to shrink.
     unshrunk = ["bias", "gamma", "beta"]
     optimizer.exclude_from_weight_decay(var_list=slowed, var_names=unshrunk)

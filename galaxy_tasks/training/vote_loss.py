@@ -23,10 +23,7 @@ def log_gamma(x):
     gamma(x + 1) = x gamma(x), in two products, since one of eight would overflow above 60,000.
     """
     shifted = x + _SHIFT
-    back = sum(
-        ops.log(x + k) + ops.log(x + k + 1) + ops.log(x + k + 2) + ops.log(x + k + 3)
-        for k in (0, 4)
-    )
+    back = sum(ops.log((x + k) * (x + k + 1) * (x + k + 2) * (x + k + 3)) for k in (0, 4))
     series = (shifted - 0.5) * ops.log(shifted) - shifted + 0.5 * math.log(2 * math.pi)
     return series + 1 / (12 * shifted) - 1 / (360 * shifted**3) - back
 
