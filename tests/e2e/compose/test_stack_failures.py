@@ -32,15 +32,7 @@ def unhealthy(stack):
     }
 
 
-def test_trainer_goes_on_from_its_last_epoch(stack, undisturbed):
-    run_id = start_training(stack)
-    stack.crash("trainer-cpu")
-    assert_same_end(stack, run_id, undisturbed)
-    assert stack.task("train_resnet", run_id)["try_number"] == 2
-    assert "Resuming after epoch" in stack.log("train_resnet", run_id)
-
-
-def test_spark_job_outlives_a_spark_worker(stack, undisturbed):
+def test_a_run_outlives_its_spark_worker_and_then_its_trainer(stack, undisturbed):
     before = stack.labels()
     stack.forget("labels", "images", "models", "evaluations")
     known = {each["id"] for each in stack.list_spark_applications()}
@@ -50,9 +42,13 @@ def test_spark_job_outlives_a_spark_worker(stack, undisturbed):
     )
     wait_for(lambda: "Running task" in stack.read_executors(job), timeout_s=120)
     stack.crash("spark-worker")
+    stack.wait_for_log(run_id, "train_resnet", EARLY, timeout_s=600)
+    stack.crash("trainer-cpu")
     assert_same_end(stack, run_id, undisturbed)
     assert "lost" in stack.log("clean_labels", run_id).lower()
     pd.testing.assert_frame_equal(stack.labels(), before)
+    assert stack.task("train_resnet", run_id)["try_number"] == 2
+    assert "Resuming after epoch" in stack.log("train_resnet", run_id)
 
 
 def test_trainings_outlive_all_services_around_them(stack, undisturbed):

@@ -52,11 +52,12 @@ def write_survey(stack) -> tuple[str, int]:
     return "/runs/survey.csv", len(rows)
 
 
-def test_a_killed_spark_worker_changes_nothing(stack, champion, two_workers):
+def test_a_killed_spark_worker_changes_nothing(stack, champion, two_workers, request):
     survey, num_rows = write_survey(stack)
     orders = [{"paths": [survey], "output": "on_spark.parquet", "shard_images": 50}]
     variable = {"key": "galaxy_catalogues", "value": json.dumps(orders)}
     stack.client.call("POST", "variables", variable)
+    request.addfinalizer(lambda: stack.client.call("DELETE", "variables/galaxy_catalogues"))
     run_id = stack.client.trigger(DAG_ID, {})
     work = stack.runs / "catalogues" / ".on_spark.parquet.work"
     wait_for(lambda: len(list(work.glob("shard-*.json"))) >= 3, timeout_s=400)
