@@ -94,7 +94,8 @@ class ReleaseSettings(BaseModel):
     )
     minimum_votes: int = labels_setting(
         20,
-        "Minimum number of volunteers who answered a question, where the release counts them.",
+        "Minimum number of volunteers who answered a question, where the release counts them; not "
+        "asked for where votes are learned ('target').",
         ge=0,
         le=1000,
     )
@@ -433,6 +434,11 @@ class RunConfig(ReleaseSettings):
         """Return the settings of each release by itself, in order of precedence."""
         alone = self.model_copy(update={"combine": ()})
         return (alone, *(alone.model_copy(update=dict(other)) for other in self.combine))
+
+    @property
+    def required_votes(self) -> int:
+        """Volunteers that a rule asks for: none where votes are learned, as few count little."""
+        return self.minimum_votes if self.target == "classes" else 0
 
     @property
     def release_title(self) -> str:

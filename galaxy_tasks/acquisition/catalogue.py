@@ -78,7 +78,7 @@ def plan_catalogue(config: RunConfig, catalogue: Path) -> CataloguePlan:
         release,
         choose_scheme(config, release),
         catalogue,
-        minimum_votes=config.minimum_votes,
+        minimum_votes=config.required_votes,
         ra_column=config.ra_column,
         dec_column=config.dec_column,
         ballot=_choose_ballot(config, release, catalogue),

@@ -82,7 +82,7 @@ def evaluate_run(
         coverage_note=_describe_coverage(networks),
         winner=winner,
         challenger=challenger,
-        votes=score_votes(candidates, images, coverage=config.coverage),
+        votes=score_votes(candidates, images, config),
         references=_score_references(config, candidates, selection, labels, baseline),
         subsets=_score_subsets(config, winner, labels=labels, baseline=baseline),
         champion=champion,

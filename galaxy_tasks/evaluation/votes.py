@@ -1,4 +1,4 @@
-"""How well networks that have learned votes foresee the volunteers' answers on the test galaxies.
+"""How well networks that have learned votes predict the volunteers' answers on the test galaxies.
 
 A question counts for the galaxies of which at least LEAST_VOTES volunteers were asked it: of fewer,
 the share of an answer says little.
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaln
 
+from galaxy_tasks.config import RunConfig
 from galaxy_tasks.evaluation.candidates import Candidate
 from galaxy_tasks.storage.artifacts import Artifact
 from galaxy_tasks.training.galaxies import VOTES
@@ -22,7 +23,7 @@ LEAST_VOTES = 5
 
 @dataclass(frozen=True)
 class QuestionScores:
-    """How well the answers to a question are foreseen; means over a network's trainings."""
+    """How well the answers to a question are predicted; means over a network's trainings."""
 
     question: str
     num_galaxies: int
@@ -33,12 +34,12 @@ class QuestionScores:
     """Root of the mean squared error of the same."""
     coverage: float | None
     """How often the number of volunteers is within the interval that is meant to hold it with the
-    probability `VoteScores.coverage`."""
+    probability `VoteScores.coverage`; None, too, where nothing has trained its width."""
 
 
 @dataclass(frozen=True)
 class VoteScores:
-    """What a network foresees of the volunteers."""
+    """How well a network predicts the volunteers."""
 
     architecture: str
     coverage: float
@@ -50,7 +51,7 @@ class VoteScores:
 
 
 def score_votes(
-    candidates: Sequence[Candidate], images: Artifact, *, coverage: float
+    candidates: Sequence[Candidate], images: Artifact, config: RunConfig
 ) -> tuple[VoteScores, ...]:
     """Return the scores of each network; none where networks learned classes."""
     heads = [read_vote_head(one.artifact.path) for one in candidates]
@@ -61,10 +62,18 @@ def score_votes(
     scored = {name: [] for name in names}
     for one, head in zip(candidates, heads, strict=True):
         assert head is not None
-        concentrations = np.load(one.artifact.path / TEST_CONCENTRATIONS).astype(np.float64)
+        of_each = np.load(one.artifact.path / TEST_CONCENTRATIONS, mmap_mode="r")
+        concentrations = of_each[: config.test_time_augmentation].mean(axis=0, dtype=np.float64)
         own = np.asarray(votes[one.galaxies["row"].to_numpy()], np.float64)
         scored[one.architecture].append(
-            score_answers(head, concentrations, own, name=one.architecture, coverage=coverage)
+            score_answers(
+                head,
+                concentrations,
+                own,
+                name=one.architecture,
+                coverage=config.coverage,
+                has_intervals=one.record.config.target == "votes",
+            )
         )
     return tuple(_average(trainings) for trainings in scored.values())
 
@@ -76,8 +85,9 @@ def score_answers(
     *,
     name: str,
     coverage: float,
+    has_intervals: bool = True,
 ) -> VoteScores:
-    """Return how concentrations (galaxies, answers) foresee votes of the same shape."""
+    """Return how concentrations (galaxies, answers) predict votes of the same shape."""
     expected, observed = head.find_fractions(concentrations), head.find_fractions(votes)
     asked = head.sum_questions(votes)
     held = find_coverage(head, concentrations, votes, coverage=coverage)
@@ -88,7 +98,8 @@ def score_answers(
         scores = (np.abs(errors), errors**2, held[rows][:, columns])
         absolute, squared, covered = (float(one.mean()) if rows.any() else None for one in scores)
         root = None if squared is None else squared**0.5
-        questions.append(QuestionScores(question, int(rows.sum()), absolute, root, covered))
+        known = covered if has_intervals else None
+        questions.append(QuestionScores(question, int(rows.sum()), absolute, root, known))
     error = None
     if head.parents:
         both = [head.multiply_parents(np.nan_to_num(one)) for one in (expected, observed)]
@@ -107,7 +118,7 @@ def find_coverage(
 
     Numbers are whole, and so intervals have no exact probability: what the distribution
     (beta-binomial) gives to a number on a bound is inside by its part (Czado et al. 2009,
-    doi:10.1111/j.1541-0420.2009.01191.x). The mean is `coverage` where all is as foreseen.
+    doi:10.1111/j.1541-0420.2009.01191.x). The mean is `coverage` where all is as predicted.
     """
     whole = np.rint(head.sum_questions(votes))[:, head.question_of]
     given = np.minimum(np.rint(votes), whole)

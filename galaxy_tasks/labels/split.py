@@ -200,7 +200,9 @@ def _draw_unknown(
     is_validation, random = np.zeros(len(label_indices), dtype=bool), np.random.default_rng(seed)
     for label_index in np.unique(label_indices):
         is_own = label_indices == label_index
-        wanted = ceil(validation_fraction * np.count_nonzero(is_own))
+        count = int(np.count_nonzero(is_own))
+        most = max(count - LEAST_PER_SPLIT["train"], 1)
+        wanted = min(ceil(validation_fraction * count), most)
         is_validation[random.permutation(np.flatnonzero(is_own & ~is_known))[:wanted]] = True
     return is_validation
 

@@ -238,7 +238,8 @@ def label_rows(
     """
     labelled = _apply_to_rows(rows, scheme, minimum_votes=minimum_votes)
     fault, count = F.col("fault"), F.col("count")
-    label, own_name = F.when(fault.isNull() & (count == 1), F.col("first_label")), F.col("labels")
+    is_clear = fault.isNull() & (count == 1)
+    label, own_name = F.when(is_clear, F.col("first_label")), F.col("labels")
     if has_contested:
         is_contested = fault.isNull() & ~F.col("is_artifact") & (count != 1)
         label = F.when(is_contested, F.lit(CONTESTED)).otherwise(label)
@@ -249,7 +250,7 @@ def label_rows(
     return group_rows(labelled).select(
         *("galaxy_id", *POSITION),
         renamed.alias("label"),
-        F.when(label.isNotNull(), F.col("agreement")).alias("agreement"),
+        F.when(is_clear, F.col("agreement")).alias("agreement"),
         _find_reason(is_ignored, has_contested=has_contested).alias("reason"),
         F.when(fault.isNotNull(), F.col("fault_detail")).otherwise(own_name).alias("detail"),
     )

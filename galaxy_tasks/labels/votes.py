@@ -126,7 +126,8 @@ def make_head(
     what a network learns. Numbers of volunteers are not predicted, and make no difference.
     """
     numbers = {answer: number for number, answer in enumerate(ballot.answers)}
-    names = {CONTESTED: CONTESTED, **config.class_names}
+    ignored = config.ignored_classes
+    names = {old: new for old, new in config.class_names.items() if old not in ignored}
     is_cumulative = release.votes is not None and release.votes.base == "cumulative"
     rules = tuple(
         Rule(
@@ -145,7 +146,7 @@ def make_head(
         classes=tuple(classes),
         questions={one.name: one.answers for one in ballot.questions},
         rules=rules,
-        contested=names[CONTESTED],
+        contested=names.get(CONTESTED, CONTESTED),
         parents={
             question: numbers[Answer(question=asked, answer=answer)]
             for question, (asked, answer) in ballot.parents.items()

@@ -23,9 +23,11 @@ _logger = logging.getLogger(__name__)
 REPORT, RESULTS, TABLE = "ablation.html", "results.json", "ablation.txt"
 """Names of an ablation's files."""
 DEFAULT_FOLDS = 3
-VARIABLE_SETTINGS = {*cache_keys.IMAGE_SETTINGS, *cache_keys.TRAINING_SETTINGS} - {
-    *("seed", "split_seed", "max_source_side_px")
-}
+VARIABLE_SETTINGS = {
+    *cache_keys.IMAGE_SETTINGS,
+    *cache_keys.TRAINING_SETTINGS,
+    "trunk_rate",
+} - {"seed", "split_seed", "max_source_side_px"}
 """What may be varied: what determines images and models, but for what decides which galaxies take
 part, and for luck."""
 

@@ -275,7 +275,7 @@ def _label_releases(
         labelled = vote_rules.label_rows(
             catalogue.rows,
             catalogue.plan.scheme,
-            minimum_votes=part.minimum_votes,
+            minimum_votes=part.required_votes,
             ignored_classes=part.ignored_classes,
             class_names=part.class_names,
             has_contested=config.target != "classes",
@@ -333,7 +333,7 @@ def _require_readable(
     for index, count in counts:
         # Only then may one of the columns have as many.
         if count > cells.MOST_UNREADABLE * catalogues[index].count:
-            plan, votes = catalogues[index].plan, config.parts()[index].minimum_votes
+            plan, votes = catalogues[index].plan, config.parts()[index].required_votes
             cells.require_readable(
                 vote_rules.parse_rows(catalogues[index].rows, plan.scheme, minimum_votes=votes),
                 vote_rules.check_cells(plan.scheme, minimum_votes=votes),

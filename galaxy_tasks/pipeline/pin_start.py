@@ -38,7 +38,7 @@ def pin_start(settings: dict[str, Any]) -> dict[str, Any]:
             f"'start_from' names a {record.architecture}, and only such a network can start from "
             f"it. Add it to 'architectures'. Received: {', '.join(config.architectures)}"
         )
-    is_own = folder.parent == artifacts.home() / "models"
+    is_own = folder.resolve().parent == (artifacts.home() / "models").resolve()
     pinned = {
         **settings,
         "start_from": folder.name if is_own else str(folder),
@@ -85,10 +85,12 @@ def check_start(config: RunConfig, record: ModelRecord) -> list[Ancestor]:
 
 def _find(start: str) -> Path:
     """Return the folder of the model that a user names: by its folder, its key or its name."""
-    own = artifacts.home() / "models" / start
-    for folder in (Path(start).expanduser(), own):
-        if folder.is_dir():
-            return folder.resolve()
+    try:
+        for folder in (Path(start).expanduser(), artifacts.home() / "models" / start):
+            if folder.is_dir():
+                return folder.resolve()
+    except (OSError, RuntimeError) as error:  # the name is too long, or '~name' has no home
+        raise InputError(_explain(start)) from error
     name, _, number = start.partition("/")
     with open_store() as client:
         if number:

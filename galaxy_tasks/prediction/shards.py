@@ -233,7 +233,7 @@ def _list_answers(
     }
     return {
         "class": pa.array([classes[index] for index in found.chosen], pa.string()),
-        **{name: pa.array(values) for name, values in numbers.items()},
+        **{name: pa.array(values, mask=np.isnan(values)) for name, values in numbers.items()},
         "prediction_set": pa.array(sets, pa.string()),
         "entropy": pa.array(entropy),
         "distance": pa.array(found.distance, mask=np.isnan(found.distance)),

@@ -72,7 +72,7 @@ class Panel:
 
 
 LOSS_PANEL = Panel(
-    "Loss (nats)",
+    "Loss",
     (Curve("loss", _TRAINING, "--"), Curve("val_loss", _VALIDATION)),
 )
 SCORE_PANEL = Panel(

@@ -1,4 +1,4 @@
-"""In words, what networks foresee of the volunteers' answers."""
+"""In words, how well networks predict the volunteers' answers."""
 
 from galaxy_tasks.evaluation.votes import LEAST_VOTES, VoteScores
 
@@ -10,11 +10,14 @@ def describe_votes(scores: VoteScores) -> str:
     if not known or known[0].absolute_error is None:
         return f"No question was answered by {LEAST_VOTES} volunteers for any test galaxy."
     told = (
-        f"{scores.architecture} foresees shares of answers to {known[0].question!r} with a mean "
-        f"absolute error of {known[0].absolute_error:.3f}; {100 * scores.coverage:g} % intervals "
-        f"hold {100 * sum(covered) / len(covered):.0f} % of the volunteers' numbers, the mean over "
-        f"{len(known)} questions."
+        f"{scores.architecture} predicts shares of answers to {known[0].question!r} with a mean "
+        f"absolute error of {known[0].absolute_error:.3f}."
     )
+    if covered:
+        told += (
+            f" {100 * scores.coverage:g} % intervals hold {100 * sum(covered) / len(covered):.0f} "
+            f"% of the volunteers' numbers, the mean over {len(covered)} questions."
+        )
     if scores.cumulative_error is None:
         return told
     return (

@@ -37,6 +37,8 @@ PREDICTIONS_FORMAT = 3
 EVALUATION_FORMAT = 7
 ABLATION_FORMAT = 1
 EXPORT_FORMAT = 1
+VOTES_FORMAT = 2
+"""Of labels and models where votes are learned."""
 
 _RELEASE_SETTINGS = [
     "minimum_votes",
@@ -214,7 +216,11 @@ def _list_scheme(scheme: Scheme) -> dict[str, Any]:
 def _list_votes(config: RunConfig) -> dict[str, Any]:
     """Return what determines the votes, and the classes that follow from them."""
     kind = RELEASES[config.release].votes
-    return {"votes": _list_ballots(config), "base": kind.base if kind else None}
+    return {
+        "votes_format": VOTES_FORMAT,
+        "votes": _list_ballots(config),
+        "base": kind.base if kind else None,
+    }
 
 
 def _list_ballots(config: RunConfig) -> list[dict[str, Any]]:
@@ -265,8 +271,14 @@ def model_made_from(
         "backend": keras_backend(),
         **_pick(config, TRAINING_SETTINGS),
         **_list_start(config),
-        **({"target": config.target} if config.target != "classes" else {}),
+        **_list_target(config),
     }
+
+
+def _list_target(config: RunConfig) -> dict[str, Any]:
+    if config.target == "classes":
+        return {}
+    return {"target": config.target, "votes_format": VOTES_FORMAT}
 
 
 def _list_start(config: RunConfig) -> dict[str, Any]:

@@ -106,7 +106,7 @@ def _predict(
     total, what = float(probabilities.sum()), "The sum of the probabilities"
     check_finite(total, what=what, epoch=state.best_epoch, config=fitting.config)
     votes = fitting.votes
-    concentrations = votes.find_concentrations(logits).mean(axis=0) if votes else None
+    concentrations = votes.find_concentrations(logits) if votes else None
     return Predicted(galaxies, probabilities, concentrations)
 
 
@@ -201,7 +201,8 @@ class Fitting:
         self._start_from(state)
         while not self._is_finished(state):
             state = self._run_epoch(state)
-            _logger.info(describe_epoch(state, epochs=self.config.epochs))
+            has_votes = self.votes is not None
+            _logger.info(describe_epoch(state, epochs=self.config.epochs, has_votes=has_votes))
         if state.epoch < self.config.epochs:
             _logger.info(
                 "Stopped after %d epochs without a better mean of %d validation %s.",
@@ -269,14 +270,20 @@ def predict_split(
             batch_size = halve_batch(batch_size, error)
 
 
-def describe_epoch(state: TrainingState, *, epochs: int) -> str:
+def describe_epoch(state: TrainingState, *, epochs: int, has_votes: bool = False) -> str:
     """Return the log line of the last epoch: at most 120 characters, what decides first."""
     record, left_s = state.history[-1], (epochs - state.epoch) * state.seconds / state.epoch
-    mean = average_stretch(state.history, "val_macro_f1")
+    loss, macro_f1 = f"{record['val_loss']:#.4g}", f"{record['val_macro_f1']:.3f}"
+    train = f"train {record['loss']:#.4g}"
+    if has_votes:
+        mean, now = f"loss {average_stretch(state.history, 'val_loss'):#.4g}", loss
+        others = f"{train}, macro-F1 {macro_f1}"
+    else:
+        mean, now = f"macro-F1 {average_stretch(state.history, 'val_macro_f1'):.3f}", macro_f1
+        others = f"loss {loss}, {train}"
     stretch = f"mean of {min(len(state.history), SMOOTHING_EPOCHS)}"
     best = ", best" if state.best_epoch == state.epoch else ""
     return (
-        f"epoch {state.epoch:3d}/{epochs}  validation macro-F1 {mean:.3f} ({stretch}{best}), "
-        f"{record['val_macro_f1']:.3f} now; up to {format_duration(left_s)} left; "
-        f"loss {record['val_loss']:.3f}, train {record['loss']:.3f}"
+        f"epoch {state.epoch:3d}/{epochs}  validation {mean} ({stretch}{best}), {now} now; "
+        f"up to {format_duration(left_s)} left; {others}"
     )

@@ -9,7 +9,7 @@ test_galaxies.parquet     galaxy_id, label_index, row (in the images artifact), 
 calibration_*             the same of the galaxies that calibrate the probabilities
 heat_maps.npz             see `HeatMaps`
 votes.json                what the outputs mean where it learned votes, see `vote_head`
-test_concentrations.npy   (galaxies, answers) float32, of the same
+test_concentrations.npy   (orientations, galaxies, answers) float32, of the same
 """
 
 from dataclasses import dataclass, fields

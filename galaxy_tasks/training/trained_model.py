@@ -19,7 +19,7 @@ class Predicted:
     galaxies: Galaxies
     probabilities: NDArray[np.float32]
     concentrations: NDArray[np.float64] | None
-    """Where it learned votes: (galaxies, answers), the mean over the orientations."""
+    """Where it learned votes: (orientations, galaxies, answers)."""
 
 
 @dataclass(frozen=True)

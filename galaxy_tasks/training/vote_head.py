@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincinv, expit, softmax
+from scipy.special import betaincinv, expit, ndtri, softmax
+from scipy.stats.qmc import Sobol
 
 from galaxy_tasks.storage.atomic_io import read_json, write_json
 
@@ -138,7 +139,8 @@ class VoteHead:
         """Return (galaxies, draws, answers in use): gamma variates, shared out by question.
 
         They are cubes of normal ones (Wilson & Hilferty 1931, doi:10.1073/pnas.17.12.684), the same
-        for every galaxy, so that its answers do not depend on what it is classified with.
+        for every galaxy, so that its answers do not depend on what it is classified with. Sobol's
+        points leave smaller gaps than random ones.
         """
         alpha = concentrations[:, np.newaxis, self._in_use]
         roots = 1 - 1 / (9 * alpha) + self._normal / (3 * np.sqrt(alpha))
@@ -163,7 +165,7 @@ class VoteHead:
 
     @cached_property
     def _normal(self) -> NDArray[np.float64]:
-        return np.random.default_rng(0).normal(size=(DRAWS, len(self._in_use)))
+        return ndtri(Sobol(len(self._in_use), rng=0).random(DRAWS))
 
     def write(self, folder: Path) -> None:
         """Write it beside what it is about."""

@@ -86,6 +86,11 @@ def test_what_trained_an_ancestor_is_in_no_validation():
     chosen = split.choose_validation(labels, is_known=is_known, **drawn)
     assert not (chosen & is_known).any()
     assert [int(chosen[labels == name].sum()) for name in (0, 1)] == [140, 60]
+    # Two of a class are left for training, whoever knows them.
+    few = np.array([0, 0, 0, 1, 1, 1])
+    drawn_of_few = {"validation_fraction": 0.5, "seed": 1, "groups": np.arange(6)}
+    chosen = split.choose_validation(few, is_known=np.arange(6) == 0, **drawn_of_few)
+    assert [int(chosen[few == name].sum()) for name in (0, 1)] == [1, 1]
     # Where an ancestor knows nearly all, what is left is all for validation.
     is_known = np.arange(1000) % 100 > 0
     chosen = split.choose_validation(labels, is_known=is_known, **drawn)

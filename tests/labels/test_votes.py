@@ -12,7 +12,8 @@ from galaxy_tasks.acquisition.catalogue import plan_catalogue
 from galaxy_tasks.acquisition.locate import locate_release
 from galaxy_tasks.config import RunConfig, parse_config
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.labels.votes import align_votes, count_votes
+from galaxy_tasks.labels.vote_rules import label_rows
+from galaxy_tasks.labels.votes import align_votes, count_votes, make_head
 from galaxy_tasks.pipeline.clean_labels import clean_labels
 from galaxy_tasks.releases import RELEASES
 from galaxy_tasks.releases.ballots import Ballot, Question
@@ -171,6 +172,62 @@ def test_the_ballot_is_that_of_the_table(tmp_path):
         assert ballot is not None
         answers.append({one.answer for one in ballot.answers if one.question == "bar"})
     assert answers == [{"yes", "no"}, {"strong", "weak", "no"}]
+
+
+@pytest.fixture(scope="module")
+def few(spark, tmp_path_factory):
+    """Labels of galaxies that five volunteers saw, with votes; cigars are ignored and renamed."""
+    folder = tmp_path_factory.mktemp("few")
+    header = HEADERS["galaxy_zoo_decals"]
+    (folder / "header.csv").write_text(",".join(header) + "\n")
+    of_all = {"release": "galaxy_zoo_decals", "source": str(folder), "target": "votes"}
+    config = RunConfig.model_validate(
+        {
+            **of_all,
+            "ignored_classes": ["cigar_shaped_smooth"],
+            "class_names": {"cigar_shaped_smooth": "smooth", "in_between_smooth": "smooth"},
+        }
+    )
+    plan = plan_catalogue(config, folder / "header.csv")
+    shares = {"round": "how-rounded_round", "cigar": "how-rounded_cigar-shaped", "none": ""}
+    rows = []
+    for name, answer in shares.items():
+        row = dict.fromkeys(plan.columns, "0") | {"galaxy_id": name, "ra": None, "dec": None}
+        row |= {f"{one}_total-votes": "5" for one in ("smooth-or-featured", "how-rounded")}
+        row["smooth-or-featured_smooth_fraction"] = "1"
+        rows.append(row | ({f"{answer}_fraction": "1"} if answer else {}))
+    names = list(rows[0])
+    table = spark.createDataFrame(
+        [tuple(row[name] for name in names) for row in rows],
+        ", ".join(f"`{name}` string" for name in names),
+    ).withColumn("is_broken", F.lit(False))
+    labelled = label_rows(
+        table,
+        plan.scheme,
+        minimum_votes=config.required_votes,
+        ignored_classes=config.ignored_classes,
+        class_names=config.class_names,
+        has_contested=True,
+    )
+    found = {row["galaxy_id"]: row.asDict() for row in labelled.collect()}
+    return config, plan, found
+
+
+def test_few_volunteers_make_a_class_where_their_votes_are_learned(few):
+    config, _, found = few
+    assert RunConfig().required_votes == config.minimum_votes == 20
+    assert found["round"]["label"] == "completely_round_smooth"
+    assert found["round"]["agreement"] == 1
+    assert found["none"]["label"] == "contested"
+    assert found["none"]["agreement"] is None
+
+
+def test_an_ignored_class_keeps_its_name_to_the_network_too(few):
+    config, plan, found = few
+    assert found["cigar"]["label"] == "cigar_shaped_smooth"
+    assert found["cigar"]["reason"] == "ignored_class"
+    head = make_head(config, plan.ballot, plan.scheme, plan.release, ["contested", "smooth"])
+    assert {"cigar_shaped_smooth", "smooth"} < {rule.morphology for rule in head.rules}
 
 
 def test_votes_are_asked_of_volunteers_alone():

@@ -73,6 +73,13 @@ def test_a_folder_may_lie_in_another_home(home, model):
     assert pin(str(elsewhere)) == str(elsewhere)
 
 
+def test_a_home_behind_a_link_is_the_same_home(home, model, monkeypatch):
+    (home / "link").symlink_to(home / "runs")
+    monkeypatch.setenv("GALAXY_HOME", str(home / "link"))
+    for start in (model.name, str(model), str(home / "link" / "models" / model.name)):
+        assert pin(start) == model.name
+
+
 def test_of_several_architectures_only_the_model_s_is_trained(model):
     several = {"architectures": ["alexnet", "resnet18"], "start_from": model.name}
     assert pin_start({**SETTINGS, **several})["architectures"] == ["resnet18"]
@@ -98,6 +105,9 @@ def test_what_is_no_model_is_refused_with_what_there_is(name, tmp_path):
         pin(f"{name}/9")
     with pytest.raises(InputError, match="NAME/VERSION, or the folder"):
         pin(f"{name}/best")
+    for nothing in ("~nobody-of-this-name/models/a", 300 * "a"):
+        with pytest.raises(InputError, match="NAME/VERSION, or the folder"):
+            pin(nothing)
     with pytest.raises(InputError, match="holds no trained model"):
         pin(str(tmp_path))
 

@@ -110,7 +110,7 @@ def test_every_image_and_drawing_has_a_text_alternative(page, inputs):
     assert len(described) == page.count("<img ") == num_images
     shown = len(inputs.examples) + len(inputs.explained)
     assert len([text for text in described if text.startswith("Galaxy ")]) == shown
-    assert "resnet50: Loss (nats) by epoch" in described
+    assert "resnet50: Loss by epoch" in described
 
 
 def test_simulated_data_is_said_to_be_simulated(page, inputs):

@@ -102,7 +102,12 @@ def test_an_epoch_is_one_short_line_that_begins_with_what_decides():
         "loss 9.123, train 9.988"
     )
     assert ", best), 0.750 now" in lines[0]
-    assert max(map(len, lines)) <= 120
+    line = describe_epoch(state, epochs=1000, has_votes=True)
+    assert line == (
+        "epoch 999/1000  validation loss 9.123 (mean of 5), 9.123 now; up to 6 h 40 min left; "
+        "train 9.988, macro-F1 0.950"
+    )
+    assert max(map(len, [*lines, line])) <= 120
 
 
 def test_a_network_learns_to_tell_round_from_edge_on(undisturbed):
