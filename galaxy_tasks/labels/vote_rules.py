@@ -226,8 +226,7 @@ def label_rows(
 
     Args:
         rows: as described at the top of this module.
-        scheme: as for `apply_scheme`.
-        minimum_votes: as for `apply_scheme`.
+        scheme, minimum_votes: as for `apply_scheme`.
         ignored_classes: labels to drop.
         class_names: new names for labels that are kept.
         has_contested: whether what meets no rule, or several, has the label CONTESTED.
