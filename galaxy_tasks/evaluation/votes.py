@@ -90,16 +90,16 @@ def score_answers(
     """Return how concentrations (galaxies, answers) predict votes of the same shape."""
     expected, observed = head.find_fractions(concentrations), head.find_fractions(votes)
     asked = head.sum_questions(votes)
-    held = find_coverage(head, concentrations, votes, coverage=coverage)
+    held = find_coverage(head, concentrations, votes, coverage=coverage) if has_intervals else None
     questions = []
     for number, question in enumerate(head.questions):
         rows, columns = asked[:, number] >= LEAST_VOTES, head.question_of == number
         errors = expected[rows][:, columns] - observed[rows][:, columns]
-        scores = (np.abs(errors), errors**2, held[rows][:, columns])
-        absolute, squared, covered = (float(one.mean()) if rows.any() else None for one in scores)
-        root = None if squared is None else squared**0.5
-        known = covered if has_intervals else None
-        questions.append(QuestionScores(question, int(rows.sum()), absolute, root, known))
+        absolute, root, covered = None, None, None
+        if rows.any():
+            absolute, root = float(np.abs(errors).mean()), float(np.sqrt((errors**2).mean()))
+            covered = None if held is None else float(held[rows][:, columns].mean())
+        questions.append(QuestionScores(question, int(rows.sum()), absolute, root, covered))
     error = None
     if head.parents:
         both = [head.multiply_parents(np.nan_to_num(one)) for one in (expected, observed)]

@@ -1,4 +1,4 @@
-"""Scores of foreseen votes: errors as worked out by hand, and intervals that hold what they say."""
+"""Scores of predicted votes: errors worked out by hand, and intervals that hold what they say."""
 
 import numpy as np
 import pytest

@@ -94,13 +94,14 @@ def test_votes_stay_with_their_galaxies(runs):
 
 
 def test_the_report_scores_each_question(runs):
-    for one in runs.values():
+    for target, one in runs.items():
         (scores,) = read_json(Path(one["results"]))["votes"]
         assert len(scores["questions"]) == 11
         assert 0 < scores["cumulative_error"] < 0.5
         page = Path(one["report"]).read_text(encoding="utf-8")
         assert '<h2 id="votes">Votes</h2>' in page
         assert "smooth or featured" in page
+        assert ('<th scope="col">coverage</th>' in page) == (target == "votes")
 
 
 def test_only_votes_train_intervals(runs):
