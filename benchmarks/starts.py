@@ -137,13 +137,17 @@ def train(settings: dict[str, Any], *, seed: int) -> Artifact:
     The seed also draws which galaxies are learned from where these are not all, and which of the
     validation galaxies stop the training.
     """
-    config = parse_config(settings).model_dump(mode="json")
-    inputs = {"settings": config, "release_files": run_step("prepare_release", settings=config)}
-    labels = clean_labels(**inputs)
-    images = run_step("preprocess_images", **inputs, labels=labels)
+    config, images = prepare(settings)
     own = {**config, "split_seed": seed}
     step = {"settings": own, "images": images, "architecture": "resnet18", "seed": seed}
     return Artifact.from_reference(run_step("train_network", **step))
+
+
+def prepare(settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the complete settings, and the reference of the images that they prepare."""
+    config = parse_config(settings).model_dump(mode="json")
+    inputs = {"settings": config, "release_files": run_step("prepare_release", settings=config)}
+    return config, run_step("preprocess_images", **inputs, labels=clean_labels(**inputs))
 
 
 def train_seeds(settings: dict[str, Any], count: int) -> list[Candidate]:

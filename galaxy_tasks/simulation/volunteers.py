@@ -52,7 +52,7 @@ def cast_votes(
 ) -> Fractions:
     """Return the 37 cumulative fractions in the order of `VOTE_COLUMNS`."""
     impression = look_at(galaxy, random=random, difficulty=difficulty)
-    chances = _answer_chances(galaxy, impression=impression)
+    chances = find_chances(galaxy, impression=impression)
     count = max(25, int(random.poisson(difficulty.volunteers)))
     weights = random.beta(6.0, 1.0, count)
     answers = {
@@ -130,8 +130,8 @@ def visible_arms(galaxy: Galaxy, *, difficulty: Difficulty = DIFFICULTY) -> floa
     return max(1e-3, contrast * seen / math.sqrt(1 + noise))
 
 
-def _answer_chances(galaxy: Galaxy, *, impression: Impression) -> dict[int, Fractions]:
-    """Return, for each question, the probability of each of its answers."""
+def find_chances(galaxy: Galaxy, *, impression: Impression) -> dict[int, Fractions]:
+    """Return, for each question, how probable each of its answers is for who is asked it."""
     fair = 1 - impression.problem
     features = _sigmoid(impression.features) * fair
     is_round = _sigmoid((impression.axis_ratio - 0.785) / 0.04)

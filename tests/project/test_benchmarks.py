@@ -16,6 +16,7 @@ LITTLE_PREDICTION = (
     *("--architectures", "resnet18", "--image-size-px", "32"),
     *("--images", "8", "--rounds", "1"),
 )
+LITTLE_VOTES = ("--galaxies", "240", "--image-size-px", "32", "--epochs", "1", "--seeds", "2")
 
 
 @pytest.mark.slow
@@ -28,13 +29,15 @@ LITTLE_PREDICTION = (
         (["decisions", "--decisions", "4", "--samples", "100", "--smallest-class", "10"], " " * 12),
         (["prediction", *LITTLE_PREDICTION], "    over the slower part alone"),
         (["label_cleaning", "--rows", "2000", "--rounds", "1"], "all give the same"),
+        (["votes", *LITTLE_VOTES], "Intervals for 90% hold the volunteers: smooth_or_featured"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
-def test_a_benchmark_runs_to_its_end(arguments, last_line):
+def test_a_benchmark_runs_to_its_end(arguments, last_line, tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", f"benchmarks.{arguments[0]}", *arguments[1:]],
         cwd=ROOT,
+        env={**os.environ, "GALAXY_HOME": str(tmp_path)},
         capture_output=True,
         text=True,
         check=False,
