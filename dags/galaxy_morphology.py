@@ -64,7 +64,9 @@ def train_family(family: Family, seed: int, ti: Any = None) -> Any:
     """Train the chosen networks of one family, going on from the last epoch of an earlier try."""
     settings = ti.xcom_pull("choose_release")
     if not parse_config(settings).variants(family):
-        raise AirflowSkipException(f"'architectures' names no {family}.")
+        raise AirflowSkipException(
+            f"This run trains no {family}, by 'architectures' or 'start_from'."
+        )
     images = ti.xcom_pull("preprocess_images")
     return train_networks(family, settings, images, seed=seed)
 

@@ -177,10 +177,13 @@ class PreparedGalaxies:
 
 
 def find_prepared(model: Path) -> PreparedGalaxies | None:
-    """Return the prepared images of the run that trained a model; None if they are gone."""
+    """Return the prepared images of the run that trained a model; None if they are gone.
+
+    They are looked for where the model is, which may be below another home.
+    """
     key = Artifact("models", model.name, model).manifest["made_from"].get("images")
     try:
-        images = artifacts.get("images", key or "")
+        images = artifacts.get("images", key or "", place=model.resolve().parent.parent)
     except InputError:
         return None
     manifest = pd.read_parquet(images.path / "manifest.parquet", columns=["label_index", "split"])

@@ -129,9 +129,13 @@ def list_published(kind: Kind) -> list[Artifact]:
     return [Artifact(kind, path.parent.name, path.parent) for path in manifests]
 
 
-def get(kind: Kind, key: str) -> Artifact:
-    """Return the published artifact of this key; raise InputError if it is not there."""
-    return Artifact.from_reference({"kind": kind, "key": key, "path": str(home() / kind / key)})
+def get(kind: Kind, key: str, *, place: Path | None = None) -> Artifact:
+    """Return the published artifact of this key; raise InputError if it is not there.
+
+    `place` is the folder of all artifacts that it is in, if not `home()`.
+    """
+    path = (place or home()) / kind / key
+    return Artifact.from_reference({"kind": kind, "key": key, "path": str(path)})
 
 
 def verify(artifact: Artifact) -> None:

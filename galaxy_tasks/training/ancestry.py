@@ -9,7 +9,8 @@ from pathlib import Path
 
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.storage.artifacts import Artifact, Kind, home
+from galaxy_tasks.storage import artifacts
+from galaxy_tasks.storage.artifacts import Artifact
 from galaxy_tasks.training.model_record import ModelRecord, read_record
 
 
@@ -39,7 +40,7 @@ def trace_ancestors(config: RunConfig) -> list[Ancestor]:
     Raises:
         InputError: a model, or what it learned from, is not there any more.
     """
-    found, start, place = [], config.start_from, home()
+    found, start, place = [], config.start_from, artifacts.home()
     while start:
         folder = find_folder(start, place)
         ancestor = _open(folder)
@@ -70,17 +71,12 @@ def _open(folder: Path) -> Ancestor:
     place = folder.parent.parent
     try:
         record = read_record(folder)
-        model = _get("models", folder.name, place)
-        images = _get("images", model.manifest["made_from"]["images"], place)
-        labels = _get("labels", images.manifest["summary"]["labels"], place)
+        model = artifacts.get("models", folder.name, place=place)
+        images = artifacts.get("images", model.manifest["made_from"]["images"], place=place)
+        labels = artifacts.get("labels", images.manifest["summary"]["labels"], place=place)
     except InputError as error:
         raise InputError(
             f"Which galaxies {folder} learned from is unknown, and they must not come into a test: "
             f"{error}"
         ) from None
     return Ancestor(model, images, labels, record)
-
-
-def _get(kind: Kind, key: str, place: Path) -> Artifact:
-    path = place / kind / key
-    return Artifact.from_reference({"kind": kind, "key": key, "path": str(path)})

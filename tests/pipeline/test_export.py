@@ -56,6 +56,14 @@ def test_an_export_is_checked_and_made_once(model):
     assert Familiarity.read(export.path / FAMILIARITY).directions.shape == (11, 512)
 
 
+def test_a_model_below_another_home_is_checked_on_its_own_images(model, tmp_path, monkeypatch):
+    monkeypatch.setenv("GALAXY_HOME", str(tmp_path))
+    export = export_model(model)
+    assert export.path.is_relative_to(tmp_path)
+    (check,) = json.loads((export.path / CHECK).read_text())
+    assert check["num_images"] == 90
+
+
 @pytest.mark.parametrize("kind", FORMATS)
 def test_each_format_says_what_keras_does(kind, model, tmp_path):
     output = tmp_path / OUTPUTS[kind]
