@@ -87,7 +87,9 @@ def main() -> None:
     print(tabulate(galaxies, {"volunteers": [galaxies.votes], **expected}, true, "the true"))
     print(tabulate(galaxies, {"truth": [true], **expected}, galaxies.votes, "the volunteers'"))
     (scores,) = score_votes(by_votes, images, parse_config(settings))
-    held = [f"{one.question} {one.coverage:.1%}" for one in scores.questions if one.coverage]
+    held = [
+        f"{one.question} {one.coverage:.1%}" for one in scores.questions if one.coverage is not None
+    ]
     print(f"Intervals for {scores.coverage:.0%} hold the volunteers: {', '.join(held)}")
 
 

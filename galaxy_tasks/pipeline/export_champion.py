@@ -179,12 +179,16 @@ class PreparedGalaxies:
 def find_prepared(model: Path) -> PreparedGalaxies | None:
     """Return the prepared images of the run that trained a model; None if they are gone.
 
-    They are looked for where the model is, which may be below another home.
+    They are below the home that the model is in, or below this one where its folder is a copy.
     """
-    key = Artifact("models", model.name, model).manifest["made_from"].get("images")
-    try:
-        images = artifacts.get("images", key or "", place=model.resolve().parent.parent)
-    except InputError:
+    key = Artifact("models", model.name, model).manifest["made_from"].get("images") or ""
+    for place in (model.resolve().parent.parent, artifacts.home()):
+        try:
+            images = artifacts.get("images", key, place=place)
+            break
+        except InputError:
+            continue
+    else:
         return None
     manifest = pd.read_parquet(images.path / "manifest.parquet", columns=["label_index", "split"])
     return PreparedGalaxies(

@@ -1,6 +1,7 @@
 """Whatever program runs a model, it says what Keras does, or is not used."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,12 @@ def test_a_model_below_another_home_is_checked_on_its_own_images(model, tmp_path
     export = export_model(model)
     assert export.path.is_relative_to(tmp_path)
     (check,) = json.loads((export.path / CHECK).read_text())
+    assert check["num_images"] == 90
+
+
+def test_a_copy_of_a_model_is_checked_on_the_images_of_the_original(model, tmp_path):
+    copy = shutil.copytree(model, tmp_path / "somewhere" / "copy")
+    (check,) = json.loads((export_model(copy).path / CHECK).read_text())
     assert check["num_images"] == 90
 
 
