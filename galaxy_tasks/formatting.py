@@ -40,6 +40,12 @@ def format_p_value(p_value: float) -> str:
     return "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
 
 
+def format_signed(number: float, digits: int = 3) -> str:
+    """Return a difference with its sign, as in '+0.012' and '−0.012'; '0.000' for no difference."""
+    text = f"{number:+.{digits}f}".replace("-", "−")
+    return text if float(f"{number:.{digits}f}") else text[1:]
+
+
 def format_name(name: str) -> str:
     """Return a name as prose has it: spaces for underscores."""
     return name.replace("_", " ")

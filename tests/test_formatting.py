@@ -5,6 +5,7 @@ from galaxy_tasks.formatting import (
     format_duration,
     format_millions,
     format_p_value,
+    format_signed,
 )
 
 
@@ -35,3 +36,11 @@ def test_a_p_value_is_never_written_as_nothing():
     assert [format_p_value(p) for p in (0.5, 0.0124, 0.001, 1e-9)] == [
         *("0.500", "0.012", "0.001", "< 0.001")
     ]
+
+
+def test_a_difference_has_a_true_sign_and_none_where_it_is_nothing():
+    differences = (0.0123, -0.0123, 0.0004, -0.0004, 0)
+    assert [format_signed(one) for one in differences] == [
+        *("+0.012", "−0.012", "0.000", "0.000", "0.000")
+    ]
+    assert format_signed(-0.0004, 4) == "−0.0004"

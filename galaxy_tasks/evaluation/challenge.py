@@ -31,6 +31,7 @@ from galaxy_tasks.evaluation.metrics import (
     compare_models,
     evaluate_probabilities,
 )
+from galaxy_tasks.formatting import format_signed
 from galaxy_tasks.releases.morphology import name_kind
 from galaxy_tasks.storage.artifacts import Artifact
 
@@ -309,7 +310,8 @@ def _explain(
     difference = comparison.difference
     by = (
         f"{abs(difference.value):.3f} in macro-F1 (95 % interval of the difference "
-        f"{difference.low:+.3f} to {difference.high:+.3f}) on {num_galaxies:,} galaxies {unseen}"
+        f"{format_signed(difference.low)} to {format_signed(difference.high)}) "
+        f"on {num_galaxies:,} galaxies {unseen}"
     )
     if not comparison.is_distinguishable:
         return f"{challenger} and {opponent} cannot be told apart: they differ by {by}."

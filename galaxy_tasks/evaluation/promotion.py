@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from galaxy_tasks.config import RunConfig
 from galaxy_tasks.evaluation.challenge import Challenge, ChampionComparison
 from galaxy_tasks.evaluation.metrics import Comparison
+from galaxy_tasks.formatting import format_signed
 from galaxy_tasks.storage.artifacts import list_published
 
 LEAST_OF_CLASS = 5
@@ -105,8 +106,8 @@ def _explain_undecided(config: RunConfig, challenge: Challenge | None, *, is_fir
 def _describe_lead(challenge: Challenge, comparison: Comparison) -> str:
     lead = comparison.difference
     numbers = (
-        f"{lead.value:+.3f} in macro-F1 (95 % interval {lead.low:+.3f} to {lead.high:+.3f}) on "
-        f"{challenge.num_common:,} galaxies"
+        f"{format_signed(lead.value)} in macro-F1 (95 % interval {format_signed(lead.low)} to "
+        f"{format_signed(lead.high)}) on {challenge.num_common:,} galaxies"
     )
     if is_better(comparison):
         return f"Promoted: it is shown to be better than the champion, by {numbers}."

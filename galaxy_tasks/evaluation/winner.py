@@ -13,10 +13,10 @@ from galaxy_tasks.errors import InputError
 from galaxy_tasks.evaluation.comparisons import TARGET, Comparer, Deficit, NetworkComparison, Plan
 from galaxy_tasks.evaluation.metrics import Estimate
 from galaxy_tasks.evaluation.repeats import ScoredNetwork
-from galaxy_tasks.formatting import format_multiply_adds, format_p_value
+from galaxy_tasks.formatting import format_multiply_adds, format_p_value, format_signed
 
 CAUTION = (
-    "{who} trained once, so this order may be the seed's doing: another seed can move macro-F1 by "
+    "{who} trained once, so {what} may be the seed's doing: another seed can move macro-F1 by "
     "several hundredths. {intervals} over galaxies alone. To answer for the seed as well, "
     "{remedy}; finished trainings are kept."
 )
@@ -79,14 +79,17 @@ def _find_caution(ranked: Sequence[ScoredNetwork]) -> str:
     once = [one.architecture for one in ranked if len(one.models) == 1]
     if not once:
         return ""
+    what = "this order" if len(ranked) > 1 else "its score"
     if len(once) == len(ranked):
         return CAUTION.format(
-            who="Each network was",
+            who="Each network was" if len(ranked) > 1 else f"{once[0]} was",
+            what=what,
             intervals="The intervals are",
             remedy="set 'repeats' to 3 or more",
         )
     return CAUTION.format(
         who=f"{' and '.join(once)} {'was' if len(once) == 1 else 'were'}",
+        what=what,
         intervals="The intervals of such a network are",
         remedy="clear the trainings that failed and run again",
     )
@@ -178,16 +181,10 @@ def _describe_bound(deficit: Deficit, alpha: float) -> str:
 
 
 def _describe_interval(estimate: Estimate, alpha: float) -> str:
-    low, high = (_signed(bound) for bound in (estimate.low, estimate.high))
+    low, high = (format_signed(bound) for bound in (estimate.low, estimate.high))
     return f"{100 * (1 - alpha):g} % interval {low} to {high}, all pairs together"
 
 
 def _describe_p(p_value: float) -> str:
     text = format_p_value(p_value)
     return f"p {text}" if text.startswith("<") else f"p = {text}"
-
-
-def _signed(number: float) -> str:
-    """Three decimals and a true minus sign, with no sign on a rounded zero."""
-    text = f"{number:.3f}".replace("-", "−")
-    return text.removeprefix("−") if text == "−0.000" else text

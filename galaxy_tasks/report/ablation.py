@@ -18,7 +18,7 @@ from galaxy_tasks.evaluation.ablation import (
     Level,
 )
 from galaxy_tasks.evaluation.metrics import Estimate
-from galaxy_tasks.formatting import format_p_value
+from galaxy_tasks.formatting import format_p_value, format_signed
 from galaxy_tasks.report.figures import Drawing, draw_in_both_styles
 from galaxy_tasks.report.settings_table import list_settings
 from galaxy_tasks.report.templates import make_environment
@@ -78,7 +78,10 @@ def _make_row(level: Level) -> tuple[str, ...]:
 
 
 def _format(estimate: Estimate) -> str:
-    return f"{estimate.value:+.4f} [{estimate.low:+.4f}, {estimate.high:+.4f}]"
+    value, low, high = (
+        format_signed(number, 4) for number in (estimate.value, estimate.low, estimate.high)
+    )
+    return f"{value} [{low}, {high}]"
 
 
 def describe_level(factor: Factor, level: Level) -> str:
@@ -91,9 +94,8 @@ def describe_level(factor: Factor, level: Level) -> str:
             f"{loss.detectable:.3f} would have been shown in four of five such ablations."
         )
     verdict = "better" if loss.estimate.value < 0 else "worse"
-    return (
-        f"{level.value} is {verdict} than {first}: the loss differs by {loss.estimate.value:+.4f}."
-    )
+    by = format_signed(loss.estimate.value, 4)
+    return f"{level.value} is {verdict} than {first}: the loss differs by {by}."
 
 
 def describe_curve(curve: LearningCurve) -> str:

@@ -90,7 +90,8 @@ def test_a_challenger_is_promoted_if_the_interval_of_its_lead_is_above_zero(
     decision = judge(replace(CHALLENGE, comparison=compare(low, value, high)))
     assert decision.is_promoted == is_promoted
     assert (decision.challenger, decision.champion) == ("new", "old")
-    assert f"{value:+.3f} in macro-F1" in decision.reason
+    sign = "+" if value > 0 else "−"
+    assert f"{sign}{abs(value):.3f} in macro-F1" in decision.reason
     assert "on 480 galaxies" in decision.reason
 
 

@@ -75,6 +75,7 @@ def test_an_only_network_wins_and_the_reason_says_that_it_is_the_only_one():
     chosen = choose_winner(scored.networks, scored.comparer(), margin=0.02, alpha=0.05)
     assert (chosen.winner, chosen.comparisons, chosen.deficits) == ("alexnet", (), ())
     assert chosen.reason.startswith("alexnet is the only trained network: macro-F1 0.900")
+    assert chosen.caution.startswith("alexnet was trained once, so its score may be the seed's")
 
 
 def test_no_network_and_one_that_is_named_twice_are_refused():
