@@ -28,6 +28,7 @@ LITTLE_VOTES = ("--galaxies", "240", "--image-size-px", "32", "--epochs", "1", "
         (["training", *LITTLE_TRAINING], "resnet18"),
         (["decisions", "--decisions", "4", "--samples", "100", "--smallest-class", "10"], " " * 12),
         (["prediction", *LITTLE_PREDICTION], "    over the slower part alone"),
+        (["catalogue_scale", "--rows", "2000,4000"], "a row costs "),
         (["label_cleaning", "--rows", "2000", "--rounds", "1"], "all give the same"),
         (["votes", *LITTLE_VOTES], "Intervals for 90% hold the volunteers: smooth_or_featured"),
     ],
