@@ -124,8 +124,9 @@ def test_each_form_of_input_and_each_engine_gives_the_same_answers(home, model, 
         ("openvino", survey, {"engine": "openvino"}),
         ("keras", survey, {"engine": "keras"}),
     ):
-        options["precision"] = "float32"  # some processors would take bfloat16
-        found = predict(source, model=model, output=tmp_path / f"{name}.parquet", **options)
+        # Some processors would take bfloat16.
+        exactly = {"precision": "float32", **options}
+        found = predict(source, model=model, output=tmp_path / f"{name}.parquet", **exactly)
         answers[name] = found.set_index("id").sort_index()
     for name, found in answers.items():
         assert list(found.index) == sorted(path.stem for path in paths)
