@@ -17,7 +17,8 @@ from galaxy_tasks.evaluation.metrics import evaluate_probabilities
 from galaxy_tasks.evaluation.reliability import measure_reliability
 from galaxy_tasks.evaluation.repeats import Repeats, ScoredModel
 from galaxy_tasks.labels.test_set import describe_test_set
-from galaxy_tasks.prediction.calibration import Answers, Calibration, calibrate_model
+from galaxy_tasks.prediction.calibration import Answers, Calibration
+from galaxy_tasks.prediction.calibration_fit import calibrate_model
 from galaxy_tasks.storage import artifacts
 from galaxy_tasks.storage.artifacts import Artifact
 from galaxy_tasks.training.model_record import (

@@ -16,7 +16,8 @@ from galaxy_tasks.config import RunConfig
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.evaluation.candidates import Candidate
 from galaxy_tasks.evaluation.metrics import Evaluation, evaluate_probabilities
-from galaxy_tasks.prediction.calibration import fit_calibration, remove_class_weights
+from galaxy_tasks.prediction.calibration import remove_class_weights
+from galaxy_tasks.prediction.calibration_fit import fit_calibration
 from galaxy_tasks.storage.artifacts import Artifact
 from galaxy_tasks.training.model_record import (
     TEST_GALAXIES,

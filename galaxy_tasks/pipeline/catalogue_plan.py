@@ -13,7 +13,8 @@ from galaxy_tasks.errors import InputError
 from galaxy_tasks.images.settings import ImageSettings
 from galaxy_tasks.pipeline.engine_choice import KERAS, choose_way
 from galaxy_tasks.pipeline.export_champion import FAMILIARITY, NETWORK, open_export
-from galaxy_tasks.prediction.calibration import Calibration, calibrate_model
+from galaxy_tasks.prediction.calibration import Calibration
+from galaxy_tasks.prediction.calibration_fit import calibrate_model
 from galaxy_tasks.prediction.classify import BATCH, Serving
 from galaxy_tasks.prediction.engines import (
     Engine,

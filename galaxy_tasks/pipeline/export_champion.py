@@ -21,7 +21,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.evaluation.reliability import measure_calibration_error
 from galaxy_tasks.pipeline.process import run_step
 from galaxy_tasks.prediction.classify import BATCH
 from galaxy_tasks.prediction.engines import RunNetwork, Way, list_ways, open_network
@@ -208,6 +207,8 @@ def check_network(
     name: str, network: RunNetwork, export: Path, galaxies: PreparedGalaxies
 ) -> Check:
     """Return how a network, of whatever program, compares with what the export says of Keras."""
+    from galaxy_tasks.evaluation.reliability import measure_calibration_error  # a second to load
+
     rows, expected = np.load(export / _ROWS), np.load(export / _PROBABILITIES)
     logits, _ = _run(network, galaxies.pixels, rows)
     received = find_probabilities(logits, galaxies.votes)

@@ -28,7 +28,6 @@ from galaxy_tasks.pipeline.catalogue_plan import (
     make_plan,
     open_keras_network,
 )
-from galaxy_tasks.pipeline.catalogue_report import write_report
 from galaxy_tasks.prediction import catalogue, shards
 from galaxy_tasks.prediction.classify import cut_into_batches, prepare_rows
 from galaxy_tasks.prediction.inputs import Inputs
@@ -255,5 +254,7 @@ def _write(
         tables = catalogue.read_in_order(paths)
         catalogue.write_features(request.features, tables, metadata)
     if request.report:
+        from galaxy_tasks.pipeline.catalogue_report import write_report  # a second to load
+
         write_report(request, plan.model, job, metadata, listed, read_shards)
     return summary

@@ -29,7 +29,8 @@ from galaxy_tasks.evaluation.champion import (
 )
 from galaxy_tasks.images.batch import prepare_cutouts
 from galaxy_tasks.images.settings import ImageSettings
-from galaxy_tasks.prediction.calibration import Answers, calibrate_model
+from galaxy_tasks.prediction.calibration import Answers
+from galaxy_tasks.prediction.calibration_fit import calibrate_model
 from galaxy_tasks.prediction.predictor import Predictor
 from galaxy_tasks.registry.champions import find_champion, find_newest_champion
 from galaxy_tasks.registry.models import Version, kind_of, name_model

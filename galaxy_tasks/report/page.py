@@ -14,7 +14,7 @@ from galaxy_tasks.evaluation.reliability import NUM_BINS, Reliability
 from galaxy_tasks.evaluation.subsets import HIGH_AGREEMENT
 from galaxy_tasks.evaluation.votes import LEAST_VOTES
 from galaxy_tasks.evaluation.winner import describe_comparison, rank
-from galaxy_tasks.prediction.calibration import LEAST_GALAXIES
+from galaxy_tasks.prediction.calibration_fit import LEAST_GALAXIES
 from galaxy_tasks.report.calibration import describe_calibration, draw_reliability
 from galaxy_tasks.report.contents import ReportInputs
 from galaxy_tasks.report.figures import (

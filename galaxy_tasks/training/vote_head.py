@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaincinv, expit, ndtri, softmax
-from scipy.stats.qmc import Sobol
 
 from galaxy_tasks.storage.atomic_io import read_json, write_json
 
@@ -165,6 +164,8 @@ class VoteHead:
 
     @cached_property
     def _normal(self) -> NDArray[np.float64]:
+        from scipy.stats.qmc import Sobol  # a second, which other networks do not wait for
+
         return ndtri(Sobol(len(self._in_use), rng=0).random(DRAWS))
 
     def write(self, folder: Path) -> None:

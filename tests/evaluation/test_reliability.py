@@ -15,11 +15,8 @@ from galaxy_tasks.evaluation.reliability import (
     measure_calibration_error,
     measure_reliability,
 )
-from galaxy_tasks.prediction.calibration import (
-    find_threshold,
-    fit_calibration,
-    remove_class_weights,
-)
+from galaxy_tasks.prediction.calibration import remove_class_weights
+from galaxy_tasks.prediction.calibration_fit import find_threshold, fit_calibration
 
 EVEN = (1.0, 1.0, 1.0)
 

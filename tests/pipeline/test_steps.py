@@ -15,7 +15,7 @@ from sklearn.metrics import f1_score
 
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.pipeline.evaluate import evaluate
-from galaxy_tasks.prediction.calibration import calibrate_model
+from galaxy_tasks.prediction.calibration_fit import calibrate_model
 from galaxy_tasks.storage.artifacts import Artifact
 from galaxy_tasks.storage.atomic_io import read_json
 from galaxy_tasks.training.model_record import read_record, read_test
