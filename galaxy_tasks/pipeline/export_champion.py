@@ -21,6 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from galaxy_tasks.errors import InputError
+from galaxy_tasks.formatting import format_signed
 from galaxy_tasks.pipeline.process import run_step
 from galaxy_tasks.prediction.classify import BATCH
 from galaxy_tasks.prediction.engines import RunNetwork, Way, list_ways, open_network
@@ -71,7 +72,7 @@ class Check:
         return (
             f"{self.way} calls {self.agreement:.2%} of {self.num_images:,} images what Keras does; "
             f"probabilities differ by {self.largest_difference:.1g} at most, the calibration error "
-            f"by {self.calibration_error_shift:+.1g}."
+            f"by {format_signed(self.calibration_error_shift, 4)}."
         )
 
 

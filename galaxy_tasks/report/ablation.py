@@ -100,11 +100,12 @@ def describe_level(factor: Factor, level: Level) -> str:
 
 def describe_curve(curve: LearningCurve) -> str:
     """Return a sentence on what twice as many training galaxies would bring."""
-    low, high = curve.exponent.low, curve.exponent.high
-    what = "loss" if curve.score == "loss" else f"1 - {TITLES[curve.score]}"
+    found = curve.exponent
+    power, low, high = (format_signed(-one, 2) for one in (found.value, found.high, found.low))
+    what = "loss" if curve.score == "loss" else f"1 − {TITLES[curve.score]}"
     return (
         f"Learning curve: {what} is proportional to the number of training galaxies to the power "
-        f"of {-curve.exponent.value:.2f} (95 % interval {-high:.2f} to {-low:.2f}). With "
+        f"of {power} (95 % interval {low} to {high}). With "
         f"{2 * curve.num_training:,} instead of {curve.num_training:,} that gives "
         f"{TITLES[curve.score]} {curve.doubled.value:.3f} ({curve.doubled.low:.3f} to "
         f"{curve.doubled.high:.3f})."

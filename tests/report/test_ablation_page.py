@@ -44,7 +44,7 @@ def test_the_table_says_which_value_is_better_and_which_cannot_be_told_apart(fou
     assert "alexnet, resnet18; 3 folds, 2 combinations of the other settings" in text
     assert "gaussian is better than none: the loss differs by −0.1258." in text
     assert "non_local_means and none cannot be told apart by loss; a difference of" in text
-    assert "to the power of -0.30" in text
+    assert "to the power of −0.30" in text
     assert "With 2,000 instead of 1,000" in text
 
 
