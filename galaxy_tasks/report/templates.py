@@ -15,6 +15,7 @@ from galaxy_tasks.formatting import (
     format_multiply_adds,
     format_name,
     format_p_value,
+    format_signed,
 )
 
 
@@ -47,6 +48,7 @@ def make_environment(**filters: Callable[..., Any]) -> jinja2.Environment:
         words=format_name,
         duration=format_duration,
         p_value=format_p_value,
+        signed=format_signed,
         millions=format_millions,
         multiply_adds=format_multiply_adds,
         digest=_digest,

@@ -55,6 +55,7 @@ def test_the_page_holds_everything_by_itself_and_each_drawing_has_a_text(found, 
     # Three scores of two settings, and three learning curves.
     assert len(described) == page.count("<img ") == 9
     assert "Simulated data" in page
+    assert "<td>−0.1258<small>" in page
 
 
 @needs_browser
