@@ -108,10 +108,10 @@ def prepare_cutouts(
 
 def _open_journal(folder: Path, plan: str, slots: SlotFile) -> Journal:
     """Return the journal of an interrupted call, or an empty one where its images are gone."""
-    journal = Journal(folder / "work", plan)
+    work = folder / "work"
     if not slots.exists() and not (folder / IMAGES).exists():
-        journal.clear()
-    return journal
+        shutil.rmtree(work, ignore_errors=True)
+    return Journal(work, plan)
 
 
 def _summarize(folder: Path) -> PreparationSummary:

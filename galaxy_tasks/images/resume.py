@@ -132,16 +132,11 @@ class Journal:
     def __init__(self, folder: Path, plan: str) -> None:
         """Open the journal, or start it."""
         self.folder = folder
-        self.plan = plan
         path = folder / _PLAN
         if not path.is_file() or read_json(path) != plan:
-            self.clear()
-
-    def clear(self) -> None:
-        """Remove everything in the folder, and start over."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
-        write_json(self.folder / _PLAN, self.plan)
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            write_json(path, plan)
 
     def record(self, outcomes: Sequence[ChunkOutcome]) -> None:
         """Record chunks whose pixels are on disk."""

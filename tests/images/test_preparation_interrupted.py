@@ -84,11 +84,13 @@ def interrupted(tmp_path):
     galaxies.to_parquet(tmp_path / "galaxies.parquet")
     process = start(tmp_path)
     records = tmp_path / "out" / "work"
-    wait_for(lambda: any(records.glob("chunks-*.json")), what="finished chunks")
-    yield tmp_path, process
-    for pid in process_group(process.pid):
-        os.kill(pid, signal.SIGKILL)
-    process.communicate()
+    try:
+        wait_for(lambda: any(records.glob("chunks-*.json")), what="finished chunks")
+        yield tmp_path, process
+    finally:
+        for pid in process_group(process.pid):
+            os.kill(pid, signal.SIGKILL)
+        process.communicate()
 
 
 def test_a_killed_preparation_goes_on_and_ends_with_the_same_bytes(interrupted, tmp_path_factory):
