@@ -1,15 +1,18 @@
 """What a setting is worth: its values compared on galaxies held out of training.
 
 Every value is trained with every value of the other settings, with every architecture, on every
-fold. All of these but the value itself are a block, and values are compared within blocks (a
-randomised complete block design, Fisher 1935): whatever makes a fold hard or a network poor
-cancels. What is left within blocks, the luck of seeds and of galaxies, is the error, whose variance
-is pooled over all values. As the folds' training galaxies overlap, it is rather too small
-(Bengio & Grandvalet 2004, JMLR 5:1089), so that a p value just below alpha proves little.
+fold. The mean of these is the value's score on a fold, and values are compared within folds (a
+randomised complete block design, Fisher 1935): whatever makes a fold hard cancels. Networks and
+other settings do not count as blocks of their own, for they share a fold's galaxies and seed, and
+so whatever favours a value there. What is left within folds, the luck of seeds and of galaxies, is
+the error, whose variance is pooled over all values. As the folds' training galaxies overlap, it is
+rather too small (Bengio & Grandvalet 2004, JMLR 5:1089), and so it is for a value that trains much
+more erratically than the others: a p value just below alpha proves little.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -77,7 +80,8 @@ class Factor:
 
     setting: str
     levels: tuple[Level, ...]
-    num_blocks: int
+    num_trainings: int
+    """Of each value."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +135,7 @@ def compare_levels(
     """Return what the values of one setting are worth against the first of them.
 
     Raises:
-        InputError: a training is missing, or there are fewer than two blocks.
+        InputError: a training is missing, or there are fewer than two folds.
     """
     tables = _tabulate(scores, setting, levels)
     means = {score: table.mean(axis=0) for score, table in tables.items()}
@@ -146,45 +150,58 @@ def compare_levels(
             )
             for index, value in enumerate(levels)
         ),
-        num_blocks=len(tables["loss"]),
+        num_trainings=len(scores) // len(levels),
     )
 
 
 def _tabulate(
     scores: Sequence[HeldOutScore], setting: str, levels: Sequence[Any]
 ) -> dict[str, NDArray[np.float64]]:
-    """Return tables of (blocks, levels) by score."""
-    blocks = [
-        {score.varied[setting]: score for score in block} for block in _group(scores, setting)
-    ]
-    if len(blocks) < 2 or any(set(block) != set(levels) for block in blocks):
+    """Return tables of (folds, levels) by score, each a mean over networks and other settings."""
+    folds = _group(scores, setting)
+    alike = [set(levels) == {one.varied[setting] for one in own} for fold in folds for own in fold]
+    if len(folds) < 2 or not all(alike) or len(scores) != len(alike) * len(levels):
         raise InputError(
             f"To compare values of {setting!r}, each must be trained on two folds or more, and "
-            f"alike. Received: {len(scores)} trainings of {len(levels)} values in {len(blocks)} "
-            "blocks."
+            f"alike. Received: {len(scores)} trainings of {len(levels)} values on {len(folds)} "
+            "folds."
         )
     return {
-        name: np.array([[getattr(block[value], name) for value in levels] for block in blocks])
+        name: np.array(
+            [
+                [
+                    fmean(
+                        getattr(one, name)
+                        for own in fold
+                        for one in own
+                        if one.varied[setting] == level
+                    )
+                    for level in levels
+                ]
+                for fold in folds
+            ]
+        )
         for name in SCORES
     }
 
 
-def _group(scores: Sequence[HeldOutScore], setting: str) -> list[list[HeldOutScore]]:
-    """Return the blocks: the trainings that differ in one setting alone."""
-    blocks: dict[Any, list[HeldOutScore]] = {}
+def _group(scores: Sequence[HeldOutScore], setting: str) -> list[list[list[HeldOutScore]]]:
+    """Return for each fold its groups: the trainings that differ in one setting alone."""
+    folds: dict[int, dict[Any, list[HeldOutScore]]] = {}
     for score in scores:
         others = tuple(value for name, value in score.varied.items() if name != setting)
-        blocks.setdefault((others, score.architecture, score.fold), []).append(score)
-    return list(blocks.values())
+        groups = folds.setdefault(score.fold, {})
+        groups.setdefault((others, score.architecture), []).append(score)
+    return [list(groups.values()) for groups in folds.values()]
 
 
 def _compare(table: NDArray[np.float64], *, alpha: float) -> tuple[Difference, ...]:
-    """Return the differences of columns 1, 2, … of (blocks, levels) from column 0."""
-    num_blocks, num_levels = table.shape
+    """Return the differences of columns 1, 2, … of (folds, levels) from column 0."""
+    num_folds, num_levels = table.shape
     differences = (table[:, 1:] - table[:, :1]).mean(axis=0)
     residuals = table - table.mean(axis=0) - table.mean(axis=1, keepdims=True) + table.mean()
-    df = (num_blocks - 1) * (num_levels - 1)
-    error = float(np.sqrt(2 * (residuals**2).sum() / df / num_blocks))
+    df = (num_folds - 1) * (num_levels - 1)
+    error = float(np.sqrt(2 * (residuals**2).sum() / df / num_folds))
     student, comparisons = stats.t(df), num_levels - 1
     width = float(student.ppf(1 - alpha / (2 * comparisons))) * error
     with np.errstate(divide="ignore", invalid="ignore"):  # trainings that agree to the last digit
@@ -207,8 +224,9 @@ def _compare(table: NDArray[np.float64], *, alpha: float) -> tuple[Difference, .
 class LearningCurve:
     """How a score's shortfall sinks with the training galaxies: a power law, n ** -exponent.
 
-    The shortfall is the loss itself, or how far a score is below 1. The law is fitted in each block
-    by least squares between logarithms; intervals are Student's t over the blocks.
+    The shortfall is the loss itself, or how far a score is below 1. The law is fitted by least
+    squares between logarithms, for each network and each value of other settings on each fold;
+    intervals are Student's t over the folds' means, and hold if the law does.
     """
 
     score: str
@@ -224,26 +242,28 @@ def fit_learning_curve(scores: Sequence[HeldOutScore], score: str) -> LearningCu
     """Return the power law of a score over the training fractions.
 
     Raises:
-        InputError: fewer than two blocks or fractions.
+        InputError: fewer than two folds or fractions.
     """
-    blocks = _group(scores, TRAINING_FRACTION)
-    if len(blocks) < 2 or any(len(block) < 2 for block in blocks):
+    folds = _group(scores, TRAINING_FRACTION)
+    if len(folds) < 2 or any(len(own) < 2 for fold in folds for own in fold):
         raise InputError(
             "A learning curve needs two training fractions on two folds or more. "
-            f"Received: {len(scores)} trainings in {len(blocks)} blocks."
+            f"Received: {len(scores)} trainings on {len(folds)} folds."
         )
     most = max(one.num_training for one in scores)
-    exponents, logs_doubled = [], []
-    for block in blocks:
-        logs = [np.log(max(_shortfall(one, score), 1e-6)) for one in block]
-        slope, intercept = np.polyfit(np.log([one.num_training for one in block]), logs, deg=1)
-        exponents.append(-slope)
-        logs_doubled.append(intercept + slope * np.log(2 * most))
-    mean = _estimate_mean(np.array(logs_doubled))
+    laws = np.array([np.mean([_fit_law(own, score) for own in fold], axis=0) for fold in folds])
+    slope, intercept = laws.T
+    mean = _estimate_mean(intercept + slope * np.log(2 * most))
     bounds = [float(np.exp(value)) for value in (mean.value, mean.low, mean.high)]
     if score != "loss":
         bounds = [1 - bounds[0], 1 - bounds[2], 1 - bounds[1]]
-    return LearningCurve(score, _estimate_mean(np.array(exponents)), most, Estimate(*bounds))
+    return LearningCurve(score, _estimate_mean(-slope), most, Estimate(*bounds))
+
+
+def _fit_law(scores: Sequence[HeldOutScore], score: str) -> NDArray[np.float64]:
+    """Return slope and intercept of the shortfall over the training galaxies, both logarithms."""
+    logs = [np.log(max(_shortfall(one, score), 1e-6)) for one in scores]
+    return np.polyfit(np.log([one.num_training for one in scores]), logs, deg=1)
 
 
 def _shortfall(one: HeldOutScore, score: str) -> float:

@@ -54,13 +54,13 @@ def _render_factor(factor: Factor, ablation: Ablation) -> str:
 def describe_design(factor: Factor, ablation: Ablation) -> str:
     """Return what was compared, in words."""
     networks = ", ".join(ablation.architectures)
-    others = factor.num_blocks // (len(ablation.architectures) * ablation.num_folds)
+    others = factor.num_trainings // (len(ablation.architectures) * ablation.num_folds)
     times = f", {others} combinations of the other settings" if others > 1 else ""
     return (
-        f"values against {factor.levels[0].value}, each trained {factor.num_blocks} times "
+        f"values against {factor.levels[0].value}, each trained {factor.num_trainings} times "
         f"({networks}; {ablation.num_folds} folds{times}) and scored on training galaxies that it "
-        f"has not learned from. Intervals hold together at {100 * (1 - ablation.alpha):g} %; p is "
-        "Holm's."
+        f"has not learned from. Intervals hold together at {100 * (1 - ablation.alpha):g} % and "
+        "decide; p is Holm's, which may be small where the interval still holds 0."
     )
 
 
@@ -105,8 +105,8 @@ def describe_curve(curve: LearningCurve) -> str:
     what = "loss" if curve.score == "loss" else f"1 − {TITLES[curve.score]}"
     return (
         f"Learning curve: {what} is proportional to the number of training galaxies to the power "
-        f"of {power} (95 % interval {low} to {high}). With "
-        f"{2 * curve.num_training:,} instead of {curve.num_training:,} that gives "
+        f"of {power} (95 % interval {low} to {high}). If that law goes on, "
+        f"{2 * curve.num_training:,} instead of {curve.num_training:,} give "
         f"{TITLES[curve.score]} {curve.doubled.value:.3f} ({curve.doubled.low:.3f} to "
         f"{curve.doubled.high:.3f})."
     )

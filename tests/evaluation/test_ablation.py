@@ -25,14 +25,23 @@ def make_score(loss, *, fold=0, architecture="resnet18", num_training=100, galax
 
 
 def simulate(random, *, effect=0.0, deviation=0.02, folds=3, methods=METHODS):
-    """Return trainings of two networks, whose folds differ much more than the values do."""
+    """Return trainings of two networks, whose folds differ much more than the values do.
+
+    A fold's galaxies and seed favour a value for both networks as much as luck does for each.
+    """
+    favour = {
+        (method, fold): random.normal(0, deviation) for method in methods for fold in range(folds)
+    }
     blocks = {
         block: random.normal(0.5, 0.1)
         for block in itertools.product(("alexnet", "resnet18"), range(folds))
     }
     return [
         make_score(
-            base + random.normal(0, deviation) + (effect if method == "gaussian" else 0),
+            base
+            + favour[method, fold]
+            + random.normal(0, deviation)
+            + (effect if method == "gaussian" else 0),
             fold=fold,
             architecture=architecture,
             denoise_method=method,
@@ -46,11 +55,9 @@ def compare(scores, *, methods=METHODS, alpha=0.05):
     return compare_levels(scores, setting="denoise_method", levels=methods, alpha=alpha)
 
 
-def test_of_two_values_it_is_the_paired_t_test():
+def test_of_two_values_it_is_the_paired_t_test_of_the_folds_means():
     scores = simulate(np.random.default_rng(1), effect=0.03, methods=METHODS[:2])
-    first, second = (
-        np.array([one.loss for one in scores[part]]) for part in (slice(6), slice(6, 12))
-    )
+    first, second = np.reshape([one.loss for one in scores], (2, 2, 3)).mean(axis=1)
     expected = stats.ttest_rel(second, first)
     found = compare(scores, methods=METHODS[:2]).levels[1].differences["loss"]
     interval = expected.confidence_interval()
@@ -60,7 +67,7 @@ def test_of_two_values_it_is_the_paired_t_test():
 
 
 def test_three_values_are_those_worked_out_by_hand():
-    # In two blocks the second value differs by 0.1 and 0.3, the third not at all.
+    # On two folds the second value differs by 0.1 and 0.3, the third not at all.
     losses = {"none": [0.2, 0.4], "gaussian": [0.3, 0.7], "median": [0.2, 0.4]}
     scores = [
         make_score(loss, fold=fold, denoise_method=method)
@@ -73,7 +80,7 @@ def test_three_values_are_those_worked_out_by_hand():
     error = np.sqrt(2 * 12 / 900 / 2 / 2)
     t = 0.2 / error
     p = 2 * stats.t(2).sf(t)
-    assert factor.num_blocks == 2
+    assert factor.num_trainings == 2
     assert gaussian.estimate.value == pytest.approx(0.2)
     assert gaussian.p_value == pytest.approx(p)
     assert gaussian.p_holm == pytest.approx(2 * p)
@@ -87,18 +94,25 @@ def test_equal_values_are_rarely_told_apart_and_a_difference_as_often_as_announc
     random, trials = np.random.default_rng(2), 300
     equal = [compare(simulate(random)).levels[1:] for _ in range(trials)]
     false = sum(any(one.differences["loss"].is_distinguishable for one in own) for own in equal)
-    effect = np.mean([levels[0].differences["loss"].detectable for levels in equal])
+    announced = [levels[0].differences["loss"].detectable for levels in equal]
+    effect = np.sqrt(np.mean(np.square(announced)))  # as variances are, it is right on average
     different = [compare(simulate(random, effect=effect)).levels[1] for _ in range(trials)]
     found = sum(level.differences["loss"].is_distinguishable for level in different)
     assert 0.02 < false / trials < 0.09
     assert 0.72 < found / trials < 0.9
 
 
-def test_a_training_that_is_missing_and_a_single_block_are_refused():
+def test_a_training_that_is_missing_or_doubled_and_a_single_fold_are_refused():
     scores = simulate(np.random.default_rng(1))
-    with pytest.raises(InputError, match=r"alike\. Received: 17 trainings of 3 values in 6 blocks"):
+    with pytest.raises(InputError, match=r"alike\. Received: 17 trainings of 3 values on 3 folds"):
         compare(scores[:-1])
-    alone = [make_score(0.1, denoise_method=method) for method in METHODS]
+    with pytest.raises(InputError, match="Received: 19 trainings"):
+        compare([*scores, scores[0]])
+    alone = [
+        make_score(0.1, denoise_method=method, architecture=name)
+        for method in METHODS
+        for name in ("alexnet", "resnet18")
+    ]
     with pytest.raises(InputError, match="two folds or more"):
         compare(alone)
 
@@ -125,6 +139,34 @@ def test_a_power_law_is_found_and_carried_on():
     assert f1.doubled.low < f1.doubled.value < f1.doubled.high
 
 
+def test_networks_that_share_a_fold_do_not_narrow_the_interval_of_a_power_law():
+    random = np.random.default_rng(4)
+    scores = [
+        make_score(
+            scale * (1000 * fraction) ** -0.4,
+            fold=fold,
+            architecture=architecture,
+            num_training=int(1000 * fraction),
+            training_fraction=fraction,
+        )
+        for architecture in ("alexnet", "resnet18", "densenet121")
+        for fold, scale in enumerate(random.normal(2, 0.1, 3))
+        for fraction in (0.25, 1.0)
+    ]
+    three = fit_learning_curve(scores, "loss").doubled
+    means = [
+        np.mean(
+            [np.log(one.loss) for one in scores if one.fold == fold and one.num_training == 1000]
+        )
+        for fold in range(3)
+    ]
+    interval = stats.ttest_1samp(means, 0).confidence_interval()
+    drop = np.log(2**-0.4)
+    assert (three.low, three.high) == pytest.approx(
+        (np.exp(interval.low + drop), np.exp(interval.high + drop))
+    )
+
+
 def test_a_grid_is_compared_by_each_of_its_settings_and_a_curve_comes_with_fractions():
     random = np.random.default_rng(3)
     scores = [
@@ -140,7 +182,7 @@ def test_a_grid_is_compared_by_each_of_its_settings_and_a_curve_comes_with_fract
         for fold in range(3)
     ]
     found = compare_all(scores, ["denoise_method", "training_fraction"], alpha=0.05)
-    assert [factor.num_blocks for factor in found.factors] == [6, 9]
+    assert [factor.num_trainings for factor in found.factors] == [6, 9]
     assert [level.value for level in found.factors[0].levels] == METHODS
     assert [curve.score for curve in found.curves] == ["loss", "macro_f1", "accuracy"]
     assert (found.num_folds, found.architectures) == (3, ("resnet18",))

@@ -22,7 +22,7 @@ def scores():
             fold,
             f"fold {fold}",
             int(1000 * fraction),
-            loss=LOSSES[method] * fraction**-0.3 + 0.002 * fold,
+            loss=LOSSES[method] * fraction**-0.3 + 0.002 * ((fold + METHODS.index(method)) % 3),
             macro_f1=1 - LOSSES[method] * fraction**-0.3 / 2 - 0.003 * fold,
             accuracy=0.9,
         )
@@ -45,7 +45,7 @@ def test_the_table_says_which_value_is_better_and_which_cannot_be_told_apart(fou
     assert "gaussian is better than none: the loss differs by −0.1258." in text
     assert "non_local_means and none cannot be told apart by loss; a difference of" in text
     assert "to the power of −0.30" in text
-    assert "With 2,000 instead of 1,000" in text
+    assert "If that law goes on, 2,000 instead of 1,000 give loss" in text
 
 
 def test_the_page_holds_everything_by_itself_and_each_drawing_has_a_text(found, scores):
