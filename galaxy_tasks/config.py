@@ -385,7 +385,8 @@ class RunConfig(ReleaseSettings):
         if self.trunk_rate != 1 and not self.start_from and self.weights == "none":
             raise ValueError(
                 "'trunk_rate' slows trained layers down, and random ones would stay random. Name a "
-                f"model in 'start_from', or leave it at 1. Received: {self.trunk_rate:g}"
+                "model in 'start_from', set 'weights' to 'imagenet', or leave it at 1. "
+                f"Received: {self.trunk_rate:g}"
             )
         return self
 

@@ -28,12 +28,14 @@ PresetOption = Annotated[
 ]
 
 
-def with_setting_options(**defaults: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def with_setting_options(
+    **own_schemas: dict[str, Any],
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return a decorator that gives a command an option `--setting-name` for every setting.
 
     The command receives the given ones as a dict `settings`. RunConfig checks the values, not the
     option's type, so that form, REST API and command line report errors in the same words. The help
-    shows `defaults` for the settings that they name, else the preset's.
+    shows the preset's values and the settings' descriptions, unless `own_schemas` has others.
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -44,7 +46,7 @@ def with_setting_options(**defaults: Any) -> Callable[[Callable[..., Any]], Call
             rest = {n: v for n, v in values.items() if n not in RunConfig.model_fields}
             return command(**rest, settings=read_settings(values))
 
-        parameters = [*kept, *_list_options(defaults)]
+        parameters = [*kept, *_list_options(own_schemas)]
         wrapper.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess]
         wrapper.__name__, wrapper.__doc__ = command.__name__, command.__doc__
         return wrapper
@@ -52,11 +54,11 @@ def with_setting_options(**defaults: Any) -> Callable[[Callable[..., Any]], Call
     return decorate
 
 
-def _list_options(defaults: Mapping[str, Any]) -> list[inspect.Parameter]:
+def _list_options(own_schemas: Mapping[str, dict[str, Any]]) -> list[inspect.Parameter]:
     preset = _preset_to_show()
     return [
-        _option(name, {**schema, "default": defaults[name]}, "")
-        if name in defaults
+        _option(name, {**schema, **own_schemas[name]}, "")
+        if name in own_schemas
         else _option(name, schema, preset)
         for name, schema in form_schemas(preset).items()
     ]

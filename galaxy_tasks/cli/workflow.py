@@ -73,7 +73,12 @@ def run(
     run_step("promote", evaluation=outcome["evaluation"])
 
 
-@with_setting_options(repeats=DEFAULT_FOLDS)
+@with_setting_options(
+    repeats={
+        "default": DEFAULT_FOLDS,
+        "description": "Folds of the training galaxies, each left out once (2 to 20).",
+    }
+)
 def ablate(
     *,
     vary: Annotated[

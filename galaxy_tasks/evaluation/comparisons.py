@@ -66,7 +66,7 @@ class Deficit:
     architecture: str
     value: float
     bound: float
-    """The deficit is smaller with probability 1 - alpha (one-sided)."""
+    """All networks' deficits are smaller with probability 1 - alpha (one-sided, Bonferroni)."""
 
 
 @dataclass(frozen=True)
@@ -129,12 +129,13 @@ class Comparer:
     def bound_deficits(self, ranked: Sequence[str]) -> tuple[Deficit, ...]:
         """Return for all but the first of the ranked networks how far it is behind the first."""
         best, *others = ranked
+        level = 1 - self._alpha / max(len(others), 1)
         pairs = {other: self._pair(best, other) for other in others}
         return tuple(
             Deficit(
                 other,
                 pair.difference,
-                pair.difference + float(np.quantile(pair.draws, 1 - self._alpha)),
+                pair.difference + float(np.quantile(pair.draws, level)),
             )
             for other, pair in pairs.items()
         )

@@ -108,9 +108,10 @@ def _decide(
 
 
 def _describe_coverage(networks: Sequence[ScoredNetwork]) -> str:
-    supports = [score.support for score in networks[0].served.evaluation.class_scores]
+    scores = networks[0].served.evaluation.class_scores
     return describe_coverage(
-        smallest=min(supports), num_seeds=min(len(one.models) for one in networks)
+        smallest=min(score.support for score in scores if score.support),
+        num_seeds=min(len(one.models) for one in networks),
     )
 
 

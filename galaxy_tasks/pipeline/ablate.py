@@ -5,6 +5,7 @@ each combination of values and for each architecture. Labels are made once, and 
 combination of image settings.
 """
 
+import difflib
 import itertools
 import logging
 from collections.abc import Mapping, Sequence
@@ -131,9 +132,14 @@ def _combine(config: RunConfig, vary: Mapping[str, Sequence[Any]]) -> list[dict[
 
 def explain_not_variable(name: str) -> str:
     """Return why a setting cannot be varied, and what can."""
+    if name in RunConfig.model_fields:
+        fault = "cannot be varied."
+    else:
+        meant = difflib.get_close_matches(name, VARIABLE_SETTINGS, n=1)
+        fault = "is not a setting." + (f" Did you mean {meant[0]!r}?" if meant else "")
     return (
-        f"{name!r} cannot be varied. Choose among {', '.join(sorted(VARIABLE_SETTINGS))}; networks "
-        "are chosen by 'architectures', and folds by 'repeats'."
+        f"{name!r} {fault} Choose among {', '.join(sorted(VARIABLE_SETTINGS))}; networks are "
+        "chosen by 'architectures', and folds by 'repeats'."
     )
 
 

@@ -100,7 +100,7 @@ def test_the_example_of_an_ablation_is_accepted_by_its_parser():
         (["denoise_method"], "--vary takes SETTING=VALUE"),
         (["epochs=1,2", "epochs=3,4"], "--vary names 'epochs' twice"),
         (["class_names=a,b"], "'class_names' cannot be varied. Choose among"),
-        (["image-size=64,80"], "'image_size' cannot be varied"),
+        (["image-size=64,80"], "'image_size' is not a setting. Did you mean 'image_size_px'?"),
         (["epochs=5"], "'epochs' needs a list of two values or more"),
     ],
 )

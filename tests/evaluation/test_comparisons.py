@@ -135,6 +135,16 @@ def test_a_deficits_bound_is_one_sided():
     assert deficit.bound == pytest.approx(0.01 + 1.645 * 0.01, abs=0.001)
 
 
+def test_bounds_of_several_deficits_hold_together():
+    # The first is better than the five others by 0.02 in truth.
+    random, trials, wrong = np.random.default_rng(5), 400, 0
+    for seed in range(trials):
+        values = np.array([0.9, *[0.88] * 5]) + random.normal(0, 0.01 / np.sqrt(2), 6)
+        names, comparer = make_comparer(list(values), seed_deviation=0.0, num_seeds=1, seed=seed)
+        wrong += any(one.bound < 0.02 for one in comparer.bound_deficits(names))
+    assert 0.01 < wrong / trials < 0.07
+
+
 def test_as_few_samples_as_are_allowed_still_give_intervals_and_plans():
     random = np.random.default_rng(1)
     draws = MacroF1Draws(

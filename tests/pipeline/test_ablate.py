@@ -40,7 +40,11 @@ def test_settings_of_training_need_one_preparation():
             r"'minimum_votes' cannot be varied\. Choose among batch_size",
         ),
         ({"seed": [1, 2]}, {}, "'seed' cannot be varied"),
-        ({"denoise": ["none", "median"]}, {}, "'denoise' cannot be varied"),
+        (
+            {"denoise": ["none", "median"]},
+            {},
+            "'denoise' is not a setting. Did you mean 'denoise_method'?",
+        ),
         ({"epochs": [5]}, {}, r"two values or more. Received: \[5\]"),
         ({"epochs": 5}, {}, "two values or more. Received: 5"),
         ({"epochs": [5, "5"]}, {}, r"lists a value twice. Received: \[5, '5'\]"),
