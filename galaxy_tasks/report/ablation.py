@@ -85,17 +85,22 @@ def _format(estimate: Estimate) -> str:
 
 
 def describe_level(factor: Factor, level: Level) -> str:
-    """Return a sentence on a value: better, worse or neither, by the score that decides."""
-    loss = level.differences["loss"]
-    first = factor.levels[0].value
-    if not loss.is_distinguishable:
-        return (
-            f"{level.value} and {first} cannot be told apart by loss; a difference of "
-            f"{loss.detectable:.3f} would have been shown in four of five such ablations."
-        )
-    verdict = "better" if loss.estimate.value < 0 else "worse"
-    by = format_signed(loss.estimate.value, 4)
-    return f"{level.value} is {verdict} than {first}: the loss differs by {by}."
+    """Return a sentence on a value: better or worse by loss, or else what macro-F1 shows."""
+    loss, f1 = level.differences["loss"], level.differences["macro_f1"]
+    value, first = level.value, factor.levels[0].value
+    if loss.is_distinguishable:
+        verdict = "better" if loss.estimate.value < 0 else "worse"
+        by = format_signed(loss.estimate.value, 4)
+        return f"{value} is {verdict} than {first}: the loss differs by {by}."
+    text = (
+        f"{value} and {first} cannot be told apart by loss; a difference of {loss.detectable:.3f} "
+        "would have been shown in four of five such ablations."
+    )
+    if f1.is_distinguishable:
+        verdict = "higher" if f1.estimate.value > 0 else "lower"
+        by = format_signed(f1.estimate.value, 4)
+        text += f" The macro-F1 of {value} is {verdict}: it differs by {by}."
+    return text
 
 
 def describe_curve(curve: LearningCurve) -> str:

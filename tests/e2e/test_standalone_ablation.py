@@ -63,7 +63,7 @@ def test_values_are_trained_on_each_part_compared_and_kept(standalone):
     log = read_log(standalone, run_id, evaluated)
     assert "denoise_method: values against none, each trained 2 times" in log
     (report,) = standalone.runs.glob("ablations/*/ablation.html")
-    assert "Which denoise method is best?" in report.read_text()
+    assert "Ablation of denoise method" in report.read_text()
     results = read_json(Path(report.parent, "results.json"))
     assert [level["value"] for level in results["factors"][0]["levels"]] == ["none", "gaussian"]
 
