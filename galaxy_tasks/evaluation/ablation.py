@@ -168,21 +168,15 @@ def _tabulate(
         )
     return {
         name: np.array(
-            [
-                [
-                    fmean(
-                        getattr(one, name)
-                        for own in fold
-                        for one in own
-                        if one.varied[setting] == level
-                    )
-                    for level in levels
-                ]
-                for fold in folds
-            ]
+            [[_average(fold, name, setting, level) for level in levels] for fold in folds]
         )
         for name in SCORES
     }
+
+
+def _average(fold: list[list[HeldOutScore]], name: str, setting: str, level: Any) -> float:
+    """Return the mean score of a fold's trainings with one value of a setting."""
+    return fmean(getattr(one, name) for own in fold for one in own if one.varied[setting] == level)
 
 
 def _group(scores: Sequence[HeldOutScore], setting: str) -> list[list[list[HeldOutScore]]]:
