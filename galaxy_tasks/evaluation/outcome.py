@@ -21,7 +21,7 @@ from galaxy_tasks.evaluation.references import Reference, score_references
 from galaxy_tasks.evaluation.repeats import ScoredNetwork, score_networks
 from galaxy_tasks.evaluation.subsets import Subset, score_subsets
 from galaxy_tasks.evaluation.votes import VoteScores, score_votes
-from galaxy_tasks.evaluation.winner import Selection, choose_winner
+from galaxy_tasks.evaluation.winner import Selection, choose_challenger, choose_winner
 from galaxy_tasks.storage.artifacts import Artifact
 from galaxy_tasks.training.model_record import MEASUREMENTS
 
@@ -38,8 +38,7 @@ class Outcome:
     winner: Candidate
     """The training of the winning network that is used if the network is."""
     challenger: Candidate
-    """The model that may become champion: of all, the best on the validation galaxies. The test
-    must not choose it, as it is to decide on it."""
+    """The model that may become champion, of `choose_challenger`."""
     votes: tuple[VoteScores, ...]
     """Of networks that have learned votes, in the order of `networks`; else none."""
     references: tuple[Reference, ...]
@@ -69,22 +68,22 @@ def evaluate_run(
     check_same_galaxies(candidates)
     networks, selection = _select(config, candidates)
     served = next(one.served.key for one in networks if one.architecture == selection.winner)
-    winner = next(one for one in candidates if one.artifact.key == served)
-    challenger = max(candidates, key=lambda one: one.record.validation_macro_f1)
+    by_key = {one.artifact.key: one for one in candidates}
+    challenger = by_key[choose_challenger(networks).key]
     champion = compare_with_champion(
         config, labels=labels, images=images, opponent=opponent, challenger=challenger
     )
-    test_set = describe_tested(winner, labels)
+    test_set = describe_tested(by_key[served], labels)
     return Outcome(
         candidates=tuple(candidates),
         networks=networks,
         selection=selection,
         coverage_note=_describe_coverage(networks),
-        winner=winner,
+        winner=by_key[served],
         challenger=challenger,
         votes=score_votes(candidates, images, config),
         references=_score_references(config, candidates, selection, labels, baseline),
-        subsets=_score_subsets(config, winner, labels=labels, baseline=baseline),
+        subsets=_score_subsets(config, by_key[served], labels=labels, baseline=baseline),
         champion=champion,
         decision=_decide(config, challenger, champion, opponent, test_set),
         test_set=test_set,

@@ -63,6 +63,11 @@ class ScoredNetwork:
         return max(self.models, key=lambda one: one.validation_macro_f1)
 
     @property
+    def validation_macro_f1(self) -> float:
+        """The mean over the trainings."""
+        return sum(one.validation_macro_f1 for one in self.models) / len(self.models)
+
+    @property
     def training_s(self) -> float:
         """Seconds that all trainings took."""
         return sum(one.training_s for one in self.models)

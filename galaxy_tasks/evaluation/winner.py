@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.evaluation.comparisons import TARGET, Comparer, Deficit, NetworkComparison, Plan
 from galaxy_tasks.evaluation.metrics import Estimate
-from galaxy_tasks.evaluation.repeats import ScoredNetwork
+from galaxy_tasks.evaluation.repeats import ScoredModel, ScoredNetwork
 from galaxy_tasks.formatting import format_multiply_adds, format_p_value, format_signed
 
 CAUTION = (
@@ -46,6 +46,15 @@ def rank(networks: Sequence[ScoredNetwork]) -> tuple[ScoredNetwork, ...]:
     return tuple(
         sorted(networks, key=lambda one: (-one.macro_f1.value, one.multiply_adds, one.architecture))
     )
+
+
+def choose_challenger(networks: Sequence[ScoredNetwork]) -> ScoredModel:
+    """Return the model that may become champion: of the network with the best mean, the best.
+
+    The validation galaxies choose it, as the test is to decide on it. They are few: the best of all
+    trainings would often be that of a worse network with luck. Of equals the cheaper is taken.
+    """
+    return max(networks, key=lambda one: (one.validation_macro_f1, -one.multiply_adds)).served
 
 
 def choose_winner(

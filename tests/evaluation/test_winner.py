@@ -1,8 +1,15 @@
+from dataclasses import replace
+
 import pytest
 from fixtures.scored_inputs import score
 
 from galaxy_tasks.errors import InputError
-from galaxy_tasks.evaluation.winner import choose_winner, describe_comparison, rank
+from galaxy_tasks.evaluation.winner import (
+    choose_challenger,
+    choose_winner,
+    describe_comparison,
+    rank,
+)
 
 COSTS = {"alexnet": 700_000_000, "resnet50": 4_000_000_000, "densenet121": 2_800_000_000}
 
@@ -99,3 +106,23 @@ def test_only_the_networks_that_were_trained_once_are_cautioned_against():
     selection = choose({"alexnet": [0.1, 0.11], "resnet18": [0.1], "densenet121": [0.1, 0.12]})
     assert selection.caution.startswith("resnet18 was trained once")
     assert "clear the trainings that failed" in selection.caution
+
+
+def with_validation(network, scores):
+    models = [
+        replace(model, validation_macro_f1=score)
+        for model, score in zip(network.models, scores, strict=True)
+    ]
+    return replace(network, models=tuple(models))
+
+
+def test_the_challenger_is_the_best_training_of_the_network_with_the_best_mean_in_validation():
+    lucky, steady = score({"alexnet": [0.3, 0.3], "resnet50": [0.1, 0.1]}, costs=COSTS).networks
+    networks = [with_validation(lucky, [0.79, 0.87]), with_validation(steady, [0.85, 0.86])]
+    assert choose_challenger(networks).key == f"{steady.architecture}1"
+
+
+def test_of_networks_that_are_equal_in_validation_the_cheaper_gives_the_challenger():
+    scored = score({"resnet50": [0.1], "alexnet": [0.3]}, costs=COSTS)
+    networks = [with_validation(each, [1.0]) for each in scored.networks]
+    assert choose_challenger(networks).key == "alexnet0"
