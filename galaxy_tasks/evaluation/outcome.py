@@ -38,7 +38,7 @@ class Outcome:
     winner: Candidate
     """The training of the winning network that is used if the network is."""
     challenger: Candidate
-    """The model that may become champion, of `choose_challenger`."""
+    """The model that may become champion, of the network that `choose_challenger` names."""
     votes: tuple[VoteScores, ...]
     """Of networks that have learned votes, in the order of `networks`; else none."""
     references: tuple[Reference, ...]
@@ -67,23 +67,23 @@ def evaluate_run(
     """
     check_same_galaxies(candidates)
     networks, selection = _select(config, candidates)
-    served = next(one.served.key for one in networks if one.architecture == selection.winner)
     by_key = {one.artifact.key: one for one in candidates}
-    challenger = by_key[choose_challenger(networks).key]
+    served = {one.architecture: by_key[one.served.key] for one in networks}
+    winner, challenger = served[selection.winner], served[choose_challenger(networks)]
     champion = compare_with_champion(
         config, labels=labels, images=images, opponent=opponent, challenger=challenger
     )
-    test_set = describe_tested(by_key[served], labels)
+    test_set = describe_tested(winner, labels)
     return Outcome(
         candidates=tuple(candidates),
         networks=networks,
         selection=selection,
         coverage_note=_describe_coverage(networks),
-        winner=by_key[served],
+        winner=winner,
         challenger=challenger,
         votes=score_votes(candidates, images, config),
         references=_score_references(config, candidates, selection, labels, baseline),
-        subsets=_score_subsets(config, by_key[served], labels=labels, baseline=baseline),
+        subsets=_score_subsets(config, winner, labels=labels, baseline=baseline),
         champion=champion,
         decision=_decide(config, challenger, champion, opponent, test_set),
         test_set=test_set,

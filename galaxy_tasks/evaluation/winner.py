@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.evaluation.comparisons import TARGET, Comparer, Deficit, NetworkComparison, Plan
 from galaxy_tasks.evaluation.metrics import Estimate
-from galaxy_tasks.evaluation.repeats import ScoredModel, ScoredNetwork
+from galaxy_tasks.evaluation.repeats import ScoredNetwork
 from galaxy_tasks.formatting import format_multiply_adds, format_p_value, format_signed
 
 CAUTION = (
@@ -48,13 +48,14 @@ def rank(networks: Sequence[ScoredNetwork]) -> tuple[ScoredNetwork, ...]:
     )
 
 
-def choose_challenger(networks: Sequence[ScoredNetwork]) -> ScoredModel:
-    """Return the model that may become champion: of the network with the best mean, the best.
+def choose_challenger(networks: Sequence[ScoredNetwork]) -> str:
+    """Return the network whose served model may become champion: of equals the cheaper.
 
-    The validation galaxies choose it, as the test is to decide on it. They are few: the best of all
-    trainings would often be that of a worse network with luck. Of equals the cheaper is taken.
+    The validation galaxies choose it, as the test is to decide on it. They are few, so the mean
+    over the trainings counts: the best training of all is often that of a worse network with luck.
     """
-    return max(networks, key=lambda one: (one.validation_macro_f1, -one.multiply_adds)).served
+    chosen = max(networks, key=lambda one: (one.validation_macro_f1, -one.multiply_adds))
+    return chosen.architecture
 
 
 def choose_winner(
