@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from galaxy_tasks.standalone import progress
 from galaxy_tasks.standalone.client import Client
 from galaxy_tasks.standalone.loopback import find_free_port
@@ -182,15 +180,3 @@ def wait_for(condition: Callable[[], Any], *, timeout_s: float) -> Any:
         assert time.monotonic() < deadline, f"nothing after {timeout_s} s"
         time.sleep(0.25)
     return answer
-
-
-def list_alive(processes: list[psutil.Process]) -> list[str]:
-    """Return the command lines of those processes that still run; a zombie does not."""
-    alive = []
-    for process in processes:
-        try:
-            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-                alive.append(" ".join(process.cmdline()))
-        except psutil.NoSuchProcess:
-            continue
-    return alive

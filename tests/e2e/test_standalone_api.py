@@ -4,7 +4,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from harness import ALL_TASKS, DAG_ID, SETTINGS, TRAINERS, list_alive
+from fixtures.processes import look_at
+from harness import ALL_TASKS, DAG_ID, SETTINGS, TRAINERS
 
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.standalone import progress
@@ -80,11 +81,10 @@ def test_everything_listens_on_the_loopback_address_only(standalone):
     family += family[0].children(recursive=True)
     listening = {
         connection.laddr.ip
-        for process in family
-        for connection in process.net_connections(kind="inet")
+        for connections in look_at(family, lambda process: process.net_connections(kind="inet"))
+        for connection in connections
         if connection.status == psutil.CONN_LISTEN
     }
-    assert list_alive(family)
     assert listening <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
     assert listening
 

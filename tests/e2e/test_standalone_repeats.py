@@ -6,6 +6,7 @@ from typing import Any
 
 import psutil
 import pytest
+from fixtures.processes import look_at
 from harness import DAG_ID, SETTINGS, wait_for
 
 from galaxy_tasks.standalone import progress
@@ -77,8 +78,8 @@ def test_a_training_that_is_killed_goes_on_and_disturbs_no_other(standalone):
 
 def kill_training(standalone, seed: int) -> None:
     """Kill the process that trains with a seed, as the system does when memory is short."""
-    for process in psutil.Process(standalone.process.pid).children(recursive=True):
-        command = process.cmdline()
+    family = psutil.Process(standalone.process.pid).children(recursive=True)
+    for process, command in look_at(family, lambda process: (process, process.cmdline())):
         if "train_network" in command:
             arguments = Path(command[command.index("--arguments") + 1])
             if json.loads(arguments.read_text())["seed"] == seed:

@@ -3,7 +3,8 @@ import signal
 import psutil
 import pytest
 from announcing import announce, wait_for_runs
-from harness import DAG_ID, list_alive, run_once, start_standalone, wait_for
+from fixtures.processes import list_alive
+from harness import DAG_ID, run_once, start_standalone, wait_for
 
 pytestmark = pytest.mark.e2e
 

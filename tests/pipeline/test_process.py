@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from fixtures.processes import list_alive, look_at
 
 from galaxy_tasks.config import parse_config
 from galaxy_tasks.errors import InputError
@@ -126,15 +127,12 @@ def training(tmp_path, monkeypatch) -> Iterator[list[psutil.Process]]:
         family = [psutil.Process(task.pid), *psutil.Process(task.pid).children(recursive=True)]
         assert len(family) == 2
         yield family
-        for process in family:
-            if process.is_running():
-                process.kill()
+        look_at(family, psutil.Process.kill)
 
 
-def list_left(processes: list[psutil.Process]) -> list[psutil.Process]:
-    """Return those that have not ended after some time."""
-    alive = psutil.wait_procs(processes, timeout=60)[1]
-    return [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+def list_left(processes: list[psutil.Process]) -> list[str]:
+    """Return the command lines of those that have not ended after some time."""
+    return list_alive(psutil.wait_procs(processes, timeout=60)[1])
 
 
 def test_a_task_whose_time_is_up_takes_the_step_with_it(training):

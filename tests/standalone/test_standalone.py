@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from fixtures.processes import list_alive
 
 from galaxy_tasks.errors import InputError
 from galaxy_tasks.standalone import server, sessions
@@ -51,7 +52,7 @@ def test_ending_a_session_ends_a_child_that_left_the_group_and_ignores_the_signa
     assert sessions.end_sessions([stubborn.pid], grace_s=0.5) == 2
 
     stubborn.wait()
-    assert [p for p in family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE] == []
+    assert list_alive(family) == []
 
 
 def test_ending_a_session_spares_all_others(stubborn):
