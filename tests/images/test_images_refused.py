@@ -135,19 +135,19 @@ def test_refusing_a_bomb_allocates_nothing(tmp_path):
     (tmp_path / "bomb.jpg").write_bytes(jpeg_claiming(30000, 30000))
     result = run_python(
         f"""
-        import resource
         from pathlib import Path
         from galaxy_tasks.config import RunConfig
         from galaxy_tasks.images.rejected import RejectedImage
         from galaxy_tasks.images.prepare import prepare_image
         from galaxy_tasks.images.settings import ImageSettings
+        from tests.fixtures.peak_memory import read_peak_kib
         data = Path({str(tmp_path / "bomb.jpg")!r}).read_bytes()
         settings = ImageSettings.from_config(RunConfig())
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before = read_peak_kib()
         try:
             prepare_image(data, settings)
         except RejectedImage as error:
-            print(error.reason, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+            print(error.reason, read_peak_kib() - before)
         """
     )
     reason, grown_kib = result.stdout.split()

@@ -115,6 +115,7 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
     from galaxy_tasks.config import RunConfig
     from galaxy_tasks.images.settings import ImageSettings
     from galaxy_tasks.images.batch import prepare_cutouts
+    from tests.fixtures.peak_memory import read_peak_kib
     table = pd.read_parquet({str(tmp_path / "galaxies.parquet")!r})
     settings = ImageSettings.from_config(RunConfig(image_size_px=384, denoise_method="none"))
     for count in (120, 600):
@@ -122,8 +123,8 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
         out.mkdir()
         prepare_cutouts(out, galaxies=table.head(count), settings=settings, workers=1,
                         image_folders=[Path({str(tmp_path / "in")!r})], max_rejected_fraction=0)
-        print("peak", *(resource.getrusage(who).ru_maxrss
-                        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
+        child_kib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+        print("peak", read_peak_kib(), child_kib)
     """
     result = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)],

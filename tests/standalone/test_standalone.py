@@ -147,12 +147,12 @@ def test_a_run_under_nohup_outlives_its_terminal(tmp_path):
         "try:\n    command.main()\nexcept SystemExit:\n    os.kill(os.getpid(), signal.SIGHUP)\n"
         "print('alive')"
     )
-    for before in ("nohup ", ""):
+    for before, is_alive in (("nohup", True), ("env --default-signal=HUP", False)):
         shown = subprocess.run(
-            ["bash", "-c", f'{before}"$0" -c "$1"', sys.executable, program],
+            ["bash", "-c", f'{before} "$0" -c "$1"', sys.executable, program],
             cwd=ROOT, capture_output=True, text=True, check=False,
         ).stdout  # fmt: skip
-        assert ("alive" in shown) == bool(before)
+        assert ("alive" in shown) == is_alive
 
 
 def test_airflow_gets_settings_of_its_own_and_none_of_the_callers(tmp_path, monkeypatch):
