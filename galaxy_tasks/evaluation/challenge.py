@@ -84,7 +84,8 @@ class Challenge:
     champion: Evaluation | None
     challenger: Evaluation | None
     comparison: Comparison | None
-    """Challenger against champion; None with too few common galaxies or classes."""
+    """Challenger against champion; None with too few common galaxies or classes, or where they are
+    one model."""
     verdict: str
     """One or two sentences for people."""
 
@@ -178,8 +179,10 @@ def challenge_champion(
     summary = predictions.manifest["summary"]
     doubt = Doubt(summary["galaxies_uncertain"], summary["may_know"])
     ground = _read_ground(champion, predictions, challenger)
+    is_same = challenger.artifact.key == champion.model.key
     is_enough = len(ground.labels) >= LEAST_GALAXIES and len(np.unique(ground.labels)) > 1
-    scores = _score(config, ground, champion=champion, model=challenger) if is_enough else None
+    has_two = is_enough and not is_same
+    scores = _score(config, ground, champion=champion, model=challenger) if has_two else None
     old, new, comparison = scores or (None, None, None)
     return Challenge(
         champion_architecture=champion.record.architecture,
@@ -187,7 +190,7 @@ def challenge_champion(
         champion_published=champion.published,
         champion_evaluation=champion.evaluation.key,
         champion_model=champion.model.key,
-        is_same_model=challenger.artifact.key == champion.model.key,
+        is_same_model=is_same,
         num_test=len(challenger.galaxies),
         num_unseen=summary["galaxies"],
         num_without_place=summary["galaxies_without_place"],
@@ -297,10 +300,11 @@ def _explain(
     comparison: Comparison | None,
     doubt: Doubt,
 ) -> str:
-    challenger = f"The challenger, {model.record.architecture},"
-    opponent = f"the champion, {champion.record.architecture} of {champion.published[:10]},"
+    known = f"{champion.record.architecture} of {champion.published[:10]}"
     if model.artifact.key == champion.model.key:
-        opponent += " which is the same model,"
+        return f"The challenger is the champion itself, {known}."
+    challenger = f"The challenger, {model.record.architecture},"
+    opponent = f"the champion, {known},"
     num_galaxies, unseen = len(ground.labels), _describe_unseen(doubt)
     if comparison is None:
         return (

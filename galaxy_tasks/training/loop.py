@@ -283,7 +283,8 @@ def describe_epoch(state: TrainingState, *, epochs: int, has_votes: bool = False
         others = f"loss {loss}, {train}"
     stretch = f"mean of {min(len(state.history), SMOOTHING_EPOCHS)}"
     best = ", best" if state.best_epoch == state.epoch else ""
+    left = f"up to {format_duration(left_s)} left; " if left_s else ""
     return (
         f"epoch {state.epoch:3d}/{epochs}  validation {mean} ({stretch}{best}), {now} now; "
-        f"up to {format_duration(left_s)} left; {others}"
+        f"{left}{others}"
     )

@@ -245,3 +245,6 @@ def test_without_common_ground_the_verdict_says_how_much_there_was():
         "The challenger, resnet18, cannot be compared with the champion, alexnet of 2026-11-24, "
         "on 0 galaxies of 0 common classes that neither has learned from: there are too few."
     )
+    champion.model.key = "other"
+    text = _explain(champion, challenger, ground, None, Doubt(0, ""))  # pyright: ignore[reportArgumentType]
+    assert text == "The challenger is the champion itself, alexnet of 2026-11-24."

@@ -215,6 +215,11 @@ def test_what_the_champion_may_have_learned_from_is_stated(inputs):
     page = html.unescape(render_report(replace(inputs, outcome=outcome)))
     assert "may have learned from some of them: it has galaxies of another." in page
     assert "For 30 galaxies a position is missing" in page
+    same = replace(challenge, is_same_model=True, verdict="They are one.")
+    outcome = replace(inputs.outcome, champion=ChampionComparison(same, None))
+    page = html.unescape(render_report(replace(inputs, outcome=outcome)))
+    assert "They are one." in page
+    assert "may have learned from some of them" not in page  # nothing rests on them
 
 
 def test_an_example_that_is_no_image_is_refused(inputs):

@@ -102,6 +102,7 @@ def test_an_epoch_is_one_short_line_that_begins_with_what_decides():
         "loss 9.123, train 9.988"
     )
     assert ", best), 0.750 now" in lines[0]
+    assert "0.950 now; loss 9.123" in describe_epoch(state, epochs=999)  # the last: nothing is left
     line = describe_epoch(state, epochs=1000, has_votes=True)
     assert line == (
         "epoch 999/1000  validation loss 9.123 (mean of 5), 9.123 now; up to 6 h 40 min left; "
