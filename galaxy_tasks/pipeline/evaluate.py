@@ -120,7 +120,8 @@ def _publish(
     (draft.path / MODEL_CARD).write_text(card, encoding="utf-8")
     text = (
         f"{render_leaderboard(outcome, missing)}\n{outcome.champion.describe()}\n"
-        f"Challenger: {outcome.challenger.title}. {outcome.decision.reason}"
+        f"Challenger, the best on the validation galaxies: {outcome.challenger.title}. "
+        f"{outcome.decision.reason}"
     )
     (draft.path / LEADERBOARD).write_text(text, encoding="utf-8")
     write_json(draft.path / RESULTS, _describe_results(outcome, missing))
